@@ -1,0 +1,64 @@
+"""The one place where an amount is rounded. Money is Decimal in the currency's own unit (not cents).
+
+Rounding is ROUND_HALF_UP, always written out: Python's default is HALF_EVEN, Invoice Ninja rounds half up
+(billing-rules: What is charged, exactly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+
+ZERO = Decimal(0)
+HUNDREDTH = Decimal("0.01")
+
+# ISO 4217 currencies whose exponent is not 2.
+_EXPONENTS = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+}
+
+
+def exponent(currency: str) -> int:
+    """Number of decimals of `currency` (ISO 4217 code): EUR 2, JPY 0."""
+    return _EXPONENTS.get(currency, 2)
+
+
+def unit(currency: str) -> Decimal:
+    """Smallest amount of `currency`: EUR 0.01, JPY 1."""
+    return Decimal(1).scaleb(-exponent(currency))
+
+
+def quantize(amount: Decimal, currency: str) -> Decimal:
+    """`amount` rounded half up to the decimals of `currency`."""
+    return amount.quantize(unit(currency), rounding=ROUND_HALF_UP)
+
+
+def quantize_hours(hours: Decimal) -> Decimal:
+    """Hours rounded half up to 2 decimals, the precision that an invoice line prints."""
+    return hours.quantize(HUNDREDTH, rounding=ROUND_HALF_UP)
+
+
+def round_to(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """`value` as a multiple of `step`, by one of decimal's rounding modes; exact multiples stay as they are."""
+    return (value / step).to_integral_value(rounding=rounding) * step
+
+
+def line_amount(hours: Decimal, rate: Decimal, currency: str) -> Decimal:
+    """Amount of one invoice line: quantize(billed hours × rate) in `currency` (billing-rules: Order of calculation)."""
+    return quantize(hours * rate, currency)
+
+
+def tax_amount(net: Decimal, percent: Decimal, currency: str) -> Decimal:
+    """Tax on a net total at invoice level: round(net × percent / 100) in `currency` (billing-rules: Tax)."""
+    return quantize(net * percent / 100, currency)
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """Sum of amounts of one currency; 0 for none."""
+    return sum(amounts, ZERO)
+
+
+def same_amount(left: Decimal, right: Decimal, currency: str) -> bool:
+    """Whether two amounts are equal to the cent of `currency`."""
+    return quantize(left, currency) == quantize(right, currency)

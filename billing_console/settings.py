@@ -1,0 +1,231 @@
+"""Settings of the billing console; every choice of an installation is an environment variable (.env.example)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+from cryptography.fernet import Fernet
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.env import load_secret_files, make_once
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    environ.Env.read_env(BASE_DIR / ".env")
+load_secret_files()
+
+# --- where we run -----------------------------------------------------------------------------------------------
+ENVIRONMENT = env("ENVIRONMENT", default="production")  # production | sandbox
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env("SECRET_KEY", default="") or make_once(VAR_DIR / "secret_key")
+FIELD_KEY = env("FIELD_KEY", default="") or make_once(VAR_DIR / "field_key", lambda: Fernet.generate_key().decode())
+PORT = env.int("PORT", default=5000)
+PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+LOG_DIR = env("LOG_DIR", default="")
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+
+# --- the two upstreams ------------------------------------------------------------------------------------------
+TAIGA_API = env("TAIGA_API", default="")
+TAIGA_TOKEN = env("TAIGA_TOKEN", default="")
+TAIGA_USERNAME = env("TAIGA_USERNAME", default="")
+TAIGA_PASSWORD = env("TAIGA_PASSWORD", default="")
+INVOICE_NINJA_API = env("INVOICE_NINJA_API", default="")
+INVOICE_NINJA_TOKEN = env("INVOICE_NINJA_TOKEN", default="")
+WEBHOOK_SECRET = env("WEBHOOK_SECRET", default="")
+ALLOW_HTTP_UPSTREAMS = env.bool("ALLOW_HTTP_UPSTREAMS", default=False)
+BILLING_TIMEZONE = env("BILLING_TIMEZONE", default="Europe/Brussels")
+SANDBOX_CLOCK_FILE = env("SANDBOX_CLOCK_FILE", default="")
+
+# --- the fence around remote writes (design: A claim is fenced); seconds ----------------------------------------
+_quick = ENVIRONMENT == "sandbox"
+CALL_DEADLINE_SECONDS = env.float("CALL_DEADLINE_SECONDS", default=2.0 if _quick else 60.0)
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=5.0 if _quick else 300.0)
+LOOK_UP_AFTER_SECONDS = env.float("LOOK_UP_AFTER_SECONDS", default=8.0 if _quick else 600.0)
+RETRY_BASE_SECONDS = env.float("RETRY_BASE_SECONDS", default=1.0 if _quick else 30.0)
+SEND_PROOF_SECONDS = env.float("SEND_PROOF_SECONDS", default=30.0 if _quick else 1800.0)
+CALLS_AT_A_TIME = env.int("CALLS_AT_A_TIME", default=8)
+TASK_NUMBER_PREFIX = env("TASK_NUMBER_PREFIX", default="TAIGA-")
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=3.0 if _quick else 300.0)
+POLL_SECONDS = env.float("POLL_SECONDS", default=3.0 if _quick else 600.0)
+TICK_SECONDS = env.float("TICK_SECONDS", default=2.0 if _quick else 60.0)
+WEBHOOK_MAX_BYTES = 1024 * 1024
+
+# --- Django -----------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.import_export",
+    "unfold.contrib.simple_history",
+    "billing_console.apps.ConsoleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "rest_framework",
+    "import_export",
+    "simple_history",
+    "django_celery_beat",
+    "billing_console",
+    "accounts",
+    "mappings",
+    "sync",
+    "invoicing",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "billing_console.urls"
+WSGI_APPLICATION = "billing_console.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+APPEND_SLASH = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = reverse_lazy("admin:login")
+
+DATABASE_URL = env("DATABASE_URL", default="")
+DATABASES = {"default": env.db_url_config(DATABASE_URL or "postgres:///billing_console")}
+DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
+DATABASES["default"].setdefault("OPTIONS", {})
+# Timeouts in milliseconds. READ COMMITTED, Django's and PostgreSQL's default: every rule is written for it.
+DATABASES["default"]["OPTIONS"]["options"] = (
+    "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+)
+if env.bool("DATABASE_POOL", default=False):  # set by the web process only: threads share it, forks must not
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+if test_name := env("TEST_DB_NAME", default=""):
+    DATABASES["default"]["TEST"] = {"NAME": test_name}
+
+REDIS_URL = env("REDIS_URL", default="")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL or "redis://127.0.0.1:6379/0",
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+    if not DEBUG and ENVIRONMENT != "test" and REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1) if REDIS_URL else "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "console"
+
+LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", _("English")), ("fr", _("French")), ("nl", _("Dutch")), ("de", _("German"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = BILLING_TIMEZONE
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+SIMPLE_HISTORY_REVERT_DISABLED = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"webhook": {"handlers": [], "level": "INFO"}, "django.request": {"level": "ERROR"}},
+}
+if LOG_DIR:
+    Path(LOG_DIR).mkdir(parents=True, exist_ok=True)
+    LOGGING["handlers"]["webhook"] = {  # type: ignore[index]
+        "class": "logging.handlers.WatchedFileHandler",
+        "filename": str(Path(LOG_DIR) / "webhook.log"),
+        "formatter": "line",
+    }
+    LOGGING["loggers"]["webhook"]["handlers"] = ["webhook"]  # type: ignore[index]
+
+# --- the admin kit ----------------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": _("Billing console"),
+    "SITE_HEADER": _("Billing console"),
+    "SITE_SUBHEADER": _("Taiga → Invoice Ninja"),
+    "SITE_SYMBOL": "receipt_long",
+    "SHOW_LANGUAGES": True,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "billing_console.admin_base.environment_label",
+    "ENVIRONMENT_TITLE_PREFIX": "billing_console.admin_base.environment_title_prefix",
+    "DASHBOARD_CALLBACK": "invoicing.work_list.dashboard",
+    "STYLES": [lambda request: static("console/console.css")],
+    "SCRIPTS": [lambda request: static("console/console.js")],
+    "COLORS": {
+        "primary": {
+            "50": "#effafa",
+            "100": "#d5f1f1",
+            "200": "#b0e2e3",
+            "300": "#7ccdd0",
+            "400": "#45b3b8",
+            "500": "#1a979d",
+            "600": "#0b7278",
+            "700": "#0d5c61",
+            "800": "#114b4f",
+            "900": "#123f43",
+            "950": "#04272a",
+        }
+    },
+    "SIDEBAR": {"show_search": False, "command_search": True, "navigation": "invoicing.navigation.sidebar"},
+}

@@ -1,0 +1,23 @@
+"""Settings for the tests: the real ones, quick fences, a loud environment."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("ENVIRONMENT", "sandbox")
+os.environ.setdefault("SECRET_KEY", "tests-only")
+os.environ.setdefault("FIELD_KEY", "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=")
+os.environ.setdefault("WEBHOOK_SECRET", "tests-webhook-secret")
+os.environ.setdefault("ALLOW_HTTP_UPSTREAMS", "true")
+
+from billing_console.settings import *  # noqa: E402, F403
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+CELERY_TASK_ALWAYS_EAGER = False
+CELERY_BROKER_URL = "memory://"
+SANDBOX_CLOCK_FILE = ""
