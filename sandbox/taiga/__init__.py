@@ -1,0 +1,1 @@
+"""The stand-in Taiga 6.10."""
