@@ -144,7 +144,10 @@ RECORD: TransitionMap = _map(
 )
 
 RUN: TransitionMap = _map(
-    building="in_review done cancelled", in_review="building done cancelled", done="building in_review", cancelled=""
+    building="in_review done cancelled",
+    in_review="building done cancelled",
+    done="building in_review",
+    cancelled="",
 )
 
 INVOICE: TransitionMap = _map(

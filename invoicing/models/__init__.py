@@ -1,0 +1,19 @@
+"""Runs, invoices with their frozen lines, how they were sent, and what was paid."""
+
+from invoicing.models.invoices import Invoice, InvoiceLine
+from invoicing.models.payments import Payment
+from invoicing.models.runs import InvoiceRun, RunClient, RunClientState, RunTrigger
+from invoicing.models.sendings import ContactMail, Selection, Sending
+
+__all__ = [
+    "ContactMail",
+    "Invoice",
+    "InvoiceLine",
+    "InvoiceRun",
+    "Payment",
+    "RunClient",
+    "RunClientState",
+    "RunTrigger",
+    "Selection",
+    "Sending",
+]

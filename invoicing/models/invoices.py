@@ -1,0 +1,162 @@
+"""The invoice as reviewed: frozen lines, sealed on approval. Amounts in `currency`, before tax unless named gross."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.states import InvoiceState
+from mappings.models import TaxDecision
+
+
+class Invoice(models.Model):
+    """One client, one currency, one period, one group. `revision` grows with every change of content."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    run = models.ForeignKey("invoicing.InvoiceRun", models.PROTECT, related_name="invoices", verbose_name=_("run"))
+    client = models.ForeignKey("mappings.Client", models.PROTECT, related_name="invoices", verbose_name=_("client"))
+    rule_set = models.ForeignKey("mappings.RuleSet", models.PROTECT, related_name="+", verbose_name=_("rule set"))
+    currency = models.CharField(_("currency"), max_length=3)
+    period_start = models.DateField(_("first day"))
+    period_end = models.DateField(_("day after the last"))
+    timezone = models.CharField(_("time zone"), max_length=64)
+    group_key = models.CharField(_("group"), max_length=64, blank=True, help_text=_("Empty, or the project's id."))
+    sequence = models.PositiveIntegerField(_("sequence"), default=1)
+    state = models.CharField(_("state"), max_length=12, choices=InvoiceState.choices, default=InvoiceState.DRAFT)
+    state_since = models.DateTimeField(_("in this state since"), null=True, blank=True)
+    revision = models.PositiveIntegerField(_("revision"), default=1)
+    is_stale = models.BooleanField(_("Taiga changed since"), default=False)
+    stale_sentence = models.TextField(_("what changed"), blank=True)
+    note = models.TextField(_("note"), blank=True, help_text=_("Why held or rejected."))
+    attention_sentence = models.TextField(_("what to decide"), blank=True)
+
+    net = models.DecimalField(_("total before tax"), max_digits=14, decimal_places=3, default=0)
+    tax_decision = models.CharField(_("tax"), max_length=10, choices=TaxDecision.choices)
+    tax_name = models.CharField(_("tax name"), max_length=50, blank=True)
+    tax_rate = models.DecimalField(_("tax rate, %"), max_digits=6, decimal_places=3, default=0)
+    tax = models.DecimalField(_("tax amount"), max_digits=14, decimal_places=3, default=0)
+    gross = models.DecimalField(_("total with tax"), max_digits=14, decimal_places=3, default=0)
+    raw_hours = models.DecimalField(_("raw hours"), max_digits=12, decimal_places=6, default=0)
+    billed_hours = models.DecimalField(_("billed hours"), max_digits=12, decimal_places=2, default=0)
+
+    payment_days = models.PositiveSmallIntegerField(_("days to pay"), default=30)
+    terms = models.TextField(_("terms"), blank=True)
+    footer = models.TextField(_("footer"), blank=True)
+    public_notes = models.TextField(_("notes"), blank=True)
+    product_key = models.CharField(_("product"), max_length=100)
+    invoice_date = models.DateField(_("invoice date"), null=True, blank=True)
+    due_date = models.DateField(_("due date"), null=True, blank=True)
+
+    seal = models.CharField(_("seal"), max_length=64, blank=True, help_text=_("sha256 over lines, totals and dates."))
+    approved_by = models.ForeignKey(
+        "accounts.User",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("approved by"),
+    )
+    approved_at = models.DateTimeField(_("approved"), null=True, blank=True)
+    remote = models.OneToOneField(
+        "sync.RemoteRecord",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="invoice",
+        verbose_name=_("in Invoice Ninja"),
+    )
+    number = models.CharField(_("number"), max_length=191, blank=True, help_text=_("Given by Invoice Ninja."))
+    remote_status = models.CharField(_("status there"), max_length=4, blank=True)
+    balance = models.DecimalField(_("open"), max_digits=14, decimal_places=3, null=True, blank=True)
+    paid_to_date = models.DecimalField(_("paid"), max_digits=14, decimal_places=3, default=0)
+    remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("invoice")
+        verbose_name_plural = _("invoices")
+        ordering = ["-id"]
+        permissions = [
+            ("prepare_invoice", _("Can edit, hold and exclude lines of drafts")),
+            ("approve_invoice", _("Can approve and reject drafts")),
+            ("send_invoice", _("Can send invoices")),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["client", "currency", "period_start", "period_end", "group_key", "sequence"],
+                condition=~Q(state__in=["cancelled", "reversed", "rejected"]),
+                name="invoice_key_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["draft", "held", "rejected"]) | ~Q(seal=""),
+                name="invoice_sealed_once_approved",
+            ),
+            models.CheckConstraint(
+                condition=Q(due_date__isnull=True) | Q(due_date__gte=models.F("invoice_date")),
+                name="invoice_due_not_before_date",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "-id"], name="invoice_state"),
+            models.Index(fields=["due_date"], condition=Q(balance__gt=0), name="invoice_open_by_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client}, {self.period_start:%Y-%m}"
+
+    @property
+    def key(self) -> str:
+        """Our key in Invoice Ninja's private notes; ends with a delimiter, so no key is a prefix of another."""
+        return f"bc-{self.uuid};"
+
+
+class InvoiceLine(models.Model):
+    """One entry as it is billed; a frozen copy. A voided line stays, with its reason."""
+
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="lines", verbose_name=_("invoice"))
+    entry = models.ForeignKey(
+        "sync.TimeEntry", models.PROTECT, null=True, blank=True, related_name="lines", verbose_name=_("entry")
+    )
+    position = models.PositiveIntegerField(_("position"), default=0)
+    project_name = models.CharField(_("project"), max_length=255, blank=True)
+    person_name = models.CharField(_("person"), max_length=255, blank=True)
+    ref = models.BigIntegerField(_("ref"), null=True, blank=True)
+    notes = models.TextField(_("text"), help_text=_("As printed on the invoice."))
+    original_notes = models.TextField(_("text before editing"), blank=True)
+    edit_reason = models.TextField(_("why edited"), blank=True)
+    edited_by = models.ForeignKey(
+        "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("edited by")
+    )
+    edited_at = models.DateTimeField(_("edited"), null=True, blank=True)
+    work_date = models.DateField(_("work date"), null=True, blank=True)
+    raw_hours = models.DecimalField(_("raw hours"), max_digits=12, decimal_places=6)
+    billed_hours = models.DecimalField(_("billed hours"), max_digits=10, decimal_places=2)
+    rate = models.DecimalField(_("rate"), max_digits=12, decimal_places=3)
+    amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=3)
+    facts = models.JSONField(_("facts"), default=dict)
+    is_late = models.BooleanField(_("late"), default=False, help_text=_("Worked before the period began."))
+    is_voided = models.BooleanField(_("excluded"), default=False)
+    void_reason = models.TextField(_("why excluded"), blank=True)
+    voided_by = models.ForeignKey(
+        "accounts.User",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("excluded by"),
+    )
+
+    class Meta:
+        verbose_name = _("invoice line")
+        verbose_name_plural = _("invoice lines")
+        ordering = ["invoice", "project_name", "ref", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["entry"], condition=Q(is_voided=False), name="line_entry_billed_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.notes

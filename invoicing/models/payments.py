@@ -1,0 +1,28 @@
+"""Payments as Invoice Ninja reports them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Payment(models.Model):
+    """One payment applied to one of our invoices; amounts in the invoice's currency, gross."""
+
+    invoice = models.ForeignKey("invoicing.Invoice", models.PROTECT, related_name="payments", verbose_name=_("invoice"))
+    ninja_id = models.CharField(_("Invoice Ninja id"), max_length=64)
+    amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=3)
+    refunded = models.DecimalField(_("refunded"), max_digits=14, decimal_places=3, default=0)
+    status = models.CharField(_("status there"), max_length=4, blank=True)
+    paid_on = models.DateField(_("paid on"), null=True, blank=True)
+    is_deleted = models.BooleanField(_("deleted"), default=False)
+    seen_at = models.DateTimeField(_("read"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        ordering = ["-paid_on", "-id"]
+        constraints = [models.UniqueConstraint(fields=["invoice", "ninja_id"], name="payment_once_per_invoice")]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.invoice.currency}"

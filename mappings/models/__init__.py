@@ -1,0 +1,39 @@
+"""Who pays what: the company, clients, projects, people, rates and rule sets."""
+
+from mappings.models.clients import Client, NinjaProject
+from mappings.models.company import Company
+from mappings.models.people import Membership, Person, Role
+from mappings.models.projects import ProjectMapping
+from mappings.models.rates import Rate, RateLevel
+from mappings.models.rule_sets import (
+    Frequency,
+    Grouping,
+    InvoicedWhen,
+    MinimumMode,
+    Prefer,
+    Rounding,
+    RoundingMode,
+    RuleSet,
+    TaxDecision,
+)
+
+__all__ = [
+    "Client",
+    "Company",
+    "Frequency",
+    "Grouping",
+    "InvoicedWhen",
+    "Membership",
+    "MinimumMode",
+    "NinjaProject",
+    "Person",
+    "Prefer",
+    "ProjectMapping",
+    "Rate",
+    "RateLevel",
+    "Role",
+    "Rounding",
+    "RoundingMode",
+    "RuleSet",
+    "TaxDecision",
+]

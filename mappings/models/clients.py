@@ -1,0 +1,58 @@
+"""What Invoice Ninja has: clients and projects, cached and refreshed, never typed."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Client(models.Model):
+    """A client of Invoice Ninja, as last read from it."""
+
+    ninja_id = models.CharField(_("Invoice Ninja id"), max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=255, blank=True)
+    currency = models.CharField(
+        _("currency"), max_length=3, blank=True, help_text=_("ISO code of the client's currency.")
+    )
+    contacts = models.JSONField(
+        _("contacts"),
+        default=list,
+        blank=True,
+        help_text=_("Contacts as read: name, email, whether invoices are mailed to them."),
+    )
+    is_known = models.BooleanField(_("known to Invoice Ninja"), default=False)
+    is_archived = models.BooleanField(_("archived"), default=False)
+    is_deleted = models.BooleanField(_("deleted"), default=False)
+    refreshed_at = models.DateTimeField(_("last read"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("client")
+        verbose_name_plural = _("clients")
+        ordering = ["name", "ninja_id"]
+
+    def __str__(self) -> str:
+        return self.name or self.ninja_id
+
+    def emails(self) -> list[str]:
+        """Addresses of the contacts that get invoices by mail; contacts without an address are left out."""
+        return [c["email"].strip() for c in self.contacts if c.get("send_email") and (c.get("email") or "").strip()]
+
+
+class NinjaProject(models.Model):
+    """A project of Invoice Ninja, as last read from it."""
+
+    ninja_id = models.CharField(_("Invoice Ninja id"), max_length=64, unique=True)
+    client = models.ForeignKey(Client, models.PROTECT, related_name="ninja_projects", verbose_name=_("client"))
+    name = models.CharField(_("name"), max_length=255, blank=True)
+    is_known = models.BooleanField(_("known to Invoice Ninja"), default=False)
+    is_archived = models.BooleanField(_("archived"), default=False)
+    is_deleted = models.BooleanField(_("deleted"), default=False)
+    refreshed_at = models.DateTimeField(_("last read"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("Invoice Ninja project")
+        verbose_name_plural = _("Invoice Ninja projects")
+        ordering = ["name", "ninja_id"]
+
+    def __str__(self) -> str:
+        return self.name or self.ninja_id

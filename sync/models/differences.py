@@ -1,0 +1,37 @@
+"""What changed in Taiga after it was claimed for an invoice."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.states import DifferenceState
+
+
+class Difference(models.Model):
+    """Billed then against worth now, of one item; at most one open per item."""
+
+    item = models.ForeignKey("sync.WorkItem", models.PROTECT, related_name="differences", verbose_name=_("item"))
+    entry = models.ForeignKey(
+        "sync.TimeEntry", models.PROTECT, related_name="differences", verbose_name=_("billed entry")
+    )
+    state = models.CharField(_("state"), max_length=15, choices=DifferenceState.choices, default=DifferenceState.OPEN)
+    billed_hours = models.DecimalField(_("billed hours"), max_digits=10, decimal_places=2)
+    hours_now = models.DecimalField(_("hours now"), max_digits=10, decimal_places=2)
+    amount = models.DecimalField(_("amount, ±"), max_digits=14, decimal_places=3)
+    currency = models.CharField(_("currency"), max_length=3)
+    sentence = models.TextField(_("what changed"))
+    noticed_at = models.DateTimeField(_("noticed"))
+    reason = models.TextField(_("decision"), blank=True)
+
+    class Meta:
+        verbose_name = _("difference")
+        verbose_name_plural = _("differences")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["item"], condition=Q(state="open"), name="difference_one_open_per_item")
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence

@@ -1,0 +1,91 @@
+"""What Taiga says now about each billable thing."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.states import ItemKind, ItemState
+
+
+class FoundBy(models.TextChoices):
+    WEBHOOK = "webhook", _("webhook")
+    SWEEP = "sweep", _("sweep")
+    PERSON = "person", _("a person")
+
+
+class WorkItem(models.Model):
+    """The mirror of one Taiga task, user story or issue. One reader at a time: lease and dirty flag.
+
+    A reading whose task version or values version is smaller than the stored one is dropped.
+    """
+
+    kind = models.CharField(_("kind"), max_length=1, choices=ItemKind.choices)
+    taiga_id = models.PositiveBigIntegerField(_("Taiga id"))
+    taiga_project_id = models.PositiveBigIntegerField(_("Taiga project id"), null=True, blank=True, db_index=True)
+    project = models.ForeignKey(
+        "mappings.ProjectMapping",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="items",
+        verbose_name=_("project"),
+    )
+    ref = models.BigIntegerField(_("ref"), null=True, blank=True, db_index=True)
+    subject = models.CharField(_("subject"), max_length=500, blank=True)
+    permalink = models.URLField(_("in Taiga"), max_length=500, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=ItemState.choices, default=ItemState.OPEN)
+    status_name = models.CharField(_("status in Taiga"), max_length=255, blank=True)
+    assignee = models.ForeignKey(
+        "mappings.Person",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("assigned to"),
+    )
+    has_story = models.BooleanField(_("belongs to a user story"), default=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    closed_seen_at = models.DateTimeField(
+        _("first seen closed"),
+        null=True,
+        blank=True,
+        help_text=_("Business time of our first reading of this cycle as closed."),
+    )
+    task_version = models.BigIntegerField(_("version"), null=True, blank=True)
+    values_version = models.BigIntegerField(_("values version"), null=True, blank=True)
+    values = models.JSONField(_("attribute values"), default=dict, help_text=_("As stored, by attribute id."))
+    attributes = models.JSONField(
+        _("billing attributes"), default=dict, help_text=_("The five, by our own names, raw.")
+    )
+    status_attribute_id = models.BigIntegerField(_("id of the status attribute"), null=True, blank=True)
+    status_before_ours = models.JSONField(
+        _("status before our first write"),
+        null=True,
+        blank=True,
+        help_text=_("Put back when the item is no longer ours."),
+    )
+    status_written = models.CharField(_("status last written by us"), max_length=100, blank=True)
+    read_at = models.DateTimeField(_("read"), null=True, blank=True)
+    is_dirty = models.BooleanField(_("to be read"), default=True)
+    dirty_at = models.DateTimeField(_("asked to be read"), null=True, blank=True)
+    reading_claim = models.UUIDField(null=True, blank=True, editable=False)
+    reading_until = models.DateTimeField(null=True, blank=True, editable=False)
+    read_attempts = models.PositiveIntegerField(_("failed readings"), default=0)
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    found_by = models.CharField(_("found by"), max_length=10, choices=FoundBy.choices, default=FoundBy.WEBHOOK)
+    closing_found_by = models.CharField(_("closing found by"), max_length=10, choices=FoundBy.choices, blank=True)
+    correlation_id = models.UUIDField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("work item")
+        verbose_name_plural = _("work items")
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["kind", "taiga_id"], name="item_unique")]
+        indexes = [
+            models.Index(fields=["not_before", "id"], condition=models.Q(is_dirty=True), name="item_dirty"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.ref} {self.subject}"

@@ -1,0 +1,78 @@
+"""One row per thing of ours that lives in Invoice Ninja or in Taiga: the outbox, with claim, fence and key."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.states import RecordState
+
+
+class Server(models.TextChoices):
+    TAIGA = "taiga", "Taiga"
+    NINJA = "invoice_ninja", "Invoice Ninja"
+
+
+class RecordKind(models.TextChoices):
+    TASK = "task", _("task in Invoice Ninja")
+    STATUS = "status", _("invoice status in Taiga")
+    INVOICE = "invoice", _("invoice in Invoice Ninja")
+
+
+class RemoteRecord(models.Model):
+    """What we want a server to hold (`desired`, at `revision`) and what it is proven to hold (`synced_revision`).
+
+    `our_key` is chosen before the first call and looked up by. Claimed as in design: A claim is fenced.
+    `kind=task`: our_key is the task's number; `status`: the item; `invoice`: `bc-<uuid of our invoice>;`.
+    """
+
+    server = models.CharField(_("server"), max_length=15, choices=Server.choices)
+    kind = models.CharField(_("kind"), max_length=10, choices=RecordKind.choices)
+    our_key = models.CharField(_("our key"), max_length=100)
+    remote_id = models.CharField(_("id there"), max_length=64, null=True, blank=True)
+    item = models.ForeignKey(
+        "sync.WorkItem", models.PROTECT, null=True, blank=True, related_name="records", verbose_name=_("item")
+    )
+    state = models.CharField(_("state"), max_length=12, choices=RecordState.choices, default=RecordState.PENDING)
+    reason = models.CharField(_("reason"), max_length=40, blank=True)
+    sentence = models.TextField(_("what happened"), blank=True)
+    desired = models.JSONField(_("wanted"), default=dict)
+    revision = models.PositiveIntegerField(_("revision"), default=1)
+    synced_revision = models.PositiveIntegerField(_("revision there"), default=0)
+    seen = models.JSONField(_("last read there"), default=dict, blank=True)
+    seen_at = models.DateTimeField(_("read there"), null=True, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    claim_id = models.UUIDField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    state_since = models.DateTimeField(_("in this state since"), null=True, blank=True)
+    correlation_id = models.UUIDField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("remote record")
+        verbose_name_plural = _("remote records")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["server", "kind", "our_key"], name="record_key_unique"),
+            models.UniqueConstraint(
+                fields=["server", "kind", "remote_id"],
+                condition=Q(remote_id__isnull=False),
+                name="record_remote_unique",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="in_flight") | (Q(claim_id__isnull=False) & Q(lease_until__isnull=False)),
+                name="record_in_flight_is_fenced",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["kind", "not_before", "id"],
+                condition=Q(state__in=["pending", "retry", "in_flight", "in_doubt"]),
+                name="record_unfinished",
+            ),
+            models.Index(fields=["state", "-id"], name="record_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.our_key}"

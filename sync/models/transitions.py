@@ -1,0 +1,54 @@
+"""The audit trail (append-only) and the journal of upstream calls."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Transition(models.Model):
+    """One arrow that one row took: who, when, why. Never changed, never deleted."""
+
+    model = models.CharField(_("row"), max_length=40, help_text=_("Model label, e.g. sync.timeentry."))
+    row_id = models.BigIntegerField(_("id"))
+    from_state = models.CharField(_("from"), max_length=15, blank=True)
+    to_state = models.CharField(_("to"), max_length=15)
+    user = models.ForeignKey("accounts.User", models.PROTECT, null=True, blank=True, verbose_name=_("who"))
+    why = models.TextField(_("why"), blank=True)
+    claim_id = models.UUIDField(null=True, blank=True)
+    correlation_id = models.UUIDField(null=True, blank=True, db_index=True)
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("transition")
+        verbose_name_plural = _("transitions")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["model", "row_id", "-id"], name="transition_row")]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.row_id}: {self.from_state} → {self.to_state}"
+
+
+class UpstreamCall(models.Model):
+    """One call to Taiga or Invoice Ninja; no body, no secret."""
+
+    upstream = models.CharField(_("upstream"), max_length=15)
+    method = models.CharField(_("method"), max_length=7)
+    path = models.CharField(_("path"), max_length=500)
+    status = models.PositiveSmallIntegerField(_("status"), null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(_("milliseconds"))
+    error = models.CharField(_("error"), max_length=100, blank=True)
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    item = models.ForeignKey(
+        "sync.WorkItem", models.SET_NULL, null=True, blank=True, related_name="calls", verbose_name=_("item")
+    )
+    correlation_id = models.UUIDField(null=True, blank=True, db_index=True)
+    at = models.DateTimeField(_("at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("upstream call")
+        verbose_name_plural = _("upstream calls")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.status or self.error}"

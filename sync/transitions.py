@@ -1,0 +1,96 @@
+"""Moving a row along its map: one conditional UPDATE is the lock, one Transition is the trail.
+
+Works in the caller's transaction (opens none that outlives it) and under READ COMMITTED: when two move the same row,
+the second waits for the first, then finds the state gone and moves nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from billing_console import states
+from billing_console.errors import IllegalTransition
+from sync.models import Transition
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAPS: dict[str, states.TransitionMap] = {
+    "sync.webhookdelivery": states.DELIVERY,
+    "sync.workitem": states.ITEM,
+    "sync.timeentry": states.ENTRY,
+    "sync.remoterecord": states.RECORD,
+    "sync.difference": states.DIFFERENCE,
+    "invoicing.invoicerun": states.RUN,
+    "invoicing.invoice": states.INVOICE,
+}
+
+
+def advance(
+    row: models.Model,
+    to: str,
+    *,
+    why: str,
+    user: User | None = None,
+    only_if: Q | None = None,
+    claim_id: uuid.UUID | None = None,
+    correlation_id: uuid.UUID | None = None,
+    **changes: Any,
+) -> bool:
+    """Move `row` from the state it was read in to `to`, with `changes` to other columns; True when we moved it.
+
+    False: somebody else moved it meanwhile, or `only_if` no longer holds; nothing was changed then.
+    Locks the row until the caller's transaction ends. `row` is updated in memory when it moved.
+    Raises IllegalTransition when the map has no such arrow.
+    """
+    label = row._meta.label_lower
+    current: str = row.state  # type: ignore[attr-defined]
+    if to not in MAPS[label].get(current, frozenset()):
+        raise IllegalTransition(label, row.pk, current, to)
+    fields = {field.name for field in row._meta.get_fields()}
+    if "state_since" in fields:
+        changes.setdefault("state_since", timezone.now())
+    with transaction.atomic():
+        rows = type(row)._default_manager.filter(pk=row.pk, state=current)  # type: ignore[misc]
+        if only_if is not None:
+            rows = rows.filter(only_if)
+        if rows.update(state=to, **changes) != 1:
+            return False
+        record(row, current, to, why=why, user=user, claim_id=claim_id, correlation_id=correlation_id)
+    row.state = to  # type: ignore[attr-defined]
+    for name, value in changes.items():
+        setattr(row, name, value)
+    return True
+
+
+def record(
+    row: models.Model,
+    from_state: str,
+    to_state: str,
+    *,
+    why: str,
+    user: User | None = None,
+    claim_id: uuid.UUID | None = None,
+    correlation_id: uuid.UUID | None = None,
+) -> Transition:
+    """Write the trail of a move that the caller makes itself (a creation, or one statement over many rows)."""
+    return Transition.objects.create(
+        model=row._meta.label_lower,
+        row_id=row.pk,
+        from_state=from_state,
+        to_state=to_state,
+        user=user,
+        why=why,
+        claim_id=claim_id,
+        correlation_id=correlation_id or getattr(row, "correlation_id", None),
+    )
+
+
+def can_advance(row: models.Model, to: str) -> bool:
+    """Whether the map has an arrow from the row's state to `to` (buttons are drawn by it)."""
+    return to in MAPS[row._meta.label_lower].get(row.state, frozenset())  # type: ignore[attr-defined]

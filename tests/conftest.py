@@ -1,0 +1,23 @@
+"""What every test shares: no socket beyond this machine, and business time that stands where a test sets it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_loopback() -> None:
+    """A connection beyond this machine fails the test that made it, with the address."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(LOOPBACK):
+            raise AssertionError(f"A test tried to reach {address[0]}; only loopback is allowed.")
+        return connect(self, address)
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
