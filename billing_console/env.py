@@ -2,28 +2,89 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from typing import Final
+
+# Every variable that an installation may set; .env.example explains each.
+VARIABLES: Final = (
+    "ALERT_EMAILS",
+    "ALLOWED_HOSTS",
+    "ALLOW_HTTP_UPSTREAMS",
+    "BILLING_TIMEZONE",
+    "CALLS_AT_A_TIME",
+    "CALL_DEADLINE_SECONDS",
+    "CONN_MAX_AGE",
+    "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_POOL",
+    "DATABASE_URL",
+    "DEBUG",
+    "EMAIL_URL",
+    "ENVIRONMENT",
+    "FIELD_KEY",
+    "INVOICE_NINJA_API",
+    "INVOICE_NINJA_TOKEN",
+    "LEASE_SECONDS",
+    "LOG_DIR",
+    "LOOK_UP_AFTER_SECONDS",
+    "POLL_SECONDS",
+    "PORT",
+    "PUBLIC_URL",
+    "REDIS_URL",
+    "RETRY_BASE_SECONDS",
+    "SANDBOX_CLOCK_FILE",
+    "SECRET_KEY",
+    "SEND_PROOF_SECONDS",
+    "SWEEP_SECONDS",
+    "TAIGA_API",
+    "TAIGA_PASSWORD",
+    "TAIGA_TOKEN",
+    "TAIGA_USERNAME",
+    "TASK_NUMBER_PREFIX",
+    "TICK_SECONDS",
+    "WEBHOOK_SECRET",
+)
 
 
-def load_secret_files(environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
-    """For every NAME_FILE that names a readable file, set NAME to its content, unless NAME is set itself."""
-    for name, path in list(environ.items()):
-        target = name.removesuffix("_FILE")
-        if target != name and path and target not in environ and Path(path).is_file():
-            environ[target] = Path(path).read_text().strip()
+class UnreadableSecretFile(Exception):
+    """A NAME_FILE names a file that cannot be read; the text is one plain sentence."""
+
+
+def load_secret_files(environ: MutableMapping[str, str] = os.environ) -> None:
+    """For each of our variables with a NAME_FILE, set NAME to that file's content, unless NAME is set itself.
+
+    Only our own names: others, such as SSL_CERT_FILE, mean something else. Raises UnreadableSecretFile.
+    """
+    for name in VARIABLES:
+        path = environ.get(f"{name}_FILE", "")
+        if path and not environ.get(name):
+            try:
+                environ[name] = Path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UnreadableSecretFile(
+                    f"{name}_FILE names {path}, which cannot be read ({error}). Correct it, or set {name} itself."
+                ) from error
 
 
 def make_once(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
-    """The secret in `path`; made and kept there with mode 0600 when it is not there yet."""
+    """The secret in `path`; made and kept there with mode 0600 when it is not there yet.
+
+    Several processes may call it at once for the first time: all get the same secret, never half of one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        secret = make()
-        file.write(secret)
-    return secret
+    if not path.exists():
+        descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(make())
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(unfinished, path)  # fails, unlike a rename, if another process was first
+        finally:
+            os.unlink(unfinished)
+    return path.read_text().strip()
