@@ -125,9 +125,7 @@ class UpstreamError(ConsoleError):
             "wait": self.wait_seconds if self.wait_seconds is not None else "",
         }
         if self.is_outcome_unknown:
-            sentence += " " + _(
-                "Whether it was done is not known; it is looked up before anything is repeated."
-            )
+            sentence += " " + _("Whether it was done is not known; it is looked up before anything is repeated.")
         return sentence
 
     def __repr__(self) -> str:
@@ -247,9 +245,7 @@ class ServerFault(UpstreamError):
     """The server failed (5xx but 503), or a proxy lost it (502, 504). A write may be saved all the same."""
 
     is_unknown_for_writes = True
-    default_sentence = gettext_lazy(
-        "%(upstream)s had an internal fault (HTTP %(status)s). It is tried again."
-    )
+    default_sentence = gettext_lazy("%(upstream)s had an internal fault (HTTP %(status)s). It is tried again.")
 
 
 class NotJson(UpstreamError):
@@ -257,8 +253,7 @@ class NotJson(UpstreamError):
 
     is_unknown_for_writes = True
     default_sentence = gettext_lazy(
-        "%(upstream)s answered with something that is no valid JSON (%(detail)s). "
-        "Check the address in the settings."
+        "%(upstream)s answered with something that is no valid JSON (%(detail)s). Check the address in the settings."
     )
 
 
@@ -304,19 +299,21 @@ class UnexpectedAnswer(UpstreamError):
     )
 
 
+class ListChanged(UpstreamError):
+    """Rows appeared or vanished while a list was read page by page, so some may be missing."""
+
+    default_sentence = gettext_lazy("The list in %(upstream)s changed while it was read. It is read again.")
+
+
 # --- Failures of the console's own rules ----------------------------------------------------------
 
 
 class IllegalTransition(ConsoleError):
     """A row was asked to make a move that its transition map does not have."""
 
-    default_sentence = gettext_lazy(
-        "This is not possible in the present state. Reload the page and look again."
-    )
+    default_sentence = gettext_lazy("This is not possible in the present state. Reload the page and look again.")
 
-    def __init__(
-        self, model: str, row: object, from_state: str, to_state: str, sentence: Text | None = None
-    ) -> None:
+    def __init__(self, model: str, row: object, from_state: str, to_state: str, sentence: Text | None = None) -> None:
         super().__init__(sentence)
         self.model = model
         self.row = row
@@ -327,9 +324,7 @@ class IllegalTransition(ConsoleError):
     def sentence(self) -> str:
         if self._sentence is not None:
             return str(self._sentence)
-        return _(
-            "%(model)s %(row)s cannot go from “%(from)s” to “%(to)s”. Reload the page and look again."
-        ) % {
+        return _("%(model)s %(row)s cannot go from “%(from)s” to “%(to)s”. Reload the page and look again.") % {
             "model": self.model,
             "row": self.row,
             "from": self.from_state,
@@ -354,14 +349,10 @@ class NotAllowed(ConsoleError):
 class ClaimLost(ConsoleError):
     """The lease of a claim ran out, or somebody else took it over: the outcome must not be written."""
 
-    default_sentence = gettext_lazy(
-        "Another worker took this over. Nothing was changed; it is looked at again."
-    )
+    default_sentence = gettext_lazy("Another worker took this over. Nothing was changed; it is looked at again.")
 
 
 class ConfigError(ConsoleError):
     """A setting is missing or wrong."""
 
-    default_sentence = gettext_lazy(
-        "The configuration is not complete. Run `manage.py doctor` to see what is missing."
-    )
+    default_sentence = gettext_lazy("The configuration is not complete. Run `manage.py doctor` to see what is missing.")

@@ -1,0 +1,126 @@
+"""A total deadline for one HTTP exchange, however slowly the other side trickles.
+
+The time-outs of a socket count from one byte to the next, so a server that sends a byte a second never
+trips them. A watch therefore shuts the socket when the time of the whole call is over, and refuses to
+send a request whose time ran out while the connection was made.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+class Watch:
+    """Guards one exchange for `seconds` of real time; a context manager.
+
+    `has_sent` says whether anything of the request may have left this machine; `is_over` whether the time
+    ran out.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.has_sent = False
+        self._ends_at = time.monotonic() + seconds
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    @property
+    def is_over(self) -> bool:
+        """True once the whole time is used up."""
+        return time.monotonic() >= self._ends_at
+
+    def begin_sending(self, sock: socket.socket | None) -> None:
+        """Note that the request starts to leave through `sock`."""
+        with self._lock:
+            self._socket = sock
+            self.has_sent = True
+
+    def _cut(self) -> None:
+        with self._lock:
+            if self._socket is None:
+                return
+            try:
+                # The class's own method: SSLSocket.shutdown would wait for the other side.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            except OSError:
+                return  # already closed: there is nothing left to cut
+
+    def __enter__(self) -> Watch:
+        self._token = _watch.set(self)
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._socket = None
+        _watch.reset(self._token)
+
+
+class _WatchedSending:
+    """Tells the watch of the present call when a request starts to leave."""
+
+    sock: socket.socket | None
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        watch = _watch.get()
+        if watch is not None and watch.is_over:
+            self.close()  # type: ignore[attr-defined]
+            raise NewConnectionError(self, "connected too late")  # type: ignore[arg-type]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        watch = _watch.get()
+        if watch is not None:
+            if watch.is_over and not watch.has_sent:
+                raise NewConnectionError(self, "too late to send")  # type: ignore[arg-type]
+            watch.begin_sending(self.sock)
+        super().send(data)  # type: ignore[misc]
+
+
+class _HTTPConnection(_WatchedSending, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_WatchedSending, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """requests' transport with watched connections; it never retries and knows no proxies."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def drop_connections(self) -> None:
+        """Close the connections kept from earlier calls."""
+        self.poolmanager.clear()

@@ -1,0 +1,334 @@
+"""One JSON call to an upstream server, with a total deadline and a plain error for everything else.
+
+The client never repeats a call, never follows a redirect and ignores proxies, cookies and netrc of the
+environment. A certificate authority of one's own comes in `REQUESTS_CA_BUNDLE`. Knows no database and no
+settings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+import urllib3
+from django.utils.translation import gettext as _
+
+from billing_console.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    NotJson,
+    OutcomeUnknown,
+    UnexpectedAnswer,
+    Unreachable,
+    UpstreamError,
+    excerpt_of,
+)
+from sync.clients.answers import Answer, Classify, Request, error_from
+from sync.clients.deadline import DeadlineAdapter, Watch
+from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
+
+Parsed = TypeVar("Parsed")
+Query = Mapping[str, str | int | bool]
+
+DEADLINE_SECONDS: Final = 60.0
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+_CONNECT_SECONDS: Final = 10.0
+_IDLE_SECONDS: Final = 1.0
+_CHUNK_BYTES: Final = 64 * 1024
+_SECRET_QUERY: Final = frozenset({"uuid", "token", "key", "secret", "password", "refresh"})
+_SECRET_HEADERS: Final = frozenset({"authorization", "x-api-token", "x-api-secret"})
+_PRIVATE_SUFFIXES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+NO_BODY: Final = object()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as the journal keeps it; holds no secret.
+
+    `path` is below the base address with its query, `status` the HTTP status or None where no answer came,
+    `duration_ms` in milliseconds, `error` the name of the error class or "", `at` the start in UTC.
+    """
+
+    upstream: str
+    method: str
+    path: str
+    status: int | None
+    duration_ms: int
+    error: str
+    at: datetime
+
+
+Journal = Callable[[Call], None]
+
+
+def segment(value: object) -> str:
+    """Return one path segment, quoted. Raises ValueError if empty: the address would be another route."""
+    text = str(value)
+    if not text.strip() or text in (".", ".."):
+        raise ValueError("an id is missing")
+    return quote(text, safe="")
+
+
+def check_base_url(base_url: str, *, allow_http: bool) -> str:
+    """Return the address without its trailing slash.
+
+    Raises ConfigError unless it is https, or http with `allow_http` to a loopback or private host.
+    """
+    parts = urlsplit(base_url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(_("The address of a server must begin with https:// and name a host. Correct it."))
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(_("The address of a server must hold no password, ? or #. Remove that part."))
+    if parts.scheme == "http" and not (allow_http and _is_private(parts.hostname)):
+        raise ConfigError(
+            _("%(host)s has plain http. Use https, or set ALLOW_HTTP_UPSTREAMS if its address is private.")
+            % {"host": parts.hostname}
+        )
+    return base_url.strip().rstrip("/")
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # A name without a dot is a neighbour in a container network.
+        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+    return address.is_loopback or address.is_private
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise ConfigError for a header value that cannot be sent; the sentence does not quote it."""
+    if not value.isascii() or not value.isprintable() or not value.strip():
+        raise ConfigError(
+            _("The value for %(name)s is empty or holds a character that cannot be sent. Enter it again.")
+            % {"name": name}
+        )
+
+
+class JsonClient:
+    """Calls one server. Not for several threads at a time; make one per thread.
+
+    `headers` go with every call and may hold secrets: their values appear in no error, journal or repr.
+    `deadline_seconds` is the total real time of one call, from connecting to the last byte read.
+    `classify` names the error class of an answer that is no success. Raises ConfigError for a bad address.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        upstream: str,
+        classify: Classify,
+        headers: Mapping[str, str] | None = None,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        journal: Journal | None = None,
+        allow_http: bool = False,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self.base_url = check_base_url(base_url, allow_http=allow_http)
+        self.upstream = upstream
+        self._classify = classify
+        self._headers = dict(headers or {})
+        for name, value in self._headers.items():
+            check_header(name, value)
+        self._deadline_seconds = deadline_seconds
+        self._journal = journal
+        self._max_body_bytes = max_body_bytes
+        self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self._adapter = DeadlineAdapter()
+        self._used_at = time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<JsonClient {self.upstream} {self.base_url}>"
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._adapter.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object = NO_BODY,
+        headers: Mapping[str, str] | None = None,
+        is_read: bool | None = None,
+        wants_json: bool = True,
+    ) -> Answer:
+        """Make one call and return the answer of a success (2xx); raises an UpstreamError for all else.
+
+        `path` begins with "/" and its segments are quoted. A query value "" raises ValueError, because a
+        server takes it as no filter at all. `is_read` says that repeating is harmless (default: GET).
+        """
+        shown = path + _query_text(query, hides_secrets=True)
+        url = self.base_url + path + _query_text(query, hides_secrets=False)
+        request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read)
+        sent_headers = self._headers_for(headers, has_body=body is not NO_BODY)
+        content = encode_json(body).encode("ascii") if body is not NO_BODY else None
+        status: int | None = None
+        error = ""
+        at, started = datetime.now(UTC), time.monotonic()
+        try:
+            response = self._exchange(request, url, sent_headers, content)
+            status = response[0]
+            return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
+        except UpstreamError as failure:
+            status, error = failure.status, type(failure).__name__
+            raise
+        finally:
+            if self._journal is not None:
+                duration_ms = round((time.monotonic() - started) * 1000)
+                self._journal(Call(self.upstream, method, shown, status, duration_ms, error, at))
+
+    def read(self, answer: Answer, parse: Callable[[Any], Parsed]) -> Parsed:
+        """Turn an answer's data into rows; raises UnexpectedAnswer where its shape is not the documented one."""
+        try:
+            return parse(answer.data)
+        except ShapeError as shape:
+            call = answer.request
+            raise UnexpectedAnswer(
+                call.upstream,
+                call.method,
+                call.path,
+                status=answer.status,
+                is_read=call.is_read,
+                detail=str(shape),
+            ) from None
+
+    def _headers_for(self, headers: Mapping[str, str] | None, *, has_body: bool) -> dict[str, str]:
+        sent = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": "billing-console",
+            # Without it Invoice Ninja answers some errors as web pages or redirects.
+            "X-Requested-With": "XMLHttpRequest",
+            **self._headers,
+        }
+        if has_body:
+            sent["Content-Type"] = "application/json"
+        for name, value in (headers or {}).items():
+            check_header(name, value)
+            sent[name] = value
+        return sent
+
+    def _exchange(
+        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        # A connection that idled may be closed by the server at the moment we use it; a fresh one keeps a
+        # write that was never seen from looking like one whose outcome is unknown.
+        if time.monotonic() - self._used_at > _IDLE_SECONDS:
+            self._adapter.drop_connections()
+        prepared = requests.Request(request.method, url, headers=dict(headers), data=content).prepare()
+        timeout = (min(_CONNECT_SECONDS, self._deadline_seconds), self._deadline_seconds)
+        response: requests.Response | None = None
+        with Watch(self._deadline_seconds) as watch:
+            try:
+                response = self._adapter.send(prepared, stream=True, timeout=timeout, verify=self._verify)
+                return response.status_code, response.headers, self._body_of(request, response)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as failure:
+                # Not chained: the text of these exceptions holds the whole address with its query.
+                raise _failure_of(request, failure, watch) from None
+            finally:
+                if response is not None:
+                    response.close()
+                self._used_at = time.monotonic()
+
+    def _body_of(self, request: Request, response: requests.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > self._max_body_bytes:
+                raise OutcomeUnknown(
+                    request.upstream,
+                    request.method,
+                    request.path,
+                    status=response.status_code,
+                    is_read=request.is_read,
+                    detail=_("its answer is too large"),
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _judge(
+        self,
+        request: Request,
+        response: tuple[int, Mapping[str, str], bytes],
+        secrets: list[str],
+        *,
+        wants_json: bool,
+    ) -> Answer:
+        status, headers, raw = response
+        is_success = 200 <= status < 300
+        problem, text, data = "", raw.decode("utf-8", "replace"), None
+        try:
+            if raw.strip() and (wants_json or not is_success):
+                data = decode_json(raw.decode("utf-8"))
+        except UnicodeDecodeError:
+            problem = _("not UTF-8")
+        except WireError as wire:
+            problem = str(wire)
+        answer = Answer(request, status, headers, text, data)
+        if not is_success:
+            raise error_from(answer, self._classify, secrets)
+        if not problem and wants_json and status != 204 and not isinstance(data, (dict, list)):
+            problem = _("no object and no list")
+        if problem:
+            raise NotJson(
+                request.upstream,
+                request.method,
+                request.path,
+                status=status,
+                is_read=request.is_read,
+                detail=problem,
+                body_excerpt=excerpt_of(text, secrets),
+            )
+        return answer
+
+
+def _failure_of(request: Request, failure: Exception, watch: Watch) -> UpstreamError:
+    is_late = watch.is_over or isinstance(failure, requests.Timeout)
+    call = (request.upstream, request.method, request.path)
+    if watch.has_sent:
+        if is_late:
+            return DeadlineExceeded(*call, is_read=request.is_read)
+        return OutcomeUnknown(*call, is_read=request.is_read, detail=_("the connection broke off"))
+    if isinstance(failure, requests.exceptions.SSLError):
+        detail = _("its certificate is not accepted")
+    elif is_late:
+        detail = _("no connection in time")
+    elif "NameResolution" in repr(failure):
+        detail = _("its name is not known")
+    else:
+        detail = _("no connection")
+    return Unreachable(*call, is_read=request.is_read, detail=detail)
+
+
+def _secrets_in(headers: Mapping[str, str]) -> list[str]:
+    """Return what must never be quoted back: the values of headers that carry a login, longest first."""
+    found = [value for name, value in headers.items() if name.lower() in _SECRET_HEADERS]
+    found += [value.rpartition(" ")[2] for value in found]
+    return sorted(found, key=len, reverse=True)
+
+
+def _query_text(query: Query | None, *, hides_secrets: bool) -> str:
+    pairs: list[tuple[str, str]] = []
+    for name, value in (query or {}).items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if not text.strip():
+            raise ValueError(f"the filter {name} is empty: the server would return everything")
+        pairs.append((name, "…" if hides_secrets and name.lower() in _SECRET_QUERY else text))
+    if not pairs:
+        return ""
+    if hides_secrets:
+        return "?" + "&".join(f"{name}={text}" for name, text in pairs)
+    # Never a bare "+": a server reads it as a space, which widens a filter by date.
+    return "?" + urlencode(pairs, quote_via=quote)

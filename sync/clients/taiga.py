@@ -1,0 +1,353 @@
+"""Taiga 6.10's REST API, as far as the console uses it.
+
+Every method makes its calls and returns frozen rows, or raises an UpstreamError; none repeats a write.
+Kinds are the letters of `billing_console.states.ItemKind`: T task, U user story, I issue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from billing_console.errors import (
+    Blocked,
+    ListChanged,
+    NotFound,
+    NotJson,
+    Unauthorized,
+    UpstreamError,
+    VersionConflict,
+)
+from sync.clients.answers import Answer, error_class_for, fields_of
+from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Query, segment
+from sync.clients.taiga_auth import Authorization
+from sync.clients.taiga_parse import (
+    parse_csv,
+    parse_custom_attribute,
+    parse_history_entry,
+    parse_item,
+    parse_membership,
+    parse_project,
+    parse_session,
+    parse_timeline_entry,
+    parse_user,
+    parse_values,
+    parse_webhook,
+    parse_webhook_log,
+)
+from sync.clients.taiga_rows import (
+    AttributeValues,
+    CustomAttribute,
+    HistoryEntry,
+    Membership,
+    Session,
+    TaigaId,
+    TaigaItem,
+    TaigaProject,
+    TaigaUser,
+    TimelineEntry,
+    TimelinePage,
+    Webhook,
+    WebhookLog,
+)
+from sync.clients.wire import Row, ShapeError, as_list
+
+Parsed = TypeVar("Parsed")
+
+UPSTREAM: Final = "taiga"
+PAGE_SIZE: Final = 200
+_VERSION_MISMATCH: Final = "doesn't match"
+
+
+class _Paths(NamedTuple):
+    items: str
+    attributes: str
+    history: str
+    csv_action: str
+
+
+_PATHS: Final[Mapping[str, _Paths]] = {
+    "T": _Paths("/tasks", "/task-custom-attributes", "/history/task", "regenerate_tasks_csv_uuid"),
+    "U": _Paths(
+        "/userstories", "/userstory-custom-attributes", "/history/userstory", "regenerate_userstories_csv_uuid"
+    ),
+    "I": _Paths("/issues", "/issue-custom-attributes", "/history/issue", "regenerate_issues_csv_uuid"),
+}
+
+
+def _paths(kind: str) -> _Paths:
+    paths = _PATHS.get(str(kind))
+    if paths is None:
+        raise ValueError(f"{kind!r} is no kind of item")
+    return paths
+
+
+def classify(answer: Answer) -> type[UpstreamError]:
+    """Return the error class of an answer of Taiga that is no success."""
+    if answer.status == 404 and not isinstance(answer.data, dict):
+        # A missing row answers JSON; HTML is an unknown route, so the address is wrong and nothing is gone.
+        return NotJson
+    if answer.status == 451:
+        return Blocked
+    if answer.status == 400 and any(_VERSION_MISMATCH in text for text in fields_of(answer.data).get("version", [])):
+        return VersionConflict
+    return error_class_for(answer.status)
+
+
+class TaigaClient:
+    """Calls one Taiga. `base_url` ends in /api/v1; without `authorization` only `log_in`, `refresh` and
+    `tasks_csv` work. For one thread at a time."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        authorization: Authorization | None = None,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        journal: Journal | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        self._authorization = authorization
+        self._http = JsonClient(
+            base_url,
+            upstream=UPSTREAM,
+            classify=classify,
+            deadline_seconds=deadline_seconds,
+            journal=journal,
+            allow_http=allow_http,
+        )
+
+    def __repr__(self) -> str:
+        return f"<TaigaClient {self._http.base_url}>"
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API without a trailing slash; part of what pins the server."""
+        return self._http.base_url
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._http.close()
+
+    # --- Logging in ---
+
+    def log_in(self, username: str, password: str) -> Session:
+        """Log in; raises Unauthorized for a wrong password, Throttled after too many tries."""
+        body = {"type": "normal", "username": username, "password": password}
+        return self._http.read(self._http.call("POST", "/auth", body=body, is_read=True), parse_session)
+
+    def refresh(self, token: str) -> Session:
+        """Exchange a refresh token for a new pair; the given one is dead afterwards."""
+        answer = self._http.call("POST", "/auth/refresh", body={"refresh": token}, is_read=True)
+        return self._http.read(answer, parse_session)
+
+    def me(self) -> TaigaUser:
+        """Return the user that the authorization belongs to."""
+        return self._http.read(self._call("GET", "/users/me"), parse_user)
+
+    # --- Projects ---
+
+    def projects(self, member: TaigaId | None = None) -> list[TaigaProject]:
+        """Return the projects that are visible, or those of one member."""
+        query: dict[str, Any] = {} if member is None else {"member": member}
+        return list(self._rows("/projects", query, parse_project, lambda row: row.id))
+
+    def project(self, project_id: TaigaId) -> TaigaProject:
+        """Return one project; raises NotFound where it does not exist or is not visible."""
+        return self._http.read(self._call("GET", f"/projects/{segment(project_id)}"), parse_project)
+
+    def memberships(self, project_id: TaigaId) -> list[Membership]:
+        """Return everybody in a project, pending invitations included."""
+        return list(self._rows("/memberships", {"project": project_id}, parse_membership, lambda row: row.id))
+
+    def custom_attributes(self, kind: str, project_id: TaigaId) -> list[CustomAttribute]:
+        """Return a project's custom attributes for one kind of item."""
+
+        def parse(data: object) -> CustomAttribute:
+            return parse_custom_attribute(data, kind)
+
+        query = {"project": project_id}
+        return list(self._rows(_paths(kind).attributes, query, parse, lambda row: row.id))
+
+    def create_custom_attribute(
+        self,
+        kind: str,
+        project_id: TaigaId,
+        name: str,
+        type: str,
+        description: str = "",
+        extra: Sequence[str] | None = None,
+        order: int | None = None,
+    ) -> CustomAttribute:
+        """Make a custom attribute (`extra` are a dropdown's options); raises Rejected where the name is taken."""
+        body: dict[str, Any] = {"project": project_id, "name": name, "type": type, "description": description}
+        if extra is not None:
+            body["extra"] = list(extra)
+        if order is not None:
+            body["order"] = order
+        answer = self._call("POST", _paths(kind).attributes, body=body)
+        return self._http.read(answer, lambda data: parse_custom_attribute(data, kind))
+
+    # --- Items ---
+
+    def item(self, kind: str, item_id: TaigaId) -> TaigaItem:
+        """Return one item; raises NotFound where it is deleted or not visible."""
+        answer = self._call("GET", f"{_paths(kind).items}/{segment(item_id)}")
+        return self._http.read(answer, lambda data: parse_item(data, kind))
+
+    def items(self, kind: str, project_id: TaigaId, **filters: str | int | bool) -> Iterator[TaigaItem]:
+        """Yield a project's items page by page, each once.
+
+        A filter that Taiga does not know is ignored there, so check what matters on the row; times need
+        "Z". Raises ListChanged at the end if rows went missing while the pages were read.
+        """
+        query = {"project": project_id, **filters}
+        return self._rows(_paths(kind).items, query, lambda data: parse_item(data, kind), lambda row: row.id)
+
+    def values(self, kind: str, item_id: TaigaId) -> AttributeValues:
+        """Return the attribute values of one item."""
+        answer = self._call("GET", f"{_paths(kind).items}/custom-attributes-values/{segment(item_id)}")
+        return self._http.read(answer, parse_values)
+
+    def patch_values(self, kind: str, item_id: TaigaId, values: Mapping[str, object], version: int) -> AttributeValues:
+        """Replace *all* attribute values of an item: what is left out is deleted.
+
+        The version is no lock; an answer whose version is read + 1 proves that nobody wrote in between.
+        An item without a user story may answer ServerFault although it was saved (outcome unknown).
+        Raises ValueError for values that Taiga answers with an internal fault.
+        """
+        if not values:
+            raise ValueError("Taiga refuses an empty set of values")
+        for key, value in values.items():
+            if not (key.isascii() and key.isdigit()):
+                raise ValueError("attribute values are keyed by attribute id, not by name")
+            if isinstance(value, str) and "\x00" in value:
+                raise ValueError("Taiga cannot store a NUL character")
+        path = f"{_paths(kind).items}/custom-attributes-values/{segment(item_id)}"
+        body = {"attributes_values": dict(values), "version": version}
+        return self._http.read(self._call("PATCH", path, body=body), parse_values)
+
+    # --- What happened ---
+
+    def timeline(self, project_id: TaigaId, page: int = 1, page_size: int = PAGE_SIZE) -> TimelinePage:
+        """Return one page of a project's events, newest first; a page past the end is empty.
+
+        Events come from all kinds of rows and include tasks without a user story and deletions.
+        """
+        query = {"page": page, "page_size": page_size}
+        try:
+            answer = self._call("GET", f"/timeline/project/{segment(project_id)}", query=query)
+        except NotFound:
+            if page == 1:
+                raise
+            return TimelinePage((), page, 0, has_next=False)
+
+        def parse(data: object) -> tuple[TimelineEntry, ...]:
+            return tuple(parse_timeline_entry(row) for row in as_list(data, "timeline"))
+
+        entries = self._http.read(answer, parse)
+        total = _count_of(answer)
+        return TimelinePage(entries, page, len(entries) if total is None else total, _has_next(answer))
+
+    def history(self, kind: str, item_id: TaigaId) -> Iterator[HistoryEntry]:
+        """Yield an item's history, newest first; stop early and the older pages are not fetched."""
+        path = f"{_paths(kind).history}/{segment(item_id)}"
+        return self._rows(path, {}, parse_history_entry, lambda row: row.id, grows_in_front=True)
+
+    def tasks_csv(self, uuid: str) -> list[dict[str, str]]:
+        """Return all tasks of a project as text rows, without a login; raises NotFound for a wrong uuid."""
+        try:
+            answer = self._http.call("GET", "/tasks/csv", query={"uuid": uuid}, wants_json=False)
+        except Unauthorized as refused:
+            raise NotFound(UPSTREAM, refused.method, refused.path, status=refused.status) from None
+        return self._http.read(answer, lambda _: parse_csv(answer.text))
+
+    def make_csv_uuid(self, kind: str, project_id: TaigaId) -> str:
+        """Make a new CSV uuid (project admins only); an earlier one stops working."""
+        answer = self._call("POST", f"/projects/{segment(project_id)}/{_paths(kind).csv_action}")
+
+        def parse(data: object) -> str:
+            uuid = Row(data, "csv").text("uuid")
+            if not uuid:
+                raise ShapeError("csv.uuid is missing")
+            return uuid
+
+        return self._http.read(answer, parse)
+
+    # --- Webhooks ---
+
+    def webhooks(self, project_id: TaigaId) -> list[Webhook]:
+        """Return a project's webhooks; an empty list for who is no admin of it."""
+        return list(self._rows("/webhooks", {"project": project_id}, parse_webhook, lambda row: row.id))
+
+    def create_webhook(self, project_id: TaigaId, name: str, url: str, key: str) -> Webhook:
+        """Make a webhook for every kind of event; raises Rejected for an address that Taiga does not allow."""
+        body = {"project": project_id, "name": name, "url": url, "key": key}
+        return self._http.read(self._call("POST", "/webhooks", body=body), parse_webhook)
+
+    def test_webhook(self, webhook_id: TaigaId) -> WebhookLog:
+        """Send a test delivery and return its log row; look at `status`, Taiga answers 200 either way."""
+        answer = self._call("POST", f"/webhooks/{segment(webhook_id)}/test")
+        return self._http.read(answer, parse_webhook_log)
+
+    def webhook_logs(self, webhook_id: TaigaId) -> list[WebhookLog]:
+        """Return the last deliveries of a webhook, newest first (Taiga keeps ten)."""
+        query = {"webhook": webhook_id}
+        return list(self._rows("/webhooklogs", query, parse_webhook_log, lambda row: row.id))
+
+    # --- Inside ---
+
+    def _call(self, method: str, path: str, *, query: Query | None = None, body: object = NO_BODY) -> Answer:
+        if self._authorization is None:
+            raise Unauthorized(UPSTREAM, method, path)
+        value = self._authorization(None)
+        try:
+            return self._http.call(method, path, query=query, body=body, headers={"Authorization": value})
+        except Unauthorized:
+            # Refused before anything was done, so a second try with a new login repeats no write.
+            renewed = self._authorization(value)
+            if renewed == value:
+                raise
+        return self._http.call(method, path, query=query, body=body, headers={"Authorization": renewed})
+
+    def _rows(
+        self,
+        path: str,
+        query: Mapping[str, str | int | bool],
+        parse: Callable[[object], Parsed],
+        key_of: Callable[[Parsed], object],
+        *,
+        grows_in_front: bool = False,
+    ) -> Iterator[Parsed]:
+        """Yield every row of a list once, page by page."""
+        seen: set[object] = set()
+        total: int | None = None
+        page = 1
+        while True:
+            try:
+                answer = self._call("GET", path, query={**query, "page": page, "page_size": PAGE_SIZE})
+            except NotFound:
+                # The last page vanished because rows were deleted meanwhile.
+                if page == 1:
+                    raise
+                break
+            for row in self._http.read(answer, lambda data: [parse(item) for item in as_list(data, "the list")]):
+                if key_of(row) not in seen:
+                    seen.add(key_of(row))
+                    yield row
+            total = _count_of(answer)
+            if not _has_next(answer):
+                break
+            page += 1
+        # Rows that are deleted shift the later pages, and one of those may be skipped.
+        if page > 1 and not grows_in_front and (total is None or len(seen) < total):
+            raise ListChanged(UPSTREAM, "GET", path, status=200)
+
+
+def _count_of(answer: Answer) -> int | None:
+    text = answer.headers.get("x-pagination-count", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _has_next(answer: Answer) -> bool:
+    return bool(answer.headers.get("X-Pagination-Next", ""))
