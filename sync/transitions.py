@@ -38,13 +38,14 @@ def advance(
     why: str,
     user: User | None = None,
     only_if: Q | None = None,
-    claim_id: uuid.UUID | None = None,
+    claim: uuid.UUID | None = None,
     correlation_id: uuid.UUID | None = None,
     **changes: Any,
 ) -> bool:
     """Move `row` from the state it was read in to `to`, with `changes` to other columns; True when we moved it.
 
     False: somebody else moved it meanwhile, or `only_if` no longer holds; nothing was changed then.
+    `claim` is the claim that moves it, for the trail; a new claim is written like any column, as `claim_id=…`.
     Locks the row until the caller's transaction ends. `row` is updated in memory when it moved.
     Raises IllegalTransition when the map has no such arrow.
     """
@@ -61,7 +62,15 @@ def advance(
             rows = rows.filter(only_if)
         if rows.update(state=to, **changes) != 1:
             return False
-        record(row, current, to, why=why, user=user, claim_id=claim_id, correlation_id=correlation_id)
+        record(
+            row,
+            current,
+            to,
+            why=why,
+            user=user,
+            claim_id=claim or changes.get("claim_id"),
+            correlation_id=correlation_id,
+        )
     row.state = to  # type: ignore[attr-defined]
     for name, value in changes.items():
         setattr(row, name, value)

@@ -1,0 +1,297 @@
+"""The outbox: claim → commit → call → commit the outcome, for every remote thing of ours (design: A claim is fenced).
+
+A claim writes `claim_id` and `lease_until`; a call starts only while more lease is left than its total deadline; the
+outcome is written `WHERE state = 'in_flight' AND claim_id = …`. A lease that ran out makes the record in doubt, looked
+at again only when the server must be done too. Leases and waits are real time, never business time.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console.errors import ClaimLost, ConfigError, ConsoleError, UpstreamError
+from billing_console.states import RecordState
+from sync.models import RecordKind, RemoteRecord
+from sync.transitions import advance
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = timedelta(hours=6)
+
+
+class NeedsPerson(ConsoleError):
+    """Only a person can decide how this goes on; `reason` is a short code."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class NotThere(ConsoleError):
+    """A look-up found nothing under our key: the write was not done."""
+
+
+@dataclass
+class Claim:
+    """One record, ours until `lease_until` (real time). `wrote` is set before the first call that may change the server."""
+
+    record: RemoteRecord
+    claim_id: uuid.UUID
+    lease_until: datetime
+    revision: int
+    wrote: bool = False
+
+    def before_call(self, *, writes: bool = False) -> None:
+        """Say that a call is about to start. Raises ClaimLost when less lease is left than the call's total deadline."""
+        deadline = timedelta(seconds=settings.CALL_DEADLINE_SECONDS)
+        if timezone.now() + deadline >= self.lease_until:
+            raise ClaimLost
+        self.wrote = self.wrote or writes
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was read back: the id there (None: nothing of ours is there), and the facts worth keeping (JSON)."""
+
+    remote_id: str | None
+    seen: dict[str, Any]
+
+
+Work = Callable[[Claim], Proof]
+LookUp = Callable[[RemoteRecord], Proof]
+AfterSync = Callable[[RemoteRecord], None]
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How one kind of record is written, looked up when its outcome is unknown, and what follows its proof.
+
+    `write` and `look_up` call the server outside any transaction; `look_up` only reads, and raises NotThere when the
+    write was not done. `after_sync` runs in the transaction that writes the proof; it calls nobody.
+    """
+
+    kind: RecordKind
+    write: Work
+    look_up: LookUp
+    after_sync: AfterSync = lambda record: None
+
+
+# --- claiming -----------------------------------------------------------------------------------------------------
+
+
+def claim_next(kind: RecordKind) -> Claim | None:
+    """Claim the oldest record of `kind` that is due, or None. Skips rows that another worker is just claiming."""
+    with transaction.atomic():
+        record = (
+            RemoteRecord.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("item")
+            .filter(Q(not_before__isnull=True) | Q(not_before__lte=timezone.now()), kind=kind)
+            .filter(state__in=(RecordState.PENDING, RecordState.RETRY))
+            .order_by("id")
+            .first()
+        )
+        if record is None:
+            return None
+        claim = Claim(record, uuid.uuid4(), timezone.now() + timedelta(seconds=settings.LEASE_SECONDS), record.revision)
+        advance(
+            record,
+            RecordState.IN_FLIGHT,
+            why=_("claimed"),
+            claim_id=claim.claim_id,
+            lease_until=claim.lease_until,
+            attempts=record.attempts + 1,
+        )
+        return claim
+
+
+def expire_leases(kind: RecordKind) -> int:
+    """Make every record of `kind` whose lease ran out in doubt; its worker is dead, asleep or cut off."""
+    expired = RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT, lease_until__lt=timezone.now())
+    count = 0
+    for record in expired[:1000]:
+        count += advance(
+            record,
+            RecordState.IN_DOUBT,
+            why=_("the lease ran out before an outcome was written"),
+            only_if=Q(claim_id=record.claim_id, lease_until__lt=timezone.now()),
+            claim=record.claim_id,
+            not_before=timezone.now() + _look_up_wait(),
+            sentence=_(
+                "The worker that wrote this stopped in the middle. It is looked up before anything is repeated."
+            ),
+        )
+    return count
+
+
+# --- outcomes: each raises ClaimLost, and changes nothing, when the claim is no longer ours ------------------------
+
+
+def _settle(claim: Claim, to: str, why: str, **changes: Any) -> None:
+    moved = advance(
+        claim.record,
+        to,
+        why=why,
+        only_if=Q(claim_id=claim.claim_id),
+        claim=claim.claim_id,
+        claim_id=None,
+        lease_until=None,
+        **changes,
+    )
+    if not moved:
+        raise ClaimLost
+
+
+def prove(record: RemoteRecord, proof: Proof, revision: int, *, claim: Claim | None = None) -> None:
+    """Write down that the server holds `revision` of the record; a newer one that came meanwhile is pending again.
+
+    Without a claim the record is in doubt, or a person adopts it. Raises ClaimLost when it moved on meanwhile.
+    """
+    changes: dict[str, Any] = {
+        "remote_id": proof.remote_id,
+        "seen": proof.seen,
+        "seen_at": timezone.now(),
+        "synced_revision": revision,
+        "not_before": None,
+        "reason": "",
+        "sentence": "",
+        "attempts": 0,
+    }
+    if claim is not None:
+        _settle(claim, RecordState.SYNCED, _("read back and equal"), **changes)
+    elif not advance(record, RecordState.SYNCED, why=_("looked up and equal"), **changes):
+        raise ClaimLost
+    newest = RemoteRecord.objects.values_list("revision", flat=True).get(pk=record.pk)
+    if newest > revision:
+        advance(record, RecordState.PENDING, why=_("a newer revision waits"))
+
+
+def _postpone(claim: Claim, error: ConsoleError) -> None:
+    wait = back_off(claim.record.attempts)
+    if isinstance(error, UpstreamError) and error.wait_seconds is not None:
+        wait = max(wait, timedelta(seconds=error.wait_seconds))
+    _settle(
+        claim,
+        RecordState.RETRY,
+        type(error).__name__,
+        not_before=timezone.now() + wait,
+        sentence=error.sentence,
+    )
+
+
+def _doubt(claim: Claim, error: ConsoleError) -> None:
+    _settle(
+        claim,
+        RecordState.IN_DOUBT,
+        type(error).__name__,
+        not_before=timezone.now() + _look_up_wait(),
+        sentence=error.sentence,
+    )
+
+
+def _ask_person(claim: Claim, reason: str, sentence: str) -> None:
+    _settle(claim, RecordState.ATTENTION, reason, reason=reason, sentence=sentence, not_before=None)
+
+
+def back_off(attempts: int) -> timedelta:
+    """Wait before the next attempt: doubling from RETRY_BASE_SECONDS, at most six hours, ±20 % of jitter."""
+    seconds = settings.RETRY_BASE_SECONDS * 2 ** min(max(attempts - 1, 0), 20)
+    jitter = 0.8 + 0.4 * random.random()  # noqa: S311 -- spreads load, guards nothing
+    return min(timedelta(seconds=seconds * jitter), LONGEST_WAIT)
+
+
+def _look_up_wait() -> timedelta:
+    return timedelta(seconds=settings.LOOK_UP_AFTER_SECONDS)
+
+
+# --- the loop -----------------------------------------------------------------------------------------------------
+
+
+def write_one(claim: Claim, handler: Handler) -> None:
+    """Do the claimed work and write its outcome; never raises for what an upstream did.
+
+    A failure before the first writing call, or one of which the server says that it did nothing, is tried again;
+    a failure after it leaves the record in doubt.
+    """
+    try:
+        try:
+            proof = handler.write(claim)
+        except NeedsPerson as question:
+            _ask_person(claim, question.reason, question.sentence)
+        except UpstreamError as error:
+            if error.is_outcome_unknown or (claim.wrote and error.is_read):
+                _doubt(claim, error)
+            elif error.is_permanent and error.status in (400, 422):
+                _ask_person(claim, "refused", error.sentence)
+            else:
+                _postpone(claim, error)
+        except ConfigError as error:
+            _postpone(claim, error)
+        else:
+            with transaction.atomic():
+                prove(claim.record, proof, claim.revision, claim=claim)
+                handler.after_sync(claim.record)
+    except ClaimLost:
+        # A worker that slept past its lease changes nothing: whoever expires the lease decides.
+        logger.warning("claim %s on %s was lost before its outcome was written", claim.claim_id, claim.record)
+
+
+def look_up_doubtful(handler: Handler, limit: int = 100) -> int:
+    """Look at records in doubt whose server must be done by now; returns how many were settled."""
+    due = RemoteRecord.objects.filter(
+        kind=handler.kind, state=RecordState.IN_DOUBT, not_before__lte=timezone.now()
+    ).select_related("item")
+    settled = 0
+    for record in due.order_by("not_before")[:limit]:
+        # The wait is moved first and is a small claim of its own: two workers do not look at the same record.
+        reserved = RemoteRecord.objects.filter(
+            pk=record.pk, state=RecordState.IN_DOUBT, not_before=record.not_before
+        ).update(not_before=timezone.now() + _look_up_wait())
+        if reserved:
+            settled += _settle_doubt(record, handler)
+    return settled
+
+
+def _settle_doubt(record: RemoteRecord, handler: Handler) -> bool:
+    revision = record.revision
+    try:
+        proof = handler.look_up(record)
+    except NotThere:
+        return advance(
+            record, RecordState.PENDING, why=_("looked up: not there, so it is written again"), not_before=None
+        )
+    except NeedsPerson as question:
+        return advance(
+            record, RecordState.ATTENTION, why=question.reason, reason=question.reason, sentence=question.sentence
+        )
+    except (UpstreamError, ConfigError) as error:
+        RemoteRecord.objects.filter(pk=record.pk, state=RecordState.IN_DOUBT).update(sentence=error.sentence)
+        return False
+    try:
+        with transaction.atomic():
+            prove(record, proof, revision)
+            handler.after_sync(record)
+    except ClaimLost:
+        return False
+    return True
+
+
+def drain(handler: Handler, limit: int = 200) -> int:
+    """Expire leases, look up what is in doubt, then write what is due, one after the other; returns how many."""
+    expire_leases(handler.kind)
+    done = look_up_doubtful(handler)
+    while done < limit and (claim := claim_next(handler.kind)):
+        write_one(claim, handler)
+        done += 1
+    return done
