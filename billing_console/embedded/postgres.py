@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from urllib.parse import quote
 
 import psycopg
@@ -233,10 +233,10 @@ class OwnPostgres:
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
-    def _open_log(self) -> contextlib.closing:  # type: ignore[type-arg]
+    def _open_log(self) -> IO[bytes]:
         path = self.folders.postgres_log
         is_full = path.is_file() and path.stat().st_size > MAX_LOG_BYTES
-        return contextlib.closing(path.open("wb" if is_full else "ab"))
+        return path.open("wb" if is_full else "ab")
 
     def _last_log_line(self) -> str:
         lines = self.folders.postgres_log.read_text(errors="replace").strip().splitlines()

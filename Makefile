@@ -1,0 +1,40 @@
+# The billing console. `make demo` shows it, `make test` proves it; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check clean
+
+PYTHON ?= python3
+PORT ?= 5000
+RESET ?=
+PYTEST_ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+SERVICES := $(RUN) -m billing_console.embedded run --
+STAMP := $(VENV)/.requirements-are-installed
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with the pinned requirements (PYTHON=python3.12 to choose one)
+
+$(STAMP): requirements/base.txt requirements/dev.txt
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/install.sh
+	@touch $@
+
+demo: setup ## Show everything, with stand-ins for Taiga and Invoice Ninja (RESET=1 from nothing, PORT=5000)
+	@exec $(RUN) manage.py demo --port $(PORT) $(if $(RESET),--reset)
+
+test: setup check ## Every check and every test, on a real PostgreSQL and a real Redis
+	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)
+
+check: setup ## Format, lint, types, import rules, migrations, Django's own checks
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
+	ENVIRONMENT=sandbox $(SERVICES) $(RUN) manage.py makemigrations --check --dry-run
+	ENVIRONMENT=sandbox $(SERVICES) $(RUN) manage.py check --fail-level WARNING
+
+clean: ## Delete the demo's data, caches and what was made; .venv stays
+	@if [ -x $(RUN) ]; then $(RUN) -m billing_console.embedded remove; fi
+	rm -rf var .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
