@@ -1,9 +1,475 @@
-"""The only module that knows the admin kit."""
+"""The only module that knows the admin kit. What every admin and every page of the console is made of.
+
+Lists and forms: `ModelAdmin`, `ReadOnlyModelAdmin`, inlines, filters, import, export and history bases.
+Own pages: `PageView` (GET only renders, POST acts), `ConfirmView`; `site_page` puts one at an address of its own,
+`ModelAdmin.pages` puts one under a model. One row, one act with a reason: `dialog_action`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, ClassVar
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin import helpers
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.generic import TemplateView
+from import_export.admin import ExportActionModelAdmin as KitExport
+from import_export.admin import ImportExportModelAdmin as KitImportExport
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin as KitModelAdmin
+from unfold.admin import StackedInline, TabularInline
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    BooleanRadioFilter,
+    CheckboxFilter,
+    ChoicesCheckboxFilter,
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateFilter,
+    RangeDateTimeFilter,
+    RangeNumericFilter,
+    RelatedCheckboxFilter,
+    RelatedDropdownFilter,
+    TextFilter,
+)
+from unfold.contrib.import_export.forms import ImportForm, SelectableFieldsExportForm
+from unfold.decorators import action as kit_action
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
+from unfold.paginator import InfinitePaginator
 from unfold.sites import UnfoldAdminSite
+from unfold.widgets import (
+    UnfoldAdminDateWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+    UnfoldBooleanWidget,
+)
+
+from billing_console.badges import badge, pill
+from billing_console.errors import ConsoleError
+from billing_console.formats import age, amount, day, hours, moment, money, percent, period, rate, raw_to_billed
+
+__all__ = [
+    "ActionVariant",
+    "AdminPasswordChangeForm",
+    "AutocompleteSelectFilter",
+    "BooleanRadioFilter",
+    "CheckboxFilter",
+    "ChoicesCheckboxFilter",
+    "ChoicesDropdownFilter",
+    "ConfirmView",
+    "Confirmation",
+    "ConsoleAdminSite",
+    "DialogForm",
+    "DropdownFilter",
+    "ExportModelAdmin",
+    "HistoryModelAdmin",
+    "ImportExportHistoryModelAdmin",
+    "InfinitePaginator",
+    "JournalModelAdmin",
+    "ModelAdmin",
+    "PageView",
+    "RangeDateFilter",
+    "RangeDateTimeFilter",
+    "RangeNumericFilter",
+    "ReadOnlyModelAdmin",
+    "ReadOnlyTabularInline",
+    "ReasonForm",
+    "RelatedCheckboxFilter",
+    "RelatedDropdownFilter",
+    "StackedInline",
+    "TabularInline",
+    "TextFilter",
+    "UnfoldAdminDateWidget",
+    "UnfoldAdminSelectWidget",
+    "UnfoldAdminTextInputWidget",
+    "UnfoldAdminTextareaWidget",
+    "UnfoldBooleanSwitchWidget",
+    "UserChangeForm",
+    "UserCreationForm",
+    "age",
+    "amount",
+    "badge",
+    "day",
+    "dialog_action",
+    "display",
+    "environment_label",
+    "environment_title_prefix",
+    "hours",
+    "moment",
+    "money",
+    "percent",
+    "period",
+    "pill",
+    "rate",
+    "raw_to_billed",
+    "redirect_after",
+    "site_page",
+]
+
+Text = str | Promise
+
+
+# --- the site and where we are ------------------------------------------------------------------------------------
+
+
+def environment_label(request: HttpRequest) -> list[str]:
+    """The label in the header: SANDBOX in the colour of a warning, anything else in that of danger."""
+    return [settings.ENVIRONMENT.upper(), "warning" if settings.ENVIRONMENT == "sandbox" else "danger"]
+
+
+def environment_title_prefix(request: HttpRequest) -> str:
+    """Before the title of every page, so that two tabs are told apart."""
+    return f"[{settings.ENVIRONMENT.upper()}]"
 
 
 class ConsoleAdminSite(UnfoldAdminSite):
-    """The console's admin site."""
+    """The console's admin site; pages that belong to no model are put on it with `site_page`."""
+
+    index_title = gettext_lazy("Work list")
+    enable_nav_sidebar = True
+    site_pages: ClassVar[dict[str, tuple[str, type[PageView]]]] = {}
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Addresses of the pages of no model; they come before those of the models."""
+        return [
+            path(route, self.admin_view(view.as_view(admin_site=self)), name=name)
+            for name, (route, view) in self.site_pages.items()
+        ]
+
+
+def site_page(route: str, name: str) -> Callable[[type[PageView]], type[PageView]]:
+    """Class decorator: serve this page at `/admin/<route>`, reversed as `admin:<name>`. For an app's admin module."""
+
+    def register(view: type[PageView]) -> type[PageView]:
+        ConsoleAdminSite.site_pages[name] = (route, view)
+        return view
+
+    return register
+
+
+# --- own pages ----------------------------------------------------------------------------------------------------
+
+
+class PageView(TemplateView):
+    """A page of ours inside the kit's frame. GET only renders; POST calls `act`, which answers with a redirect.
+
+    Who lacks `permission` (one or more "app.codename") gets 403, also by URL; POST asks `act_permission` as well and
+    is 405 where there is none. A ConsoleError of `act` becomes a message, and the page is shown again.
+    """
+
+    title: Text = ""
+    permission: str | Sequence[str] = ()
+    act_permission: str | Sequence[str] | None = None
+    admin_site: Any = None
+    model_admin: Any = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.require(request, self.permission)
+        if request.method == "POST":
+            if self.act_permission is None:
+                return HttpResponseNotAllowed(["GET", "HEAD"])
+            self.require(request, self.act_permission)
+        return super().dispatch(request, *args, **kwargs)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Act, then redirect; what the service refused is said in its own sentence."""
+        try:
+            return self.act(request, *args, **kwargs)
+        except ConsoleError as error:
+            messages.error(request, error.sentence)
+            return HttpResponseRedirect(self.get_failure_url())
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What POST does; returns a redirect."""
+        raise NotImplementedError
+
+    def get_failure_url(self) -> str:
+        """Where to go after a refusal: this page, unless a page knows better."""
+        return self.request.get_full_path()
+
+    def get_original(self) -> Model | None:
+        """The row that the page is about: its name then stands in the header, with links to its list."""
+        return None
+
+    def get_title(self) -> Text:
+        """The title of the browser tab and, for a page without a row, of the header."""
+        return self.title
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        site = self.admin_site or self.model_admin.admin_site
+        self.request.current_app = site.name  # type: ignore[attr-defined]
+        context = {**site.each_context(self.request), "title": self.get_title(), "page": self}
+        if original := self.get_original():
+            context |= {"opts": original._meta, "original": original}
+        return super().get_context_data(**context, **kwargs)
+
+    @staticmethod
+    def require(request: HttpRequest, permission: str | Sequence[str]) -> None:
+        """Raises PermissionDenied (403) when the person lacks one of the permissions."""
+        names = [permission] if isinstance(permission, str) else permission
+        if not all(request.user.has_perm(name) for name in names):
+            raise PermissionDenied(_("You may not see or do this. Ask an administrator for the permission."))
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What a confirm page says (ui: Confirm). `rows` are cells of `columns`; SafeString cells are printed as they are.
+
+    `facts` are (label, value); `skipped` are (what stays behind, why, address or ""); `fields` are hidden inputs.
+    """
+
+    question: Text
+    consequence: Text
+    submit_label: Text
+    cancel_label: Text
+    cancel_url: str
+    facts: Sequence[tuple[Text, Text]] = ()
+    skipped: Sequence[tuple[Text, Text, str]] = ()
+    columns: Sequence[Text] = ()
+    rows: Sequence[Sequence[Text]] = ()
+    numeric_columns: frozenset[int] = frozenset()
+    fields: dict[str, str] = field(default_factory=dict)
+    is_destructive: bool = False
+    needs_reason: bool = False
+
+    @property
+    def first_rows(self) -> Sequence[Sequence[Text]]:
+        """The twenty rows that are shown at once."""
+        return self.rows[:20]
+
+    @property
+    def more_rows(self) -> Sequence[Sequence[Text]]:
+        """The rows that "and n more" opens."""
+        return self.rows[20:]
+
+
+class ConfirmView(PageView):
+    """A question with count and money before anything happens. GET shows it, only POST acts."""
+
+    template_name = "console/confirm.html"
+
+    def get_confirmation(self) -> Confirmation:
+        """What is asked; may raise a ConsoleError when there is nothing to ask any more."""
+        raise NotImplementedError
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            confirmation = self.get_confirmation()
+        except ConsoleError as error:
+            messages.error(request, error.sentence)
+            return HttpResponseRedirect(self.get_failure_url())
+        return self.render_to_response(self.get_context_data(confirmation=confirmation, **kwargs))
+
+    def get_title(self) -> Text:
+        return self.title or _("Confirm")
+
+    def get_failure_url(self) -> str:
+        return reverse("admin:index")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        label, variant = environment_label(self.request)
+        return super().get_context_data(environment_name=label, environment_variant=variant, **kwargs)
+
+
+# --- lists and forms ----------------------------------------------------------------------------------------------
+
+
+class ModelAdmin(KitModelAdmin):
+    """Lists and forms as the whole console has them.
+
+    `pages`: own pages under this model, as (route, name, PageView), e.g. ("<int:pk>/review/", "review", ReviewPage),
+    reversed as `admin:<app>_<model>_<name>`. `secondary_columns` are left out of the cards of a narrow screen.
+    """
+
+    pages: Sequence[tuple[str, str, type[PageView]]] = ()
+    secondary_columns: Sequence[str] = ()
+    list_filter_submit = True
+    list_per_page = 50
+    show_full_result_count = False
+    list_after_template = "console/list_totals.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+        own = [
+            path(route, self.admin_site.admin_view(view.as_view(model_admin=self)), name=f"{prefix}_{name}")
+            for route, name, view in self.pages
+        ]
+        return own + super().get_urls()
+
+    def get_list_totals(self, request: HttpRequest, rows: QuerySet[Any]) -> Sequence[tuple[Text, Text]]:
+        """Totals of the filtered set as (label, value), shown below the list; one query at most."""
+        return ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().changelist_view(
+            request, {"secondary_columns": self.secondary_columns, **(extra_context or {})}
+        )
+        context = getattr(response, "context_data", None)
+        if context and "cl" in context:
+            context["list_totals"] = self.get_list_totals(request, context["cl"].queryset.order_by())
+        return response
+
+    @display(description=KitModelAdmin.action_checkbox.short_description)
+    def action_checkbox(self, obj: Model) -> SafeString:
+        """The row's checkbox; named after its row, because screen readers read it out of the table."""
+        widget = UnfoldBooleanWidget(
+            {"class": "action-select", "aria-label": _("Select %(row)s") % {"row": obj}}, lambda value: False
+        )
+        return widget.render(helpers.ACTION_CHECKBOX_NAME, str(obj.pk))
+
+
+class ReadOnlyModelAdmin(ModelAdmin):
+    """A list and a form to look at: nothing is added, changed or deleted here; acts go through actions and pages."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class JournalModelAdmin(ReadOnlyModelAdmin):
+    """A long list, newest first, without counting its rows."""
+
+    paginator = InfinitePaginator
+    ordering = ("-id",)
+
+
+class ReadOnlyTabularInline(TabularInline):
+    """Rows of another model on a form, to look at."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ExportModelAdmin(KitExport, ModelAdmin):
+    """Offers the filtered rows as CSV or XLSX to everyone who may see them."""
+
+    export_form_class = SelectableFieldsExportForm
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+
+class HistoryModelAdmin(SimpleHistoryAdmin, ModelAdmin):
+    """Keeps and shows every version of a row (who, when, what); versions are looked at, never put back."""
+
+
+class ImportExportHistoryModelAdmin(KitImportExport, SimpleHistoryAdmin, ModelAdmin):
+    """History, export for who may see, import for who may both add and change."""
+
+    import_form_class = ImportForm
+    export_form_class = SelectableFieldsExportForm
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
+
+# --- one row, one act ---------------------------------------------------------------------------------------------
+
+
+class DialogForm(BaseDialogForm):
+    """Base of the forms in dialogs; the kit gives it `request` and `object_id`."""
+
+
+class ReasonForm(DialogForm):
+    """Asks why; the reason goes into the history of the row."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        max_length=1000,
+        help_text=gettext_lazy("Is shown in the history."),
+    )
+
+
+def dialog_action(
+    *,
+    title: Text,
+    permission: str,
+    submit_text: Text,
+    description: Text = "",
+    form_class: type[DialogForm] = ReasonForm,
+    url_path: str | None = None,
+    icon: str | None = None,
+    variant: ActionVariant = ActionVariant.DEFAULT,
+) -> Callable[[Callable[..., Text | None]], Any]:
+    """A button (`actions_detail`, `actions_row`, `actions_list`) that opens a form and acts only when it is posted.
+
+    The method is `(self, request, form, object_id)`, for `actions_list` without `object_id`. It calls its service and
+    returns the sentence to show, or None. A ConsoleError is shown as its sentence. `permission` is "app.codename".
+    """
+
+    def decorate(method: Callable[..., Text | None]) -> Any:
+        @wraps(method)
+        def act(model_admin: Any, request: HttpRequest, form: DialogForm, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                sentence = method(model_admin, request, form, *args, **kwargs)
+            except ConsoleError as error:
+                messages.error(request, error.sentence)
+            else:
+                if sentence:
+                    messages.success(request, sentence)
+            return redirect_after(request, _back_url(model_admin, kwargs.get("object_id")))
+
+        return kit_action(
+            description=title,  # type: ignore[arg-type]
+            permissions=[permission],
+            url_path=url_path,
+            icon=icon,
+            variant=variant,
+            dialog={  # type: ignore[arg-type]
+                "title": title,
+                "description": description,
+                "form_class": form_class,
+                "form_submit_text": submit_text,
+            },
+        )(act)
+
+    return decorate
+
+
+def redirect_after(request: HttpRequest, url: str) -> HttpResponse:
+    """Redirect after an act: a dialog of the kit needs a header, or it stays open, empty."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
+
+
+def _back_url(model_admin: Any, object_id: str | int | None) -> str:
+    prefix = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
+    if object_id is None:
+        return reverse(f"{prefix}_changelist")
+    return reverse(f"{prefix}_change", args=[object_id])
