@@ -120,7 +120,11 @@ DELIVERY: TransitionMap = _map(
     failed="received",
 )
 
-ITEM: TransitionMap = _map(open="closed gone", closed="open gone", gone="")
+ITEM: TransitionMap = _map(
+    open="closed gone",
+    closed="open gone",
+    gone="open closed",  # Taiga's backup was restored, or our user may see it again
+)
 
 ENTRY: TransitionMap = _map(
     held="ready excluded void below_minimum written_off",

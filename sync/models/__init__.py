@@ -1,25 +1,28 @@
 """The rows between Taiga and Invoice Ninja, in the order of the flow."""
 
-from sync.models.deliveries import RejectedDelivery, WebhookDelivery
+from sync.models.deliveries import RejectedDelivery, Verdict, WebhookDelivery
 from sync.models.differences import Difference
 from sync.models.entries import TimeEntry
-from sync.models.items import WorkItem
+from sync.models.items import FoundBy, TaigaAttributes, WorkItem
 from sync.models.records import RecordKind, RemoteRecord, Server
 from sync.models.system import Heartbeat, ProjectSweep, UpstreamPin
 from sync.models.transitions import Transition, UpstreamCall
 
 __all__ = [
     "Difference",
+    "FoundBy",
     "Heartbeat",
     "ProjectSweep",
     "RecordKind",
     "RejectedDelivery",
     "RemoteRecord",
     "Server",
+    "TaigaAttributes",
     "TimeEntry",
     "Transition",
     "UpstreamCall",
     "UpstreamPin",
+    "Verdict",
     "WebhookDelivery",
     "WorkItem",
 ]

@@ -14,6 +14,9 @@ class TimeEntry(models.Model):
 
     item = models.ForeignKey("sync.WorkItem", models.PROTECT, related_name="entries", verbose_name=_("item"))
     cycle = models.PositiveIntegerField(_("cycle"), default=1)
+    closing = models.PositiveIntegerField(
+        _("closing"), default=1, editable=False, help_text=_("The item's latest closing that this cycle has counted.")
+    )
     state = models.CharField(_("state"), max_length=15, choices=EntryState.choices, default=EntryState.HELD)
     reason = models.CharField(_("reason"), max_length=40, blank=True, help_text=_("Why it waits; a reason code."))
     reason_note = models.TextField(_("note"), blank=True, help_text=_("What a person wrote, or the raw value quoted."))

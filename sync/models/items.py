@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import ItemKind, ItemState
+from sync.exact_json import ExactDecoder, ExactEncoder
 
 
 class FoundBy(models.TextChoices):
@@ -50,19 +51,34 @@ class WorkItem(models.Model):
         _("first seen closed"),
         null=True,
         blank=True,
-        help_text=_("Business time of our first reading of this cycle as closed."),
+        help_text=_("Business time of our first reading of the latest closing."),
+    )
+    closings = models.PositiveIntegerField(
+        _("closings seen"), default=0, help_text=_("How often it was seen to close; a cycle begins with a closing.")
     )
     task_version = models.BigIntegerField(_("version"), null=True, blank=True)
     values_version = models.BigIntegerField(_("values version"), null=True, blank=True)
-    values = models.JSONField(_("attribute values"), default=dict, help_text=_("As stored, by attribute id."))
+    values = models.JSONField(
+        _("attribute values"),
+        default=dict,
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
+        help_text=_("As stored, by attribute id."),
+    )
     attributes = models.JSONField(
-        _("billing attributes"), default=dict, help_text=_("The five, by our own names, raw.")
+        _("billing attributes"),
+        default=dict,
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
+        help_text=_("The five, by our own names, raw: billable, hours, rate, client, status."),
     )
     status_attribute_id = models.BigIntegerField(_("id of the status attribute"), null=True, blank=True)
     status_before_ours = models.JSONField(
         _("status before our first write"),
         null=True,
         blank=True,
+        encoder=ExactEncoder,
+        decoder=ExactDecoder,
         help_text=_("Put back when the item is no longer ours."),
     )
     status_written = models.CharField(_("status last written by us"), max_length=100, blank=True)
@@ -74,6 +90,9 @@ class WorkItem(models.Model):
     read_attempts = models.PositiveIntegerField(_("failed readings"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     error = models.TextField(_("error"), blank=True)
+    marked_by = models.CharField(
+        _("asked by"), max_length=10, choices=FoundBy.choices, default=FoundBy.WEBHOOK, editable=False
+    )
     found_by = models.CharField(_("found by"), max_length=10, choices=FoundBy.choices, default=FoundBy.WEBHOOK)
     closing_found_by = models.CharField(_("closing found by"), max_length=10, choices=FoundBy.choices, blank=True)
     correlation_id = models.UUIDField(null=True, blank=True, editable=False)
@@ -89,3 +108,20 @@ class WorkItem(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.ref} {self.subject}"
+
+
+class TaigaAttributes(models.Model):
+    """The custom attributes of one project and kind, as last read: most readings of an item need no call for them."""
+
+    taiga_project_id = models.PositiveBigIntegerField(_("Taiga project id"))
+    kind = models.CharField(_("kind"), max_length=1, choices=ItemKind.choices)
+    names = models.JSONField(_("names"), default=dict, help_text=_("Attribute id (as text) to its name."))
+    read_at = models.DateTimeField(_("read"))
+
+    class Meta:
+        verbose_name = _("attributes of a Taiga project")
+        verbose_name_plural = _("attributes of Taiga projects")
+        constraints = [models.UniqueConstraint(fields=["taiga_project_id", "kind"], name="attributes_one_per_project")]
+
+    def __str__(self) -> str:
+        return f"{self.taiga_project_id} {self.kind}"
