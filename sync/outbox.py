@@ -45,7 +45,7 @@ class NotThere(ConsoleError):
 
 @dataclass
 class Claim:
-    """One record, ours until `lease_until` (real time). `wrote` is set before the first call that may change the server."""
+    """One record, ours until `lease_until` (real time). `wrote`: a call that may change the server has started."""
 
     record: RemoteRecord
     claim_id: uuid.UUID
@@ -54,7 +54,7 @@ class Claim:
     wrote: bool = False
 
     def before_call(self, *, writes: bool = False) -> None:
-        """Say that a call is about to start. Raises ClaimLost when less lease is left than the call's total deadline."""
+        """A call is about to start. Raises ClaimLost when less lease is left than the call's total deadline."""
         deadline = timedelta(seconds=settings.CALL_DEADLINE_SECONDS)
         if timezone.now() + deadline >= self.lease_until:
             raise ClaimLost

@@ -1,0 +1,87 @@
+"""Ringing the worker: best effort, from a thread of its own, never in the request (design: The doorbell).
+
+A ring that is lost costs until the next beat, never money: every unfinished thing is a row.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from celery import current_app
+from django.conf import settings
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+TASKS = {
+    "deliveries": "sync.tasks.process_deliveries",
+    "items": "sync.tasks.read_items",
+    "push": "sync.tasks.push_tasks",
+    "writeback": "sync.tasks.write_statuses",
+    "sweep": "sync.tasks.sweep_projects",
+    "runs": "invoicing.tasks.build_runs",
+    "invoices": "invoicing.tasks.create_invoices",
+    "sendings": "invoicing.tasks.send_invoices",
+    "payments": "invoicing.tasks.poll_payments",
+}
+PAUSE_SECONDS = 0.5
+SOCKET_SECONDS = 0.2
+
+_waiting: set[str] = set()
+_lock = threading.Lock()
+_something_waits = threading.Event()
+_ringer: threading.Thread | None = None
+
+
+def ring(bell: str) -> None:
+    """Ask the worker to look at the rows behind `bell`, soon. Returns at once; never raises for a broken broker."""
+    if bell not in TASKS:
+        raise ValueError(f"there is no bell {bell!r}")
+    if not settings.DOORBELL_ENABLED:
+        return
+    global _ringer
+    with _lock:
+        _waiting.add(bell)
+        if _ringer is None or not _ringer.is_alive():  # also after a fork: threads do not survive one
+            _ringer = threading.Thread(target=_ring_forever, name="doorbell", daemon=True)
+            _ringer.start()
+    _something_waits.set()
+
+
+def _ring_forever() -> None:
+    while True:
+        _something_waits.wait()
+        _something_waits.clear()
+        with _lock:
+            bells = sorted(_waiting)
+            _waiting.clear()
+        _ring_now(bells)
+        # At most once per half second and bell; what rings meanwhile is gathered and rung once after the pause.
+        time.sleep(PAUSE_SECONDS)
+
+
+def _ring_now(bells: list[str]) -> None:
+    try:
+        with current_app.connection_for_write(
+            connect_timeout=SOCKET_SECONDS,
+            transport_options={
+                **(current_app.conf.broker_transport_options or {}),
+                "socket_timeout": SOCKET_SECONDS,
+                "socket_connect_timeout": SOCKET_SECONDS,
+                "retry_on_timeout": False,
+                "max_retries": 0,
+            },
+        ) as connection:
+            for bell in bells:
+                current_app.send_task(
+                    TASKS[bell],
+                    connection=connection,
+                    retry=False,
+                    ignore_result=True,
+                    expires=settings.TICK_SECONDS * 10,
+                )
+    except (OSError, KombuError, RedisError) as error:
+        logger.warning("the doorbell did not ring (%s): %s; beat will find the rows", ", ".join(bells), error)

@@ -1,0 +1,53 @@
+"""Celery tasks of the sync: leafs that look for due rows. Safe to run twice, at once, or never for a while."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+
+@shared_task
+def process_deliveries() -> int:
+    """Turn received deliveries into items to read; returns how many."""
+    from sync import ingest
+
+    return ingest.process_due()
+
+
+@shared_task
+def read_items() -> int:
+    """Read what changed in Taiga and evaluate its hours; returns how many items were read."""
+    from sync import work_items
+
+    return work_items.read_due()
+
+
+@shared_task
+def push_tasks() -> int:
+    """Write due tasks into Invoice Ninja; returns how many."""
+    from sync import push
+
+    return push.push_due()
+
+
+@shared_task
+def write_statuses() -> int:
+    """Write due invoice statuses into Taiga; returns how many."""
+    from sync import writeback
+
+    return writeback.write_due()
+
+
+@shared_task
+def sweep_projects() -> int:
+    """Read the timelines of all mapped projects; returns how many were swept."""
+    from sync import sweep
+
+    return sweep.sweep_all()
+
+
+@shared_task
+def beat() -> None:
+    """Note that beat rings and a worker answers."""
+    from sync import heartbeats
+
+    heartbeats.note("worker")
