@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from mappings import rules
 
 
 class Frequency(models.TextChoices):
@@ -155,7 +159,35 @@ class RuleSet(models.Model):
             ),
             models.CheckConstraint(condition=Q(generation_day__range=(1, 31)), name="rule_set_day_of_month"),
             models.CheckConstraint(condition=Q(generation_weekday__range=(1, 7)), name="rule_set_weekday"),
+            models.CheckConstraint(
+                condition=~Q(frequency="biweekly") | Q(anchor_date__isnull=False), name="rule_set_biweekly_has_anchor"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
+
+    def clean(self) -> None:
+        """Refuse terms, time zones and tax decisions that could not be billed with."""
+        errors: dict[str, object] = {}
+        try:
+            rules.payment_days(self.payment_terms)
+        except ValueError as error:
+            errors["payment_terms"] = str(error)
+        if self.billing_timezone and not is_time_zone(self.billing_timezone):
+            errors["billing_timezone"] = _("This is no time zone that we know. Write it like Europe/Brussels.")
+        if self.tax_decision == TaxDecision.TAX and not self.tax_name.strip():
+            errors["tax_name"] = _("Say how the tax is called on the invoice, for example VAT.")
+        if self.tax_decision == TaxDecision.NO_TAX and not self.no_tax_text.strip():
+            errors["no_tax_text"] = _("Say why no tax is charged; it is printed on the invoice.")
+        if errors:
+            raise ValidationError(errors)
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether `name` is an IANA time zone on this machine."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
