@@ -2,10 +2,11 @@
 
 from invoicing.models.invoices import Invoice, InvoiceLine
 from invoicing.models.payments import Payment
-from invoicing.models.runs import InvoiceRun, RunClient, RunClientState, RunTrigger
+from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.models.sendings import ContactMail, Selection, Sending
 
 __all__ = [
+    "ClientSchedule",
     "ContactMail",
     "Invoice",
     "InvoiceLine",

@@ -139,6 +139,9 @@ class InvoiceLine(models.Model):
     amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=3)
     facts = models.JSONField(_("facts"), default=dict)
     is_late = models.BooleanField(_("late"), default=False, help_text=_("Worked before the period began."))
+    change_sentence = models.TextField(
+        _("what changed in Taiga"), blank=True, help_text=_("Set while the draft is stale because of this line.")
+    )
     is_voided = models.BooleanField(_("excluded"), default=False)
     void_reason = models.TextField(_("why excluded"), blank=True)
     voided_by = models.ForeignKey(

@@ -68,6 +68,9 @@ class RunClient(models.Model):
     rule_set = models.ForeignKey("mappings.RuleSet", models.PROTECT, related_name="+", verbose_name=_("rule set"))
     state = models.CharField(_("state"), max_length=10, choices=RunClientState.choices, default=RunClientState.WAITING)
     sentence = models.TextField(_("what happened"), blank=True)
+    asked_at = models.DateTimeField(
+        _("asked for"), null=True, blank=True, help_text=_("Real time; how long the sweep and the pushes may take.")
+    )
     built_at = models.DateTimeField(_("built"), null=True, blank=True)
 
     class Meta:
@@ -78,3 +81,17 @@ class RunClient(models.Model):
 
     def __str__(self) -> str:
         return f"{self.client}: {self.get_state_display()}"
+
+
+class ClientSchedule(models.Model):
+    """How far the schedule of one client has been dealt with: run days up to `last_run_on` need no more looking at."""
+
+    client = models.OneToOneField("mappings.Client", models.CASCADE, related_name="schedule", verbose_name=_("client"))
+    last_run_on = models.DateField(_("last run day"))
+
+    class Meta:
+        verbose_name = _("schedule of a client")
+        verbose_name_plural = _("schedules of clients")
+
+    def __str__(self) -> str:
+        return f"{self.client}: {self.last_run_on:%Y-%m-%d}"
