@@ -1,0 +1,52 @@
+"""What becomes of a credit: marked sent, and used up by payments."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from sandbox.memory import Row
+from sandbox.ninja.call import Call
+from sandbox.ninja.data import currencies
+from sandbox.ninja.invitations import mark_invitations
+from sandbox.ninja.totals import LINE_DEFAULTS
+from sandbox.ninja.values import as_text, rounded, whole
+
+DRAFT, SENT, PARTIAL, APPLIED = "1", "2", "3", "4"
+
+
+def use_credit(call: Call, credit: Row, amount: Any, invoice: Row | None) -> None:
+    """Takes `amount` of a credit for an invoice; a draft is sent by it, a used-up one is status 4."""
+    store = call.store
+    row = mark_credit_sent(call, credit)
+    balance = whole(round(row["balance"] - amount, 6))
+    note = _usage_note(call, row, amount, invoice)
+    line = {**LINE_DEFAULTS, "tax_id": "", "cost": -amount, "notes": note}
+    store.save(
+        "credits",
+        row["id"],
+        balance=balance,
+        paid_to_date=whole(round(row["paid_to_date"] + amount, 6)),
+        status_id=APPLIED if balance <= 0 else PARTIAL,
+        line_items=[*row["line_items"], line],
+    )
+    store.move_client_money(row["client_id"], credit=-amount)
+
+
+def mark_credit_sent(call: Call, credit: Row) -> Row:
+    """A draft becomes sent: its balance is its amount."""
+    if credit["status_id"] != DRAFT:
+        return credit
+    store = call.store
+    invitations = mark_invitations(store, credit["invitations"])
+    store.move_client_money(credit["client_id"], credit=credit["amount"])
+    return store.save("credits", credit["id"], status_id=SENT, balance=credit["amount"], invitations=invitations)
+
+
+def _usage_note(call: Call, credit: Row, amount: Any, invoice: Row | None) -> str:
+    client = call.store["clients"].get(credit["client_id"])
+    currency = currencies().get(as_text(call.store.setting("currency_id", client)), {"symbol": "", "precision": 2})
+    day = date.fromisoformat(as_text(call.body.get("date")) or f"{call.store.today()}")
+    money = f"{currency['symbol']}{rounded(amount, currency['precision']):,.{currency['precision']}f}"
+    number = invoice["number"] if invoice is not None else ""
+    return f"{day:%d/%b/%Y} - Credit applied to Invoice {number} {money}"

@@ -1,0 +1,121 @@
+"""What an invoice amounts to: lines cleaned and multiplied, taxes, discount, total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.ninja.values import Number, as_number, as_text, is_on, rounded, whole
+
+LINE_DEFAULTS: dict[str, Any] = {
+    "quantity": 0,
+    "cost": 0,
+    "type_id": "1",
+    "tax_id": "1",
+    "product_key": "",
+    "product_cost": 0,
+    "notes": "",
+    "discount": 0,
+    "is_amount_discount": False,
+    "tax_name1": "",
+    "tax_rate1": 0,
+    "tax_name2": "",
+    "tax_rate2": 0,
+    "tax_name3": "",
+    "tax_rate3": 0,
+    "sort_id": "0",
+    "line_total": 0,
+    "gross_line_total": 0,
+    "tax_amount": 0,
+    "date": "",
+    "custom_value1": "",
+    "custom_value2": "",
+    "custom_value3": "",
+    "custom_value4": "",
+    "task_id": "",
+    "expense_id": "",
+    "unit_code": "C62",
+}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Cleaned lines, and `total_taxes` and `amount` rounded to the currency's decimals."""
+
+    lines: list[dict[str, Any]]
+    total_taxes: Number
+    amount: Number
+
+
+def clean_line(line: dict[str, Any]) -> dict[str, Any]:
+    """A sent line with every field the server has, values cast; keys it does not know are kept."""
+    cleaned = {**line}
+    for field, default in LINE_DEFAULTS.items():
+        value = line.get(field)
+        if value is None:
+            cleaned[field] = default
+        elif isinstance(default, bool):
+            cleaned[field] = is_on(value)
+        elif isinstance(default, str):
+            cleaned[field] = as_text(value)
+        else:
+            cleaned[field] = as_number(value)
+    return cleaned
+
+
+def calculate(invoice: dict[str, Any], lines: list[dict[str, Any]], precision: int) -> Totals:
+    """Line totals are unrounded floats; the subtotal sums the lines rounded half up to `precision` decimals.
+
+    `invoice` gives discount, is_amount_discount, uses_inclusive_taxes, tax_name1-3, tax_rate1-3 (percent) and the
+    surcharges. Taxes of lines are rounded per line, taxes of the invoice once on the net sum.
+    """
+    is_amount = bool(invoice.get("is_amount_discount"))
+    is_inclusive = bool(invoice.get("uses_inclusive_taxes"))
+    discount = as_number(invoice.get("discount"))
+    cleaned = [clean_line(line) for line in lines]
+    subtotal: Number = 0
+    for line in cleaned:
+        _set_line_total(line, is_amount, precision)
+        subtotal += rounded(line["line_total"], precision)
+    share = _discounted_share(discount, subtotal, is_amount)
+    taxes: Number = 0
+    for line in cleaned:
+        _set_line_taxes(line, share, is_inclusive, precision)
+        taxes += line["tax_amount"]
+    net = subtotal - (discount if is_amount else rounded(subtotal * discount / 100, 2))
+    for number in (1, 2, 3):
+        if len(as_text(invoice.get(f"tax_name{number}"))) > 1:
+            taxes += _tax(net, as_number(invoice.get(f"tax_rate{number}")), is_inclusive, precision)
+    surcharges = sum(as_number(invoice.get(f"custom_surcharge{n}")) for n in (1, 2, 3, 4))
+    total = net + surcharges + (0 if is_inclusive else taxes)
+    return Totals(cleaned, rounded(taxes, precision), rounded(total, precision))
+
+
+def _set_line_total(line: dict[str, Any], is_amount: bool, precision: int) -> None:
+    total = line["cost"] * line["quantity"]
+    if is_amount:
+        total -= rounded(line["discount"], precision)
+    elif line["discount"]:
+        total = rounded(total - total * line["discount"] / 100, precision)
+    line["line_total"] = whole(total)
+    line["is_amount_discount"] = is_amount
+
+
+def _set_line_taxes(line: dict[str, Any], share: float, is_inclusive: bool, precision: int) -> None:
+    net = line["line_total"] * share
+    tax = sum(_tax(net, line[f"tax_rate{n}"], is_inclusive, precision) for n in (1, 2, 3))
+    line["tax_amount"] = whole(tax)
+    line["gross_line_total"] = whole(line["line_total"] + (0 if is_inclusive else tax))
+
+
+def _discounted_share(discount: Number, subtotal: Number, is_amount: bool) -> float:
+    if not is_amount:
+        return 1 - discount / 100
+    return 1 - discount / subtotal if subtotal > 0 else 1.0
+
+
+def _tax(net: Number, rate: Number, is_inclusive: bool, precision: int) -> Number:
+    """The tax on (or, inclusive, in) `net` at `rate` percent, rounded half up to `precision` decimals."""
+    if not rate:
+        return 0
+    return rounded(net - net / (1 + rate / 100) if is_inclusive else net * rate / 100, precision)
