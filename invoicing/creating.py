@@ -129,9 +129,7 @@ def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice | Non
     if len(found) > 1:
         raise NeedsPerson(
             "found_twice",
-            _(
-                "Invoice Ninja holds %(count)d invoices with our key %(key)s. Delete the wrong one there, then try again."
-            )
+            _("Invoice Ninja has %(count)d invoices with our key %(key)s. Delete the wrong one, then try again.")
             % {"count": len(found), "key": remote.our_key},
         )
     if found and found[0].is_deleted:
@@ -253,7 +251,7 @@ def _proof(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient)
             "amount": str(found.amount),
             "balance": str(found.balance),
             "total_taxes": str(found.total_taxes),
-            "updated_at": found.updated_at.isoformat(),
+            "updated_at": found.updated_at.isoformat() if found.updated_at else None,
         },
     )
 

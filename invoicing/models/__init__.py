@@ -1,7 +1,7 @@
 """Runs, invoices with their frozen lines, how they were sent, and what was paid."""
 
 from invoicing.models.invoices import Invoice, InvoiceLine
-from invoicing.models.payments import Payment
+from invoicing.models.payments import Payment, PollCursor
 from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.models.sendings import ContactMail, Selection, Sending
 
@@ -12,6 +12,7 @@ __all__ = [
     "InvoiceLine",
     "InvoiceRun",
     "Payment",
+    "PollCursor",
     "RunClient",
     "RunClientState",
     "RunTrigger",

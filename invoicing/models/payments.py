@@ -26,3 +26,17 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.invoice.currency}"
+
+
+class PollCursor(models.Model):
+    """How far the changes in Invoice Ninja have been read, in its own seconds."""
+
+    name = models.CharField(_("list"), max_length=20, unique=True)
+    seen_until = models.DateTimeField(_("read until"))
+
+    class Meta:
+        verbose_name = _("poll cursor")
+        verbose_name_plural = _("poll cursors")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,282 @@
+"""Mailing an invoice once, with proof (design: The remote writes, row "send").
+
+Asking is a row: the invoice goes to `sending` with a `Sending` beside it. The worker checks the invoice there against
+the seal, remembers each contact's `message_id`, commits that it is about to call, and only then calls. From that commit
+on nothing mails it again by itself: either every message id changes, which proves it, or a person decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing_console.errors import ConfigError, NotAllowed, UpstreamError
+from billing_console.states import InvoiceState
+from invoicing import creating
+from invoicing.models import ContactMail, Invoice, Selection, Sending
+from sync import doorbell, outbox, upstreams
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, NinjaClient, NinjaInvoice
+from sync.models import Server
+from sync.transitions import advance
+
+logger = logging.getLogger(__name__)
+
+PROOF_PAUSE_SECONDS = 2.0
+MAX_PROOF_PAUSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why the mail must not go out: `sentence` for a person; `was_sent` when it left by hand already."""
+
+    sentence: str
+    was_sent: bool = False
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def request_sending(invoice: Invoice, *, seal: str, user: User | None, selection: Selection | None = None) -> Sending:
+    """Ask for one invoice to be mailed, as the person saw it (`seal`). Locks the invoice.
+
+    Raises NotAllowed when it is not in a state to be sent, or was sealed anew since the person looked.
+    """
+    with transaction.atomic():
+        locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
+        if locked.state != InvoiceState.CREATED:
+            raise NotAllowed(
+                _("%(invoice)s is not sent: it is “%(state)s” by now.")
+                % {"invoice": locked, "state": locked.get_state_display()}
+            )
+        if locked.seal != seal:
+            raise NotAllowed(_("%(invoice)s is not sent: it was changed since you looked at it.") % {"invoice": locked})
+        advance(locked, InvoiceState.SENDING, why=_("send confirmed"), user=user)
+        sending = Sending.objects.create(invoice=locked, by=user, selection=selection, seal=seal)
+        transaction.on_commit(lambda: doorbell.ring("sendings"))
+    return sending
+
+
+def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
+    """A person says what became of a mail whose outcome is unknown: it arrived, or it may be sent again.
+
+    Raises NotAllowed when the invoice no longer waits for that decision.
+    """
+    to = InvoiceState.SENT if was_sent else InvoiceState.CREATED
+    sent_at = {"sent_at": timezone.now()} if was_sent else {}
+    with transaction.atomic():
+        locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
+        if locked.state != InvoiceState.ATTENTION:
+            raise NotAllowed(_("%(invoice)s does not wait for a decision any more.") % {"invoice": locked})
+        advance(locked, to, why=note, user=user, attention_sentence="", **sent_at)
+        if was_sent:
+            creating.refresh_statuses(locked)
+
+
+# --- the worker's part --------------------------------------------------------------------------------------------
+
+
+def send_due(limit: int = 200) -> int:
+    """Send or prove every due sending; returns how many were looked at. Safe in several workers at once."""
+    done = 0
+    while done < limit and (sending := _claim_next()):
+        done += 1
+        try:
+            _step(sending)
+        except (UpstreamError, ConfigError) as error:
+            _postpone(sending, error)
+    return done
+
+
+def _claim_next() -> Sending | None:
+    """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came."""
+    now = timezone.now()
+    with transaction.atomic():
+        sending = (
+            Sending.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(Q(not_before__isnull=True) | Q(not_before__lte=now), finished_at__isnull=True)
+            .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+            .order_by("id")
+            .first()
+        )
+        if sending is not None:
+            sending.claim_id = uuid.uuid4()
+            sending.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+            sending.attempts += 1
+            sending.save(update_fields=["claim_id", "lease_until", "attempts"])
+        return sending
+
+
+def _step(sending: Sending) -> None:
+    ninja = upstreams.ninja_client(correlation_id=sending.invoice.uuid)
+    upstreams.check_pin(Server.NINJA)
+    invoice = sending.invoice
+    if invoice.remote is None or invoice.remote.remote_id is None:
+        raise ValueError(f"invoice {invoice.pk} is being sent but is not in Invoice Ninja")
+    there = ninja.invoice(invoice.remote.remote_id)
+    if sending.is_called:
+        _look_for_proof(sending, there)
+        return
+    contacts = ninja.client(there.client_id)
+    refused = refusal(invoice, there, contacts)
+    if refused is not None:
+        _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
+        return
+    if _commit_to_calling(sending, there, contacts):
+        _call(sending, ninja, there)
+
+
+def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient) -> Refused | None:
+    """Why the invoice, as just read, must not be mailed; None when it may.
+
+    It must still be a draft there, be exactly what was sealed, and every contact who gets mail must have an address:
+    without one the server says "sent" although nothing was.
+    """
+    number = there.number or there.id
+    if there.is_deleted or there.status_id in (CANCELLED, REVERSED):
+        return Refused(_("Invoice %(number)s was deleted or cancelled in Invoice Ninja.") % {"number": number})
+    if there.status_id != DRAFT:
+        return Refused(
+            _("Invoice %(number)s was sent by hand in Invoice Ninja; it is not mailed again.") % {"number": number},
+            was_sent=True,
+        )
+    if invoice.remote is None:
+        raise ValueError(f"invoice {invoice.pk} is not in Invoice Ninja")
+    wrong = creating.differences(there, invoice.remote.desired)
+    if wrong:
+        listed = "; ".join(f"{name}: {ours} / {theirs}" for name, (ours, theirs) in wrong.items())
+        return Refused(
+            _("Invoice %(number)s was changed in Invoice Ninja since its approval (ours / there: %(differences)s).")
+            % {"number": number, "differences": listed}
+        )
+    receivers = _receivers(there, client)
+    without = [name for _invitation, name, email in receivers if not email]
+    if without or not receivers:
+        who = ", ".join(without) or _("nobody")
+        return Refused(
+            _("Client %(client)s: %(who)s has no e-mail address. Add it in Invoice Ninja, then send again.")
+            % {"client": client.name, "who": who}
+        )
+    return None
+
+
+def _receivers(there: NinjaInvoice, client: NinjaClient) -> list[tuple[str, str, str]]:
+    """(invitation id, contact's name, address) of everyone who would get the mail."""
+    contacts = {contact.id: contact for contact in client.contacts}
+    found = []
+    for invitation in there.invitations:
+        contact = contacts.get(invitation.contact_id)
+        if contact is None or contact.gets_mail:
+            name = f"{contact.first_name} {contact.last_name}".strip() if contact else ""
+            found.append((invitation.id, name or _("a contact"), contact.email if contact else ""))
+    return found
+
+
+def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClient) -> bool:
+    """Write down, before the call, that it is made and what the message ids were. False: the claim is lost."""
+    before = {invitation.id: invitation.message_id for invitation in there.invitations}
+    now = timezone.now()
+    with transaction.atomic():
+        # The call starts only while more lease is left than its deadline: a sleeper that wakes later mails nothing.
+        ours = Sending.objects.filter(
+            pk=sending.pk,
+            claim_id=sending.claim_id,
+            is_called=False,
+            lease_until__gt=now + timedelta(seconds=settings.CALL_DEADLINE_SECONDS),
+        ).update(is_called=True, called_at=now)
+        if not ours:
+            return False
+        ContactMail.objects.bulk_create(
+            ContactMail(
+                sending=sending, invitation_id=invitation, name=name, email=email, message_id_before=before[invitation]
+            )
+            for invitation, name, email in _receivers(there, client)
+        )
+    sending.is_called, sending.called_at = True, now
+    return True
+
+
+def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
+    # Do not retry here, whatever happens: from now on only a changed message id, or a person, settles it.
+    try:
+        ninja.email_invoice(there.id)
+    except UpstreamError as error:
+        logger.warning("mailing invoice %s: %s", there.number, error)
+        _wait_for_proof(sending, error.sentence)
+        return
+    _look_for_proof(sending, ninja.invoice(there.id))
+
+
+def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
+    """Sent when every contact has a new message id; attention when one has none after SEND_PROOF_SECONDS."""
+    after = {invitation.id: invitation for invitation in there.invitations}
+    mails = list(sending.mails.all())
+    for mail in mails:
+        invitation = after.get(mail.invitation_id)
+        if invitation is not None:
+            mail.message_id_after, mail.error = invitation.message_id, invitation.email_error
+    ContactMail.objects.bulk_update(mails, ["message_id_after", "error"])
+    missing = [mail for mail in mails if not mail.message_id_after or mail.message_id_after == mail.message_id_before]
+    if mails and not missing:
+        sending.proven_at = timezone.now()
+        _finish(sending, InvoiceState.SENT, _("mailed to %(who)s, proven by message id") % {"who": _names(mails)})
+    elif sending.called_at and timezone.now() - sending.called_at > timedelta(seconds=settings.SEND_PROOF_SECONDS):
+        _finish(
+            sending,
+            InvoiceState.ATTENTION,
+            _(
+                "Invoice Ninja was asked to mail invoice %(number)s, but there is no proof for %(who)s. "
+                "Look there or ask the client, then say whether it arrived; it is not mailed again by itself."
+            )
+            % {"number": there.number, "who": _names(missing)},
+        )
+    else:
+        _wait_for_proof(sending, _("Waiting for the proof that the mail left."))
+
+
+def _names(mails: Iterable[ContactMail]) -> str:
+    return ", ".join(mail.email or mail.name for mail in mails)
+
+
+def _wait_for_proof(sending: Sending, sentence: str) -> None:
+    pause = min(PROOF_PAUSE_SECONDS * 2 ** min(sending.attempts - 1, 5), MAX_PROOF_PAUSE_SECONDS)
+    Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
+        not_before=timezone.now() + timedelta(seconds=pause), lease_until=None, sentence=sentence
+    )
+
+
+def _postpone(sending: Sending, error: UpstreamError | ConfigError) -> None:
+    """A failed reading: nothing was sent by it, so it is simply tried again later."""
+    Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
+        not_before=timezone.now() + outbox.back_off(sending.attempts), lease_until=None, sentence=error.sentence
+    )
+
+
+def _finish(sending: Sending, to: str, sentence: str) -> None:
+    """Write the outcome, unless the claim was lost meanwhile. Locks the sending and its invoice."""
+    now = timezone.now()
+    with transaction.atomic():
+        ours = Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
+            finished_at=now, lease_until=None, sentence=sentence, proven_at=sending.proven_at
+        )
+        if not ours:
+            return
+        invoice = Invoice.objects.select_for_update(of=("self",)).get(pk=sending.invoice_id)
+        if invoice.state != InvoiceState.SENDING:
+            return
+        if to == InvoiceState.SENT:
+            advance(invoice, to, why=sentence, user=sending.by, sent_at=now, attention_sentence="")
+            creating.refresh_statuses(invoice)
+        else:
+            advance(invoice, to, why=sentence, attention_sentence=sentence)
+        transaction.on_commit(lambda: doorbell.ring("payments"))

@@ -1,0 +1,331 @@
+"""Time entries into Invoice Ninja: one task per entry, found again by its number (design: The remote writes).
+
+`request_task` and `withdraw_task` only write what we want, inside the caller's transaction; `push_due` calls.
+The POST answer is only memory: what counts is the task read back afterwards. Updates are always complete, with
+`time_log` and `number`: a missing one would be wiped or renumbered by the server.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from billing_console import money
+from billing_console.errors import Rejected
+from billing_console.states import EntryState, ItemKind, Reason, RecordState
+from sync import discovery, doorbell, upstreams, writeback
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import NinjaTask
+from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
+from sync.outbox import Claim, Handler, NeedsPerson, NotThere, Proof, drain
+from sync.transitions import advance, record
+
+KIND_WORDS = {ItemKind.TASK: "Task", ItemKind.STORY: "User story", ItemKind.ISSUE: "Issue"}
+DELETED_THERE = "deleted_there"
+
+
+# --- what we want there -------------------------------------------------------------------------------------------
+
+
+def request_task(entry: TimeEntry) -> RemoteRecord:
+    """Want the task of a ready entry in Invoice Ninja, as the entry is now. Runs in the caller's transaction.
+
+    Locks the entry's record. An unchanged wish changes nothing, so it may be asked for as often as one likes.
+    """
+    desired = desired_task(entry)
+    if entry.remote_task_id is None:
+        remote = RemoteRecord.objects.create(
+            server=Server.NINJA,
+            kind=RecordKind.TASK,
+            our_key=desired["number"],
+            item=entry.item,
+            desired=desired,
+            correlation_id=entry.correlation_id,
+        )
+        record(remote, "", RecordState.PENDING, why=_("the entry is ready"))
+        entry.remote_task = remote
+        TimeEntry.objects.filter(pk=entry.pk).update(remote_task=remote)
+    else:
+        remote = _want(entry.remote_task_id, desired, _("the entry changed"))
+    transaction.on_commit(lambda: doorbell.ring("push"))
+    return remote
+
+
+def withdraw_task(entry: TimeEntry) -> None:
+    """Want the task of an entry that is no longer billed archived. Runs in the caller's transaction.
+
+    What was surely never written is dropped; everything else is archived once its outcome is known.
+    """
+    if entry.remote_task_id is None:
+        return
+    remote = RemoteRecord.objects.select_for_update().get(pk=entry.remote_task_id)
+    never_written = remote.remote_id is None and remote.attempts == 0
+    if never_written and remote.state in (RecordState.PENDING, RecordState.RETRY):
+        advance(remote, RecordState.DROPPED, why=_("the entry is no longer billed"))
+    elif remote.state != RecordState.DROPPED:
+        _want(remote.pk, {**remote.desired, "archived": True}, _("the entry is no longer billed"))
+        transaction.on_commit(lambda: doorbell.ring("push"))
+
+
+def _want(remote_id: int, desired: dict[str, Any], why: str) -> RemoteRecord:
+    remote = RemoteRecord.objects.select_for_update().get(pk=remote_id)
+    if remote.desired != desired:
+        remote.desired, remote.revision = desired, remote.revision + 1
+        remote.save(update_fields=["desired", "revision"])
+    elif remote.state != RecordState.DROPPED:
+        return remote
+    if remote.state in (RecordState.SYNCED, RecordState.ATTENTION, RecordState.DROPPED):
+        advance(remote, RecordState.PENDING, why=why, not_before=None)
+    return remote
+
+
+def desired_task(entry: TimeEntry) -> dict[str, Any]:
+    """The task as it must be in Invoice Ninja: hours as one segment that ends when the item was first closed.
+
+    Seconds are unix time, the rate is per hour in the entry's currency, as text so that no digit is lost.
+    """
+    if entry.first_closed_at is None or entry.billed_hours is None or entry.rate is None or entry.client is None:
+        raise ValueError(f"entry {entry.pk} is not priced")
+    end = int(entry.first_closed_at.timestamp())
+    return {
+        "number": f"{settings.TASK_NUMBER_PREFIX}{entry.number}",
+        "client_id": entry.client.ninja_id,
+        "project_id": _ninja_project_id(entry),
+        "description": describe(entry),
+        "time_log": [end - int(entry.billed_hours * 3600), end],
+        "rate": str(money.quantize(entry.rate, entry.currency)),
+        "archived": False,
+    }
+
+
+def _ninja_project_id(entry: TimeEntry) -> str:
+    project = entry.project.ninja_project if entry.project else None
+    # An item may name another client than its project's: a project of the wrong client would move the task to it.
+    return project.ninja_id if project and project.client_id == entry.client_id else ""
+
+
+def describe(entry: TimeEntry) -> str:
+    """The words of an entry on tasks and invoice lines: "Task #45: Implement payment gateway"."""
+    return f"{KIND_WORDS[ItemKind(entry.item.kind)]} #{entry.item.ref}: {entry.item.subject}"
+
+
+# --- calling ------------------------------------------------------------------------------------------------------
+
+
+def push_due(limit: int = 200) -> int:
+    """Write every due task, one after the other; returns how many records were handled. Safe in several workers."""
+    return drain(HANDLER, limit)
+
+
+def write_task(claim: Claim) -> Proof:
+    """Create, update or archive the claimed record's task and read it back.
+
+    1. the client and its project must be alive in our list (at most 10 minutes old);
+    2. look up by number unless this is the very first attempt of a task never seen;
+    3. POST, or a complete PUT; 4. GET, and compare every field that we sent.
+    """
+    remote = claim.record
+    ninja = upstreams.ninja_client(item=remote.item, correlation_id=remote.correlation_id)
+    upstreams.check_pin(Server.NINJA)
+    discovery.ensure_fresh()
+    known = _known_task(claim, ninja)
+    if known is None:
+        if remote.desired["archived"]:
+            return Proof(None, {})
+        _check_client_alive(remote)
+        task_id = _create(claim, ninja)
+    else:
+        _check_ours(known, remote)
+        task_id = known.id
+        if mismatches(known, remote.desired):
+            _change(claim, ninja, known)
+    claim.before_call()
+    return _proof(ninja.task(task_id), remote)
+
+
+def look_up_task(remote: RemoteRecord) -> Proof:
+    """What became of a write whose outcome is unknown. Raises NotThere, or NeedsPerson when only a person can know."""
+    ninja = upstreams.ninja_client(item=remote.item, correlation_id=remote.correlation_id)
+    task = _find(remote, ninja)
+    if task is None:
+        if remote.desired["archived"]:
+            return Proof(None, {})
+        raise NotThere
+    _check_ours(task, remote)
+    if mismatches(task, remote.desired):
+        RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=task.id)
+        raise NotThere  # it is there but not as wanted: the next write updates it
+    return _proof(task, remote)
+
+
+def _known_task(claim: Claim, ninja: InvoiceNinjaClient) -> NinjaTask | None:
+    claim.before_call()
+    first_try = claim.record.attempts == 1 and claim.record.remote_id is None and claim.record.revision == 1
+    return None if first_try else _find(claim.record, ninja)
+
+
+def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
+    if remote.remote_id:
+        return ninja.task(remote.remote_id)
+    found = ninja.find_tasks(remote.our_key)
+    return found[0] if found else None
+
+
+def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
+    desired = claim.record.desired
+    claim.before_call(writes=True)
+    try:
+        created = ninja.create_task(_body(desired))
+    except Rejected as error:
+        if "number" not in error.fields:
+            raise
+        # Our number is taken: an earlier write of ours came through unseen (or a backup was restored).
+        found = _find(claim.record, ninja)
+        if found is None:
+            raise
+        _check_ours(found, claim.record)
+        if mismatches(found, desired):
+            _change(claim, ninja, found)
+        return found.id
+    if Decimal(desired["rate"]) == 0:
+        # The server replaces a rate of 0 on create; only an update can set it.
+        claim.before_call(writes=True)
+        ninja.update_task(created.id, _body(desired))
+    return created.id
+
+
+def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
+    desired = claim.record.desired
+    if task.is_deleted or ((task.archived_at is not None) and not desired["archived"]):
+        claim.before_call(writes=True)
+        ninja.restore_task(task.id)
+    if desired["archived"]:
+        claim.before_call(writes=True)
+        ninja.archive_task(task.id)
+        return
+    claim.before_call(writes=True)
+    ninja.update_task(task.id, _body(desired))
+
+
+def _body(desired: dict[str, Any]) -> dict[str, Any]:
+    start, end = desired["time_log"]
+    return {
+        "number": desired["number"],
+        "client_id": desired["client_id"],
+        "project_id": desired["project_id"],
+        "description": desired["description"],
+        # The server wants JSON inside a string; a real list is a 500 there. The fourth element is "billable".
+        "time_log": json.dumps([[start, end, "", True]]),
+        "rate": Decimal(desired["rate"]),
+    }
+
+
+# --- comparing ----------------------------------------------------------------------------------------------------
+
+
+def mismatches(task: NinjaTask, desired: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Fields of `task` that are not as wanted: name → (wanted, there). Of an archived one only that is compared."""
+    if desired["archived"]:
+        gone = (task.archived_at is not None) or task.is_deleted
+        return {} if gone else {"archived": ("yes", "no")}
+    pairs: dict[str, tuple[Any, Any]] = {
+        "number": (desired["number"], task.number),
+        "client": (desired["client_id"], task.client_id),
+        "project": (desired["project_id"], task.project_id),
+        "description": (desired["description"], task.description),
+        "times": (desired["time_log"], _segment(task)),
+        "rate": (Decimal(desired["rate"]), task.rate),
+        "deleted": (False, task.is_deleted),
+        "archived": (False, (task.archived_at is not None)),
+    }
+    return {name: (str(wanted), str(there)) for name, (wanted, there) in pairs.items() if wanted != there}
+
+
+def _segment(task: NinjaTask) -> list[int] | str:
+    try:
+        segments = json.loads(task.time_log)
+        return list(segments[0][:2]) if len(segments) == 1 else task.time_log
+    except (ValueError, TypeError, IndexError, KeyError):
+        return task.time_log
+
+
+def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
+    if task.invoice_id and not remote.desired["archived"]:
+        _check_ours(task, remote)
+    wrong = mismatches(task, remote.desired)
+    if wrong:
+        listed = "; ".join(f"{name}: {wanted} / {there}" for name, (wanted, there) in wrong.items())
+        raise NeedsPerson(
+            "differs_there",
+            _(
+                "Invoice Ninja accepted task %(number)s but holds something else (wanted / there: %(differences)s). "
+                "Mend the mapping or Invoice Ninja's settings, then try again."
+            )
+            % {"number": remote.our_key, "differences": listed},
+        )
+    return Proof(
+        task.id,
+        {
+            "client_id": task.client_id,
+            "project_id": task.project_id,
+            "number": task.number,
+            "rate": str(task.rate),
+            "time_log": task.time_log,
+            "description": task.description,
+            "invoice_id": task.invoice_id,
+            "is_archived": (task.archived_at is not None),
+        },
+    )
+
+
+def _check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
+    """Refuse to touch a task that a person deleted, or that is on an invoice we did not make."""
+    if task.is_deleted and remote.reason != DELETED_THERE:
+        raise NeedsPerson(
+            DELETED_THERE,
+            _("Somebody deleted task %(number)s in Invoice Ninja. Try again to restore it, or exclude the entry.")
+            % {"number": remote.our_key},
+        )
+    if task.invoice_id and not _is_claimed(remote):
+        _hold(remote, Reason.INVOICED_BY_HAND)
+        raise NeedsPerson(
+            Reason.INVOICED_BY_HAND,
+            _(
+                "Task %(number)s is already on an invoice in Invoice Ninja that the console did not make. "
+                "Exclude the entry, or take the task off that invoice and try again."
+            )
+            % {"number": remote.our_key},
+        )
+
+
+def _check_client_alive(remote: RemoteRecord) -> None:
+    if not discovery.is_client_alive(remote.desired["client_id"]):
+        raise NeedsPerson(
+            Reason.UNKNOWN_CLIENT,
+            _("Invoice Ninja has no living client %(client)s. Mend the project's mapping, then try again.")
+            % {"client": remote.desired["client_id"]},
+        )
+
+
+def _is_claimed(remote: RemoteRecord) -> bool:
+    return TimeEntry.objects.filter(remote_task=remote, state__in=(EntryState.CLAIMED, EntryState.INVOICED)).exists()
+
+
+def _hold(remote: RemoteRecord, reason: str) -> None:
+    with transaction.atomic():
+        entry = TimeEntry.objects.select_for_update(of=("self",)).filter(remote_task=remote).first()
+        if entry is not None and entry.state == EntryState.READY:
+            advance(entry, EntryState.HELD, why=reason, reason=reason)
+
+
+def _after_sync(remote: RemoteRecord) -> None:
+    if remote.item is not None:
+        writeback.request_status(remote.item)
+
+
+HANDLER = Handler(RecordKind.TASK, write_task, look_up_task, _after_sync)
