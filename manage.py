@@ -6,12 +6,17 @@ from __future__ import annotations
 import os
 import sys
 
+from billing_console.env import UnreadableSecretFile
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_console.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except UnreadableSecretFile as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ class BillingConsoleConfig(AppConfig):
     verbose_name = _("Billing console")
     default = True
 
+    def ready(self) -> None:
+        from billing_console.checks import register_checks  # noqa: PLC0415 - needs the apps
+
+        register_checks()
+
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):
     default = False

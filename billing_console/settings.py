@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from cryptography.fernet import Fernet
@@ -16,8 +18,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 
 env = environ.Env()
-if (BASE_DIR / ".env").is_file():
-    environ.Env.read_env(BASE_DIR / ".env")
+# ENV_FILE names another file, or, empty, none: the demo must not see an installation's tokens.
+if (env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))) and Path(env_file).is_file():
+    environ.Env.read_env(env_file)
 load_secret_files()
 
 # --- where we run -----------------------------------------------------------------------------------------------
@@ -27,8 +30,17 @@ SECRET_KEY = env("SECRET_KEY", default="") or make_once(VAR_DIR / "secret_key")
 FIELD_KEY = env("FIELD_KEY", default="") or make_once(VAR_DIR / "field_key", lambda: Fernet.generate_key().decode())
 PORT = env.int("PORT", default=5000)
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Taiga and people reach us under PUBLIC_URL, and the machine's own probes under the loopback names.
+_public_host = urlsplit(PUBLIC_URL).hostname
+ALLOWED_HOSTS = [
+    *env.list("ALLOWED_HOSTS", default=[]),
+    *([_public_host] if _public_host else []),
+    *("localhost", "127.0.0.1", "[::1]"),
+]
+CSRF_TRUSTED_ORIGINS = [
+    *env.list("CSRF_TRUSTED_ORIGINS", default=[]),
+    *([PUBLIC_URL.rstrip("/")] if PUBLIC_URL.startswith("https://") else []),
+]
 LOG_DIR = env("LOG_DIR", default="")
 ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
@@ -126,8 +138,12 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["options"] = (
     "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
 )
-if env.bool("DATABASE_POOL", default=False):  # set by the web process only: threads share it, forks must not
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
+# A connection that broke is replaced before it is used: PostgreSQL may have been restarted.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASE_POOL_SIZE = 10  # connections of one web process
+if env.bool("DATABASE_POOL", default=False):  # set by gunicorn.conf.py only: threads share it, forks must not
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 if test_name := env("TEST_DB_NAME", default=""):
@@ -161,7 +177,7 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = BASE_DIR / "static_collected"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -26,6 +27,14 @@ _libc: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else
 
 class LeftoverError(Exception):
     """A process that an earlier run left behind does not stop; the text is one plain sentence."""
+
+
+class AlreadyRunning(Exception):
+    """Another process holds the lock; `.holder` is its id as text."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"Another copy is already running here (process {holder}). Use that one, or stop it first.")
+        self.holder = holder
 
 
 class Stopped(SystemExit):
@@ -141,6 +150,25 @@ def stop_leftovers(folder: Path, steps: Sequence[tuple[signal.Signals, float]]) 
 
 
 @contextlib.contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for the block; raises AlreadyRunning if another process holds it.
+
+    The kernel gives it back when we die, however that happens, so it never has to be cleaned up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise AlreadyRunning(file.read().strip() or "unknown") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
 def raising_on_signals() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into the exception `Stopped`, so that every `finally` runs.
 
@@ -163,3 +191,18 @@ def raising_on_signals() -> Iterator[None]:
     finally:
         for number in changed:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def deaf_to_signals() -> Iterator[None]:
+    """Ignore SIGINT, SIGTERM and SIGHUP in the block: a second Ctrl-C must not leave the tidying half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from billing_console.spawn import LeftoverError, stop_leftovers
+from billing_console.spawn import AlreadyRunning, LeftoverError, stop_leftovers
+from billing_console.spawn import hold_lock as hold_lock_file
 
 Purpose = Literal["demo", "test"]
 
@@ -133,23 +133,13 @@ def read_or_make_password(folders: Folders) -> str:
 
 @contextlib.contextmanager
 def hold_lock(folders: Folders) -> Iterator[None]:
-    """Hold the one lock of this clone and purpose; raises EmbeddedError if another copy holds it.
-
-    The kernel gives it back when we die, however that happens, so it never has to be cleaned up.
-    """
-    folders.home.mkdir(parents=True, exist_ok=True)
-    with folders.lock_file.open("a+") as file:
+    """Hold the one lock of this clone and purpose; raises EmbeddedError if another copy holds it."""
+    # Not around the yield: the block may raise AlreadyRunning about something else.
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise EmbeddedError(
-                f"Another copy is already running here (process {holder}). Use that one, or stop it first."
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+            stack.enter_context(hold_lock_file(folders.lock_file))
+        except AlreadyRunning as error:
+            raise EmbeddedError(str(error)) from None
         yield
 
 

@@ -22,7 +22,7 @@ from billing_console.embedded.folders import (
 )
 from billing_console.embedded.postgres import LEFTOVER_STEPS, OwnPostgres
 from billing_console.embedded.redis import OwnRedis
-from billing_console.spawn import raising_on_signals
+from billing_console.spawn import deaf_to_signals, raising_on_signals
 
 WATCH_SECONDS: Final = 0.25
 MAX_PAUSE_SECONDS: Final = 10.0
@@ -68,13 +68,18 @@ def embedded_services(
         postgres, redis = OwnPostgres(folders, purpose), OwnRedis(folders)
         with contextlib.ExitStack() as stack:
             # Registered before the start, so that a signal in the middle of it stops them as well.
-            stack.callback(postgres.stop)
-            stack.callback(redis.stop)
+            stack.callback(_stop, redis, postgres)
             postgres.make_cluster()
             postgres.start()
             redis.start()
             stack.enter_context(_keeping_alive((postgres, redis), log))
             yield ServiceUrls(postgres.url, redis.url)
+
+
+def _stop(*servers: OwnPostgres | OwnRedis) -> None:
+    with deaf_to_signals():
+        for server in servers:
+            server.stop()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,227 @@
+"""System checks: production does not start with a missing secret, DEBUG, or money over plain http.
+
+Each finding is one sentence with an id and a hint that says what to set. In the sandbox only the shape of
+what is set is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connections
+from django.utils.translation import gettext as _
+
+from billing_console.errors import ConfigError
+from billing_console.processes import WEB_WORKERS, WORKER_THREADS
+from sync.clients.http import check_base_url
+
+ENVIRONMENTS = ("production", "sandbox")
+# The values that the guide and .env.example print: known to everybody, so no secret.
+EXAMPLE_VALUES = frozenset(
+    {
+        "your-taiga-auth-token",
+        "your-invoiceninja-token",
+        "your-secret-webhook-key",
+        "your-secret-key",
+        "sandbox-ninja-token",
+        "sandbox-taiga-password",
+        "sandbox-webhook-secret",
+        "change-me",
+        "changeme",
+        "tests-only",
+    }
+)
+MIN_SECRET_LENGTH = 16
+# Sessions beside web and worker: the worker's main thread, beat, and commands that a person runs.
+OTHER_CONNECTIONS = 6
+
+
+def register_checks() -> None:
+    """Register all checks; called once, when the apps are ready."""
+    register(check_environment)
+    register(check_secrets, Tags.security)
+    register(check_upstreams, Tags.security)
+    register(check_services)
+    register(check_addresses)
+    register(check_connections, Tags.database)
+
+
+def _is_production() -> bool:
+    return bool(settings.ENVIRONMENT != "sandbox")
+
+
+def check_environment(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """ENVIRONMENT is one we know (console.E001), and production is not in debug mode (console.E002)."""
+    found: list[CheckMessage] = []
+    if settings.ENVIRONMENT not in ENVIRONMENTS:
+        found.append(
+            Error(
+                _("ENVIRONMENT is “%(value)s”, which is neither production nor sandbox.")
+                % {"value": settings.ENVIRONMENT},
+                hint=_("Set ENVIRONMENT=production, or leave it out."),
+                id="console.E001",
+            )
+        )
+    if _is_production() and settings.DEBUG:
+        found.append(
+            Error(
+                _("DEBUG is on in production: error pages would show settings and amounts to anybody."),
+                hint=_("Remove DEBUG, or set DEBUG=false."),
+                id="console.E002",
+            )
+        )
+    return found
+
+
+def check_secrets(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Every secret is there and is not an example's: console.E003 (missing), E004 (example), E005 (short),
+    E006 (FIELD_KEY is no key)."""
+    found: list[CheckMessage] = []
+    if _is_production():
+        if not settings.TAIGA_TOKEN and not (settings.TAIGA_USERNAME and settings.TAIGA_PASSWORD):
+            found.append(_missing("TAIGA_TOKEN", _("or TAIGA_USERNAME and TAIGA_PASSWORD, ")))
+        found += [_missing(name) for name in ("INVOICE_NINJA_TOKEN", "WEBHOOK_SECRET") if not getattr(settings, name)]
+        for name in ("SECRET_KEY", "TAIGA_TOKEN", "TAIGA_PASSWORD", "INVOICE_NINJA_TOKEN", "WEBHOOK_SECRET"):
+            if getattr(settings, name).strip().lower() in EXAMPLE_VALUES:
+                found.append(
+                    Error(
+                        _("%(name)s still has the value of an example, which everybody knows.") % {"name": name},
+                        hint=_("Set %(name)s, or %(name)s_FILE, to a value of your own.") % {"name": name},
+                        id="console.E004",
+                    )
+                )
+        for name in ("SECRET_KEY", "WEBHOOK_SECRET"):
+            if 0 < len(getattr(settings, name)) < MIN_SECRET_LENGTH:
+                found.append(
+                    Error(
+                        _("%(name)s is shorter than %(length)d characters and could be guessed.")
+                        % {"name": name, "length": MIN_SECRET_LENGTH},
+                        hint=_("Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"),
+                        id="console.E005",
+                    )
+                )
+    try:
+        Fernet(settings.FIELD_KEY)
+    except ValueError:
+        found.append(
+            Error(
+                _("FIELD_KEY is not a key: 32 bytes in URL-safe base64 are needed."),
+                hint=_("Leave it out, so that one is made in var/field_key; keep the old one if texts use it."),
+                id="console.E006",
+            )
+        )
+    return found
+
+
+def _missing(name: str, alternative: str = "") -> Error:
+    return Error(
+        _("%(name)s is not set, and the console cannot work without it.") % {"name": name},
+        hint=_("Set %(name)s, %(alternative)sor %(name)s_FILE with the path of a file that holds it.")
+        % {"name": name, "alternative": alternative},
+        id="console.E003",
+    )
+
+
+def check_upstreams(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Both servers have an address (console.E007), and a public one has https (console.E008)."""
+    found: list[CheckMessage] = []
+    for name in ("TAIGA_API", "INVOICE_NINJA_API"):
+        address = getattr(settings, name)
+        if not address:
+            if _is_production():
+                found.append(
+                    Error(
+                        _("%(name)s is not set, so the console knows no server to talk to.") % {"name": name},
+                        hint=_("Set %(name)s to its address, for example https://example.org/api/v1.") % {"name": name},
+                        id="console.E007",
+                    )
+                )
+            continue
+        try:
+            check_base_url(address, allow_http=settings.ALLOW_HTTP_UPSTREAMS)
+        except ConfigError as error:
+            found.append(
+                Error(
+                    f"{name}: {error.sentence}",
+                    hint=_("ALLOW_HTTP_UPSTREAMS=true permits http to this machine and private networks only."),
+                    id="console.E008",
+                )
+            )
+    return found
+
+
+def check_services(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Production names its PostgreSQL and its Redis (console.E009)."""
+    if not _is_production():
+        return []
+    return [
+        Error(
+            _("%(name)s is not set; production needs a %(server)s of its own.") % {"name": name, "server": server},
+            hint=_("Set %(name)s, or ENVIRONMENT=sandbox for a trial that brings its own.") % {"name": name},
+            id="console.E009",
+        )
+        for name, server in (("DATABASE_URL", "PostgreSQL"), ("REDIS_URL", "Redis"))
+        if not getattr(settings, name)
+    ]
+
+
+def check_addresses(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """PUBLIC_URL is an address (console.E010) and has https where it is public (console.W001)."""
+    parts = urlsplit(settings.PUBLIC_URL)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return [
+            Error(
+                _("PUBLIC_URL is not an address that begins with http:// or https://."),
+                hint=_("Set it to where people and Taiga reach the console: https://billing.example.org."),
+                id="console.E010",
+            )
+        ]
+    if _is_production() and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return [
+            Warning(
+                _("PUBLIC_URL has plain http: passwords and sessions can be read on the way."),
+                hint=_("Put the console behind a proxy with https and set PUBLIC_URL to that address."),
+                id="console.W001",
+            )
+        ]
+    return []
+
+
+def check_connections(
+    app_configs: Sequence[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """All our processes' sessions together fit into PostgreSQL's max_connections (console.E011)."""
+    if not databases:
+        return []
+    needed = WEB_WORKERS * settings.DATABASE_POOL_SIZE + WORKER_THREADS + OTHER_CONNECTIONS
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT current_setting('max_connections')::int"
+                " - current_setting('superuser_reserved_connections')::int"
+            )
+            allowed = int(cursor.fetchone()[0])
+    except DatabaseError as error:
+        return [
+            Error(
+                _("The database cannot be reached: %(error)s") % {"error": str(error).strip().splitlines()[0]},
+                hint=_("Check DATABASE_URL and that PostgreSQL runs."),
+                id="console.E012",
+            )
+        ]
+    if needed <= allowed:
+        return []
+    return [
+        Error(
+            _("PostgreSQL allows %(allowed)d connections, and the console needs up to %(needed)d.")
+            % {"allowed": allowed, "needed": needed},
+            hint=_("Raise max_connections in postgresql.conf and restart PostgreSQL."),
+            id="console.E011",
+        )
+    ]

@@ -1,0 +1,66 @@
+"""`/healthz`: this process lives. `/readyz`: it can do its work. Neither needs a login or tells a secret."""
+
+from __future__ import annotations
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+REDIS_SECONDS = 0.5
+
+# Applied migrations stay applied while this process runs, so the answer "yes" is asked for once.
+_is_migrated = False
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 as long as this process answers at all; touches nothing else."""
+    return JsonResponse({"status": "alive"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 if the database answers and is migrated, else 503; Redis is told, but decides nothing.
+
+    Without Redis deliveries are still stored and beat finds them later, so a balancer must not turn
+    Taiga away: Taiga sends each delivery once.
+    """
+    parts = {"database": "ok", "migrations": "ok", "redis": _state_of_redis()}
+    try:
+        if not _has_all_migrations():
+            parts["migrations"] = "missing: run `manage.py prepare`"
+    except DatabaseError:
+        parts["database"] = "unreachable: check DATABASE_URL and that PostgreSQL runs"
+        parts["migrations"] = "unknown"
+    is_ready = parts["database"] == parts["migrations"] == "ok"
+    status = "ready" if is_ready and parts["redis"] == "ok" else "slow" if is_ready else "not ready"
+    return JsonResponse({"status": status, **parts}, status=200 if is_ready else 503)
+
+
+def _has_all_migrations() -> bool:
+    global _is_migrated
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    if not _is_migrated:
+        executor = MigrationExecutor(connection)
+        _is_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return _is_migrated
+
+
+def _state_of_redis() -> str:
+    if not settings.REDIS_URL:
+        return "not set: set REDIS_URL"
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+        ) as client:
+            client.ping()
+    except (redis.RedisError, OSError, ValueError):
+        return "unreachable: check REDIS_URL and that Redis runs"
+    return "ok"

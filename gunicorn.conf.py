@@ -1,0 +1,20 @@
+"""How gunicorn serves the console: read from the working directory by every `gunicorn` that starts here.
+
+Threads, not processes, wait for slow clients; two processes, so that one can be replaced. Nothing is loaded
+before the fork, because the pools of database connections must not be shared between processes.
+"""
+
+from __future__ import annotations
+
+import os
+
+bind = f"127.0.0.1:{os.environ.get('PORT', '5000')}"
+worker_class = "gthread"
+workers = 2
+threads = 8
+preload_app = False
+timeout = 60
+graceful_timeout = 5
+keepalive = 5
+control_socket_disable = True
+raw_env = ["DATABASE_POOL=true"]
