@@ -13,9 +13,7 @@ from sandbox.server import PortBusy, serve
 
 def main(arguments: list[str] | None = None) -> int:
     """Serves both stand-ins; answers the exit code: 0, or 1 with one sentence where a port is busy."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sandbox", description="A stand-in Taiga and Invoice Ninja."
-    )
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A stand-in Taiga and Invoice Ninja.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--taiga-port", type=int, default=9101, help="default %(default)s; 0 is a free port")
     parser.add_argument("--ninja-port", type=int, default=9102, help="default %(default)s; 0 is a free port")

@@ -76,10 +76,7 @@ class StandIn:
 
     def page(self) -> list[PageTable]:
         """What a person wants to see of it: tables of a title, column heads and rows."""
-        return [
-            (name, ["row"], [[json.dumps(r, default=str)] for r in rows])
-            for name, rows in self.state().items()
-        ]
+        return [(name, ["row"], [[json.dumps(r, default=str)] for r in rows]) for name, rows in self.state().items()]
 
     def seed(self, data: dict[str, Any]) -> dict[str, Any]:
         """Fills the memory; a second time with the same data changes nothing. Raises SandboxError."""
@@ -130,13 +127,9 @@ class StandIn:
                 raise ConnectionDropped
             if fault.kind == "html":
                 page = "<!doctype html><html><body><h1>It works</h1></body></html>"
-                return Response(
-                    str(fault.body or page), 200, fault.headers, content_type="text/html; charset=utf-8"
-                )
+                return Response(str(fault.body or page), 200, fault.headers, content_type="text/html; charset=utf-8")
             if fault.kind == "redirect":
-                return Response(
-                    "", 302, {"Location": fault.location, **fault.headers}, content_type="text/html"
-                )
+                return Response("", 302, {"Location": fault.location, **fault.headers}, content_type="text/html")
             if fault.kind == "status" and not fault.after:
                 return self.fault_response(fault)
         try:
@@ -215,9 +208,7 @@ class StandIn:
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(self.title)}</title>",
             _STYLE,
         ]
-        parts.append(
-            f"<h1>{escape(self.title)}</h1><p>Its clock says {self.clock.now():%d %b %Y %H:%M:%S} UTC."
-        )
+        parts.append(f"<h1>{escape(self.title)}</h1><p>Its clock says {self.clock.now():%d %b %Y %H:%M:%S} UTC.")
         parts.append(' <a href="/sandbox/state.json">Everything as JSON</a></p>')
         for name, heads, rows in self.page():
             parts.append(f"<h2>{escape(name)} <small>{len(rows)}</small></h2><div><table><tr>")

@@ -122,9 +122,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, application: Callable[[Request], Response]) -> None:
         self.application = application
         super().__init__((host, port), _Handler)
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(0.05,), daemon=True, name=f"http-{port}"
-        )
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True, name=f"http-{port}")
 
     @property
     def url(self) -> str:

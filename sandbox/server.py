@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from sandbox.clock import Clock
 from sandbox.http_server import Server
@@ -31,14 +31,14 @@ class Running:
     @property
     def taiga(self) -> Taiga:
         """The stand-in Taiga; its API is below `.url` + /api/v1."""
-        return self._app("taiga")
+        return cast("Taiga", self._app("taiga"))
 
     @property
     def ninja(self) -> InvoiceNinja:
         """The stand-in Invoice Ninja; its API is below `.url` + /api/v1."""
-        return self._app("ninja")
+        return cast("InvoiceNinja", self._app("ninja"))
 
-    def _app(self, name: str) -> Any:
+    def _app(self, name: str) -> StandIn:
         if name not in self._apps:
             raise AttributeError(f"the stand-in {name} is not served")
         return self._apps[name]
