@@ -1,0 +1,57 @@
+"""What a person had on screen when asked to confirm: invoice ids with their seal or revision, as one stored row."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing_console.errors import NotAllowed
+from invoicing.models import Invoice, Selection
+
+SEND = "send"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One row of a selection: the invoice as it is now, and the mark (seal or revision) that the person saw."""
+
+    invoice: Invoice
+    mark: str
+
+
+def select(invoices: Iterable[Invoice], *, verb: str, user: User, mark: str) -> Selection:
+    """Store which invoices a person chose for `verb`, each with the value of its column `mark` at this moment."""
+    rows = [[invoice.pk, str(getattr(invoice, mark))] for invoice in invoices]
+    if not rows:
+        raise NotAllowed(_("Nothing was selected. Tick the rows first."))
+    return Selection.objects.create(verb=verb, rows=rows, made_by=user)
+
+
+def find(selection_uuid: uuid.UUID, *, verb: str, user: Any) -> Selection:
+    """The person's own selection. Raises NotAllowed for an unknown one or somebody else's."""
+    found = Selection.objects.filter(uuid=selection_uuid, verb=verb, made_by=user).first()
+    if found is None:
+        raise NotAllowed(_("This selection is not yours or is gone. Select the rows again."))
+    return found
+
+
+def chosen(selection: Selection) -> list[Chosen]:
+    """The selected invoices in the order of their clients, as they are now: one query."""
+    marks = {int(pk): mark for pk, mark in selection.rows}
+    return [Chosen(invoice, marks[invoice.pk]) for invoice in _invoices(marks)]
+
+
+def _invoices(marks: dict[int, str]) -> QuerySet[Invoice]:
+    return Invoice.objects.filter(pk__in=marks).select_related("client", "remote", "run").order_by("client__name", "pk")
+
+
+def use(selection: Selection) -> bool:
+    """Mark the selection as acted on; False when it was already, by a second click. One conditional UPDATE."""
+    return Selection.objects.filter(pk=selection.pk, used_at__isnull=True).update(used_at=timezone.now()) == 1

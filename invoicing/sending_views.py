@@ -1,0 +1,252 @@
+"""Pages of sending: select → confirm → what left, with proof per contact; and the decision where nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from billing_console import clock, formats
+from billing_console.admin_base import Confirmation, ConfirmView, PageView
+from billing_console.errors import NotAllowed
+from billing_console.states import InvoiceState
+from invoicing import selections, sending
+from invoicing.models import Invoice, Sending
+from invoicing.selections import Chosen
+
+SEND = "invoicing.send_invoice"
+
+
+class SelectToSend(PageView):
+    """POST only: store the chosen invoices and go on to the question. Changes nothing else."""
+
+    permission = SEND
+    act_permission = SEND
+    http_method_names = ["post"]
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        ids = [int(value) for value in request.POST.getlist("invoice") if value.isdecimal()]
+        return start(request, Invoice.objects.filter(pk__in=ids))
+
+    def get_failure_url(self) -> str:
+        return reverse("admin:invoicing_invoice_changelist")
+
+
+def start(request: HttpRequest, invoices: Any) -> HttpResponse:
+    """Store the selection and redirect to its confirm page; for a list action and for buttons."""
+    selection = selections.select(invoices, verb=selections.SEND, user=request.user, mark="seal")  # type: ignore[arg-type]
+    return HttpResponseRedirect(reverse("admin:invoicing_invoice_send", args=[selection.uuid]))
+
+
+class ConfirmSend(ConfirmView):
+    """What exactly leaves, to whom? The amounts are gross where they are owed, net beside them."""
+
+    permission = SEND
+    act_permission = SEND
+    title = gettext_lazy("Send invoices")
+
+    def get_confirmation(self) -> Confirmation:
+        going, staying = self._split()
+        if not going:
+            raise NotAllowed(
+                _("None of the selected invoices can be sent. %(why)s") % {"why": staying[0][1] if staying else ""}
+            )
+        count = len(going)
+        gross = _per_currency(going, "gross")
+        question = ngettext("Send %(count)d invoice, %(gross)s?", "Send %(count)d invoices, %(gross)s?", count)
+        label = ngettext("Send %(count)d invoice, %(gross)s", "Send %(count)d invoices, %(gross)s", count)
+        words = {"count": count, "gross": gross}
+        return Confirmation(
+            question=question % words,
+            consequence=_("Invoice Ninja mails them to the contacts below. A mail that left cannot be called back."),
+            submit_label=label % words,
+            cancel_label=_("Back, send nothing"),
+            cancel_url=reverse("admin:invoicing_invoice_changelist"),
+            facts=[
+                (_("Before tax"), _per_currency(going, "net")),
+                (_("Tax"), _per_currency(going, "tax")),
+                (_("To pay"), gross),
+                (_("Invoice date"), _days(chosen.invoice.invoice_date for chosen in going)),
+                (_("Due"), _days(chosen.invoice.due_date for chosen in going)),
+            ],
+            skipped=staying,
+            columns=[_("Client"), _("Invoice"), _("To"), _("Period"), _("Hours"), _("Before tax"), _("To pay")],
+            rows=[_row(chosen.invoice) for chosen in going],
+            numeric_columns=frozenset({4, 5, 6}),
+        )
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        selection = self._selection()
+        progress = reverse("admin:invoicing_sending_progress", args=[selection.uuid])
+        asked, skipped = 0, []
+        with transaction.atomic():
+            if not selections.use(selection):
+                messages.info(request, _("This was confirmed already; here is how it went."))
+                return HttpResponseRedirect(progress)
+            for chosen in selections.chosen(selection):
+                try:
+                    sending.request_sending(
+                        chosen.invoice,
+                        seal=chosen.mark,
+                        user=request.user,  # type: ignore[arg-type]
+                        selection=selection,
+                    )
+                    asked += 1
+                except NotAllowed as reason:
+                    skipped.append(reason.sentence)
+        if asked:
+            messages.success(
+                request,
+                ngettext("%(count)d invoice is being sent.", "%(count)d invoices are being sent.", asked)
+                % {"count": asked},
+            )
+        for sentence in skipped:
+            messages.warning(request, sentence)
+        return HttpResponseRedirect(progress)
+
+    def get_failure_url(self) -> str:
+        return reverse("admin:invoicing_invoice_changelist")
+
+    def _selection(self) -> Any:
+        return selections.find(self.kwargs["selection"], verb=selections.SEND, user=self.request.user)
+
+    def _split(self) -> tuple[list[Chosen], list[tuple[str, str, str]]]:
+        going, staying = [], []
+        for chosen in selections.chosen(self._selection()):
+            why = _why_not(chosen)
+            if why:
+                url = reverse("admin:invoicing_invoice_change", args=[chosen.invoice.pk])
+                staying.append((str(chosen.invoice), why, url))
+            else:
+                going.append(chosen)
+        return going, staying
+
+
+def _why_not(chosen: Chosen) -> str:
+    """Why this one stays behind, as far as our own rows tell; Invoice Ninja is asked again right before the mail."""
+    invoice = chosen.invoice
+    if invoice.state != InvoiceState.CREATED:
+        return _("it is “%(state)s”, not ready to be sent") % {"state": invoice.get_state_display()}
+    if invoice.seal != chosen.mark:
+        return _("it was changed since you selected it")
+    if not invoice.client.emails():
+        return _("no contact of this client has an e-mail address")
+    return ""
+
+
+def _row(invoice: Invoice) -> Sequence[str]:
+    return [
+        str(invoice.client),
+        invoice.number,
+        ", ".join(invoice.client.emails()),
+        formats.period(invoice.period_start, invoice.period_end),
+        formats.hours(invoice.billed_hours),
+        formats.money(invoice.net, invoice.currency),
+        formats.money(invoice.gross, invoice.currency),
+    ]
+
+
+def _per_currency(chosen: Sequence[Chosen], column: str) -> str:
+    totals: dict[str, Decimal] = {}
+    for one in chosen:
+        currency = one.invoice.currency
+        totals[currency] = totals.get(currency, Decimal(0)) + getattr(one.invoice, column)
+    return " + ".join(formats.money(amount, currency) for currency, amount in sorted(totals.items()))
+
+
+def _days(days: Any) -> str:
+    distinct = sorted({day for day in days if day})
+    if len(distinct) <= 2:
+        return ", ".join(formats.day(day) for day in distinct)
+    return f"{formats.day(distinct[0])} – {formats.day(distinct[-1])}"
+
+
+class SendingProgress(PageView):
+    """What has left, with proof per contact. Refreshes itself while something is on its way."""
+
+    template_name = "invoicing/sending_progress.html"
+    permission = "invoicing.view_sending"
+    title = gettext_lazy("Sending")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        rows = list(
+            Sending.objects.filter(selection__uuid=self.kwargs["selection"])
+            .select_related("invoice__client", "by")
+            .prefetch_related("mails")
+            .order_by("invoice__client__name", "pk")
+        )
+        on_the_way = [row for row in rows if row.finished_at is None]
+        proven = [row for row in rows if row.proven_at]
+        asking = [row for row in rows if row.invoice.state == InvoiceState.ATTENTION]
+        return super().get_context_data(
+            rows=rows,
+            is_running=bool(on_the_way),
+            poll_url=self.request.get_full_path(),
+            sentence=_("%(proven)d of %(all)d sent with proof, %(asking)d need a decision.")
+            % {"proven": len(proven), "all": len(rows), "asking": len(asking)},
+            today=clock.now(),
+            may_decide=self.request.user.has_perm(SEND),
+            **kwargs,
+        )
+
+
+class DecideSending(ConfirmView):
+    """An unknown outcome: a person says whether the mail arrived, with a reason."""
+
+    permission = SEND
+    act_permission = SEND
+    title = gettext_lazy("Decide")
+
+    def get_confirmation(self) -> Confirmation:
+        invoice = self._invoice()
+        words = {"invoice": invoice, "number": invoice.number}
+        arrived = self.kwargs["answer"] == "arrived"
+        return Confirmation(
+            question=_("Did %(number)s of %(invoice)s arrive?") % words
+            if arrived
+            else _("Allow %(number)s of %(invoice)s to be sent again?") % words,
+            consequence=_("It counts as sent from now on, and is never mailed by the console again.")
+            if arrived
+            else _("If the first mail arrived after all, the client gets the invoice twice."),
+            submit_label=_("It arrived") if arrived else _("Allow sending again"),
+            cancel_label=_("Back, decide nothing"),
+            cancel_url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
+            facts=[
+                (_("What happened"), invoice.attention_sentence),
+                (_("To pay"), formats.money(invoice.gross, invoice.currency)),
+                (_("To"), ", ".join(invoice.client.emails())),
+            ],
+            is_destructive=not arrived,
+            needs_reason=True,
+        )
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        note = request.POST.get("reason", "").strip()
+        if not note:
+            raise NotAllowed(_("Say how you know, in a few words."))
+        invoice = self._invoice()
+        was_sent = self.kwargs["answer"] == "arrived"
+        sending.decide(invoice, was_sent=was_sent, user=request.user, note=note)  # type: ignore[arg-type]
+        messages.success(request, _("Noted: %(invoice)s.") % {"invoice": invoice})
+        return HttpResponseRedirect(reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
+
+    def _invoice(self) -> Invoice:
+        invoice = Invoice.objects.select_related("client").filter(pk=self.kwargs["pk"]).first()
+        if invoice is None or invoice.state != InvoiceState.ATTENTION:
+            raise NotAllowed(_("This invoice does not wait for a decision any more."))
+        return invoice
+
+
+INVOICE_PAGES = (
+    ("send/select/", "send_select", SelectToSend),
+    ("send/<uuid:selection>/", "send", ConfirmSend),
+    ("<int:pk>/decide/<slug:answer>/", "decide", DecideSending),
+)
+SENDING_PAGES = (("<uuid:selection>/progress/", "progress", SendingProgress),)
