@@ -1,0 +1,306 @@
+"""Reading Invoice Ninja's JSON into rows; raises ShapeError where a field is not as documented.
+
+Pure: no network, no database, no settings.
+"""
+
+from __future__ import annotations
+
+from sync.clients.ninja_rows import (
+    NinjaAllocation,
+    NinjaClient,
+    NinjaCompany,
+    NinjaContact,
+    NinjaCredit,
+    NinjaCurrency,
+    NinjaId,
+    NinjaInvitation,
+    NinjaInvoice,
+    NinjaLine,
+    NinjaPayment,
+    NinjaPing,
+    NinjaProduct,
+    NinjaProject,
+    NinjaTask,
+    NinjaTaxRate,
+)
+from sync.clients.wire import Row, ShapeError, as_list, as_object
+
+
+def _key(row: Row) -> NinjaId:
+    text = row.text("id")
+    if not text:
+        raise ShapeError(f"{row.what}.id is missing")
+    return NinjaId(text)
+
+
+def _ref(row: Row, key: str) -> NinjaId:
+    """Return the id of another row, "" where there is none."""
+    return NinjaId(row.text(key))
+
+
+def parse_ping(data: object, version: str) -> NinjaPing:
+    """Read the answer to a ping."""
+    row = Row(data, "ping")
+    return NinjaPing(row.text("company_name"), row.text("user_name"), version)
+
+
+def parse_company(data: object) -> NinjaCompany:
+    """Read a company with all its settings."""
+    row = Row(data, "company")
+    settings = row.object("settings")
+    key = row.text("company_key")
+    if not key:
+        raise ShapeError("company.company_key is missing")
+    return NinjaCompany(
+        id=_key(row),
+        company_key=key,
+        name=Row(settings, "company.settings").text("name"),
+        settings=settings,
+        is_task_locked_when_invoiced=row.flag("invoice_task_lock"),
+        updates_products=row.flag("update_products"),
+        raw=row.raw,
+    )
+
+
+def parse_currencies(data: object) -> list[NinjaCurrency]:
+    """Read the currencies out of the server's fixed lists."""
+    found: list[NinjaCurrency] = []
+    for item in as_list(as_object(data, "statics").get("currencies"), "statics.currencies"):
+        row = Row(item, "currency")
+        found.append(NinjaCurrency(_key(row), row.text("code"), row.text("name"), row.integer("precision")))
+    return found
+
+
+def _contact(data: object) -> NinjaContact:
+    row = Row(data, "contact")
+    return NinjaContact(
+        id=_key(row),
+        first_name=row.text("first_name"),
+        last_name=row.text("last_name"),
+        # A client made without a contact gets one whose address is a single space.
+        email=row.text("email").strip(),
+        gets_mail=row.flag("send_email"),
+        is_primary=row.flag("is_primary"),
+    )
+
+
+def parse_client(data: object) -> NinjaClient:
+    """Read a client with its contacts."""
+    row = Row(data, "client")
+    settings = Row(row.object("settings"), "client.settings")
+    has_rate = settings.raw.get("default_task_rate") not in (None, "")
+    return NinjaClient(
+        id=_key(row),
+        name=row.text("display_name") or row.text("name"),
+        number=row.text("number"),
+        currency_id=settings.text("currency_id"),
+        payment_terms=settings.text("payment_terms"),
+        task_rate=settings.decimal("default_task_rate") if has_rate else None,
+        public_notes=row.text("public_notes"),
+        vat_number=row.text("vat_number"),
+        contacts=tuple(_contact(item) for item in row.objects("contacts")),
+        balance=row.decimal("balance"),
+        paid_to_date=row.decimal("paid_to_date"),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        updated_at=row.epoch("updated_at"),
+        raw=row.raw,
+    )
+
+
+def parse_project(data: object) -> NinjaProject:
+    """Read a project."""
+    row = Row(data, "project")
+    return NinjaProject(
+        id=_key(row),
+        client_id=_ref(row, "client_id"),
+        name=row.text("name"),
+        number=row.text("number"),
+        task_rate=row.decimal("task_rate"),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        updated_at=row.epoch("updated_at"),
+        raw=row.raw,
+    )
+
+
+def parse_product(data: object) -> NinjaProduct:
+    """Read a product."""
+    row = Row(data, "product")
+    return NinjaProduct(
+        id=_key(row),
+        product_key=row.text("product_key"),
+        notes=row.text("notes"),
+        price=row.decimal("price"),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        raw=row.raw,
+    )
+
+
+def parse_tax_rate(data: object) -> NinjaTaxRate:
+    """Read a tax rate."""
+    row = Row(data, "tax rate")
+    return NinjaTaxRate(
+        id=_key(row),
+        name=row.text("name"),
+        rate=row.decimal("rate"),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        raw=row.raw,
+    )
+
+
+def parse_task(data: object) -> NinjaTask:
+    """Read a task."""
+    row = Row(data, "task")
+    return NinjaTask(
+        id=_key(row),
+        number=row.text("number"),
+        client_id=_ref(row, "client_id"),
+        project_id=_ref(row, "project_id"),
+        invoice_id=_ref(row, "invoice_id"),
+        assigned_user_id=_ref(row, "assigned_user_id"),
+        status_id=_ref(row, "status_id"),
+        description=row.text("description"),
+        rate=row.decimal("rate"),
+        time_log=row.text("time_log"),
+        custom_values=(
+            row.text("custom_value1"),
+            row.text("custom_value2"),
+            row.text("custom_value3"),
+            row.text("custom_value4"),
+        ),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        created_at=row.epoch("created_at"),
+        updated_at=row.epoch("updated_at"),
+        raw=row.raw,
+    )
+
+
+def _line(data: object) -> NinjaLine:
+    row = Row(data, "line")
+    return NinjaLine(
+        task_id=_ref(row, "task_id"),
+        product_key=row.text("product_key"),
+        notes=row.text("notes"),
+        quantity=row.decimal("quantity"),
+        cost=row.decimal("cost"),
+        line_total=row.decimal("line_total"),
+        gross_line_total=row.decimal("gross_line_total"),
+        tax_amount=row.decimal("tax_amount"),
+        tax_name=row.text("tax_name1"),
+        tax_rate=row.decimal("tax_rate1"),
+        discount=row.decimal("discount"),
+        type_id=row.text("type_id"),
+        raw=row.raw,
+    )
+
+
+def _invitation(data: object) -> NinjaInvitation:
+    row = Row(data, "invitation")
+    return NinjaInvitation(
+        id=_key(row),
+        contact_id=_ref(row, "client_contact_id"),
+        message_id=row.text("message_id"),
+        email_status=row.text("email_status"),
+        email_error=row.text("email_error"),
+        sent_at=row.optional_instant("sent_date"),
+        viewed_at=row.optional_instant("viewed_date"),
+        opened_at=row.optional_instant("opened_date"),
+        updated_at=row.epoch("updated_at"),
+        link=row.text("link"),
+    )
+
+
+def parse_invoice(data: object) -> NinjaInvoice:
+    """Read an invoice with its lines and invitations."""
+    row = Row(data, "invoice")
+    return NinjaInvoice(
+        id=_key(row),
+        number=row.text("number"),
+        client_id=_ref(row, "client_id"),
+        project_id=_ref(row, "project_id"),
+        status_id=row.text("status_id"),
+        amount=row.decimal("amount"),
+        balance=row.decimal("balance"),
+        paid_to_date=row.decimal("paid_to_date"),
+        total_taxes=row.decimal("total_taxes"),
+        tax_name=row.text("tax_name1"),
+        tax_rate=row.decimal("tax_rate1"),
+        discount=row.decimal("discount"),
+        uses_inclusive_taxes=row.flag("uses_inclusive_taxes"),
+        date=row.day("date"),
+        due_date=row.day("due_date"),
+        last_sent_on=row.day("last_sent_date"),
+        po_number=row.text("po_number"),
+        terms=row.text("terms"),
+        footer=row.text("footer"),
+        public_notes=row.text("public_notes"),
+        private_notes=row.text("private_notes"),
+        is_auto_bill_enabled=row.flag("auto_bill_enabled"),
+        lines=tuple(_line(item) for item in row.objects("line_items")),
+        invitations=tuple(_invitation(item) for item in row.objects("invitations")),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        created_at=row.epoch("created_at"),
+        updated_at=row.epoch("updated_at"),
+        raw=row.raw,
+    )
+
+
+def _allocation(data: object) -> NinjaAllocation:
+    row = Row(data, "paymentable")
+    return NinjaAllocation(
+        _ref(row, "invoice_id"), _ref(row, "credit_id"), row.decimal("amount"), row.decimal("refunded")
+    )
+
+
+def parse_payment(data: object) -> NinjaPayment:
+    """Read a payment with what it was applied to."""
+    row = Row(data, "payment")
+    return NinjaPayment(
+        id=_key(row),
+        number=row.text("number"),
+        client_id=_ref(row, "client_id"),
+        amount=row.decimal("amount"),
+        applied=row.decimal("applied"),
+        refunded=row.decimal("refunded"),
+        status_id=row.text("status_id"),
+        type_id=row.text("type_id"),
+        currency_id=row.text("currency_id"),
+        exchange_rate=row.decimal("exchange_rate"),
+        date=row.day("date"),
+        transaction_reference=row.text("transaction_reference"),
+        allocations=tuple(_allocation(item) for item in row.objects("paymentables")),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        created_at=row.epoch("created_at"),
+        updated_at=row.epoch("updated_at"),
+        raw=row.raw,
+    )
+
+
+def parse_credit(data: object) -> NinjaCredit:
+    """Read a credit with its lines."""
+    row = Row(data, "credit")
+    return NinjaCredit(
+        id=_key(row),
+        number=row.text("number"),
+        client_id=_ref(row, "client_id"),
+        status_id=row.text("status_id"),
+        amount=row.decimal("amount"),
+        balance=row.decimal("balance"),
+        paid_to_date=row.decimal("paid_to_date"),
+        total_taxes=row.decimal("total_taxes"),
+        date=row.day("date"),
+        public_notes=row.text("public_notes"),
+        private_notes=row.text("private_notes"),
+        lines=tuple(_line(item) for item in row.objects("line_items")),
+        is_deleted=row.flag("is_deleted"),
+        archived_at=row.epoch("archived_at"),
+        created_at=row.epoch("created_at"),
+        updated_at=row.epoch("updated_at"),
+        raw=row.raw,
+    )
