@@ -1,0 +1,206 @@
+/* Keys, dialogs, and what the kit does not offer to keyboard and screen reader. Plain script, no build step. */
+(() => {
+    "use strict";
+
+    const FIELDS = "input, textarea, select, [contenteditable='true']";
+    const isVisible = (element) => element.getClientRects().length > 0;
+    const isOn = () => document.querySelector("meta[name='bc-single-keys']")?.content === "on";
+
+    // --- the kit's clickable spans become buttons ---
+
+    const LABELS = [
+        ["sidebarDesktopOpen", "Show or hide the menu"],
+        ["sidebarMobileOpen", "Show or hide the menu"],
+        ["openUserLinks", "Account, language and theme"],
+        ["filterOpen", "Filters"],
+        ["openTheme", "Theme"],
+        ["openModal = false", "Close"],
+        ["openDropdown", "Choose"],
+    ];
+
+    const makeReachable = (root) => {
+        const clickable = root.querySelectorAll("span, div, td, a:not([href]), h2");
+        for (const element of clickable) {
+            const does = element.getAttribute("x-on:click") ?? element.getAttribute("@click");
+            if (!does || element.hasAttribute("tabindex") || element.closest("[data-bc-skip]")) continue;
+            if (element.querySelector("a[href], button, input")) continue;
+            element.setAttribute("tabindex", "0");
+            element.setAttribute("role", "button");
+            const label = LABELS.find(([part]) => does.includes(part));
+            const words = element.textContent.replace(/\s+/g, " ").trim();
+            const isIcon = element.matches(".material-symbols-outlined") || !words;
+            if (!element.hasAttribute("aria-label") && label && (isIcon || label[0] !== "filterOpen")) {
+                element.setAttribute("aria-label", label[1]);
+            }
+            element.addEventListener("keydown", (event) => {
+                if (event.target !== element || !["Enter", " "].includes(event.key)) return;
+                event.preventDefault();
+                element.click();
+                if (element.getAttribute("x-on:click")?.includes("= false")) return;
+                focusPanel(element);
+            });
+        }
+    };
+
+    // The panel that a button opened may be anywhere in the page: the first new visible thing gets the focus.
+    const focusPanel = (opener) => {
+        const before = new Set(reachable());
+        setTimeout(() => {
+            const opened = reachable().find((element) => !before.has(element));
+            if (!opened) return;
+            opened.focus();
+            const giveBack = (event) => {
+                if (event.key !== "Escape") return;
+                document.removeEventListener("keydown", giveBack, true);
+                if (opened.closest("nav") && opener.getAttribute("x-on:click")?.includes("openUserLinks")) opener.click();
+                setTimeout(() => opener.focus(), 50);
+            };
+            document.addEventListener("keydown", giveBack, true);
+        }, 120);
+    };
+
+    const reachable = () =>
+        [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")].filter(isVisible);
+
+    const mendPage = () => {
+        const main = document.getElementById("main");
+        if (main) {
+            main.setAttribute("role", "main");
+            main.setAttribute("tabindex", "-1");
+        }
+        makeReachable(document);
+        for (const header of document.querySelectorAll("#result_list thead th")) {
+            if (header.classList.contains("ascending")) header.setAttribute("aria-sort", "ascending");
+            if (header.classList.contains("descending")) header.setAttribute("aria-sort", "descending");
+        }
+        const firstRow = document.querySelector("#result_list tbody tr");
+        for (const cell of firstRow?.children ?? []) {
+            const name = [...cell.classList].find((part) => part.startsWith("field-"))?.slice(6);
+            if (name && cell.querySelector(".bc-num")) {
+                document.querySelector(`#result_list thead th.column-${name}`)?.classList.add("bc-right");
+            }
+        }
+        const summary = document.querySelector(".errornote, [data-bc-errors]");
+        if (summary) {
+            summary.setAttribute("tabindex", "-1");
+            summary.focus();
+        }
+    };
+
+    // --- dialogs ---
+
+    const openDialog = (id, opener) => {
+        const dialog = document.getElementById(id);
+        if (!dialog || dialog.open) return;
+        dialog.showModal();
+        dialog.querySelector("textarea, input:not([type='hidden']), select")?.focus();
+        dialog.addEventListener("close", () => opener?.focus(), { once: true });
+    };
+
+    document.addEventListener("click", (event) => {
+        const opener = event.target.closest("[data-bc-dialog]");
+        if (opener) {
+            event.preventDefault();
+            openDialog(opener.dataset.bcDialog, opener);
+        }
+        if (event.target.closest("[data-bc-close]")) event.target.closest("dialog")?.close();
+    });
+
+    // The kit's dialog: a role, a name, the focus inside, the page behind it out of reach.
+    document.addEventListener("htmx:afterSettle", (event) => {
+        const modal = document.getElementById("modal-content");
+        if (!modal?.contains(event.target)) {
+            if (event.target?.nodeType === 1) makeReachable(event.target.parentElement ?? event.target);
+            return;
+        }
+        const opener = modal.bcOpener ?? document.activeElement;
+        modal.bcOpener = opener;
+        modal.setAttribute("role", "dialog");
+        modal.setAttribute("aria-modal", "true");
+        const title = modal.querySelector("h1");
+        if (title) {
+            title.id = "bc-modal-title";
+            modal.setAttribute("aria-labelledby", title.id);
+        }
+        makeReachable(modal);
+        const page = document.getElementById("page");
+        if (page) page.inert = true;
+        modal.querySelector("textarea, input:not([type='hidden']), select, button")?.focus();
+        const watch = setInterval(() => {
+            if (isVisible(modal)) return;
+            clearInterval(watch);
+            if (page) page.inert = false;
+            delete modal.bcOpener;
+            if (opener instanceof HTMLElement) opener.focus();
+        }, 150);
+    });
+
+    // A form that must go once: the server refuses the second anyway, this only spares the person the message.
+    document.addEventListener("submit", (event) => {
+        if (!event.target.matches("[data-bc-once]") || event.defaultPrevented) return;
+        if (event.target.dataset.bcSent) {
+            event.preventDefault();
+            return;
+        }
+        event.target.dataset.bcSent = "yes";
+    });
+    window.addEventListener("pageshow", () => {
+        for (const form of document.querySelectorAll("[data-bc-sent]")) delete form.dataset.bcSent;
+    });
+
+    // --- keys ---
+
+    const rows = () =>
+        [...document.querySelectorAll(".bc-line, [data-bc-row], #result_list tbody tr")].filter(isVisible);
+
+    const current = () => document.querySelector("[aria-current='true']:is(.bc-line, [data-bc-row], #result_list tr)");
+
+    const move = (step) => {
+        const all = rows();
+        if (!all.length) return false;
+        const at = all.indexOf(current());
+        const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+        current()?.removeAttribute("aria-current");
+        next.setAttribute("aria-current", "true");
+        (next.querySelector("summary, a[href], input") ?? next).focus({ preventScroll: true });
+        next.scrollIntoView({ block: "nearest" });
+        return true;
+    };
+
+    const click = (element) => {
+        if (!element || !isVisible(element) || element.disabled || element.getAttribute("aria-disabled") === "true") return false;
+        element.click();
+        return true;
+    };
+
+    const keys = {
+        j: () => move(1),
+        k: () => move(-1),
+        o: () => click(current()?.querySelector("summary") ?? current()?.querySelector("a[href]")),
+        x: () => click(current()?.querySelector("input.action-select, input[type='checkbox']")),
+        e: () => click([...(current()?.querySelectorAll("[data-bc-key='e']") ?? [])].find(isVisible)),
+        "?": () => {
+            openDialog("bc-keys", document.activeElement);
+            return true;
+        },
+    };
+
+    document.addEventListener("keydown", (event) => {
+        if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+        if (event.target.closest?.(FIELDS) || document.querySelector("dialog[open]")) return;
+        if (document.getElementById("modal-content")?.getClientRects().length) return;
+        if (event.key !== "?" && !isOn()) return;
+        const own = keys[event.key];
+        const isDone = own
+            ? own()
+            : /^[a-z]$/.test(event.key) &&
+              click([...document.querySelectorAll(`[data-bc-key="${event.key}"]`)].find(isVisible));
+        if (isDone) event.preventDefault(); // else the letter lands in the field that just got the focus
+    });
+
+    document.addEventListener("DOMContentLoaded", () => {
+        mendPage();
+        document.querySelector("[data-bc-focus]")?.focus();
+    });
+    document.addEventListener("alpine:initialized", () => makeReachable(document));
+})();
