@@ -25,12 +25,13 @@ _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 class Watch:
     """Guards one exchange for `seconds` of real time; a context manager.
 
-    `has_sent` says whether anything of the request may have left this machine; `is_over` whether the time
-    ran out.
+    `has_sent` says whether anything of the request may have left this machine, `is_over` whether the time
+    ran out, `was_cut` whether the socket was shut for it: to the reader that looks like a normal end.
     """
 
     def __init__(self, seconds: float) -> None:
         self.has_sent = False
+        self.was_cut = False
         self._ends_at = time.monotonic() + seconds
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
@@ -52,6 +53,7 @@ class Watch:
         with self._lock:
             if self._socket is None:
                 return
+            self.was_cut = True
             try:
                 # The class's own method: SSLSocket.shutdown would wait for the other side.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

@@ -8,6 +8,7 @@ settings.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +34,9 @@ from billing_console.errors import (
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
 from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
+
+# Its warnings and debug lines hold whole addresses, and some of those open a CSV without a login.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 Parsed = TypeVar("Parsed")
 Query = Mapping[str, str | int | bool]
@@ -232,7 +236,10 @@ class JsonClient:
         with Watch(self._deadline_seconds) as watch:
             try:
                 response = self._adapter.send(prepared, stream=True, timeout=timeout, verify=self._verify)
-                return response.status_code, response.headers, self._body_of(request, response)
+                raw = self._body_of(request, response)
+                if watch.was_cut:
+                    raise DeadlineExceeded(request.upstream, request.method, request.path, is_read=request.is_read)
+                return response.status_code, response.headers, raw
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as failure:
                 # Not chained: the text of these exceptions holds the whole address with its query.
                 raise _failure_of(request, failure, watch) from None
@@ -281,6 +288,9 @@ class JsonClient:
             raise error_from(answer, self._classify, secrets)
         if not problem and wants_json and status != 204 and not isinstance(data, (dict, list)):
             problem = _("no object and no list")
+        if not wants_json and not (headers.get("Content-Length") or headers.get("Transfer-Encoding")):
+            # JSON shows that it is whole; of a text without a length nobody can tell.
+            problem = _("its length is not told")
         if problem:
             raise NotJson(
                 request.upstream,
