@@ -12,13 +12,15 @@ from sandbox.taiga.items import insert_item
 from sandbox.taiga.kinds import KINDS, STORY
 from sandbox.taiga.projects import free_slug, make_project
 from sandbox.taiga.store import Settings, Store
+from sandbox.taiga.template import ALL_PERMISSIONS
 
 
 def seed(store: Store, data: dict[str, Any]) -> dict[str, Any]:
     """Users, applications, application_tokens, settings and projects; answers the ids by name.
 
     users: username, full_name, email, password, is_superuser, is_active, id (all but username optional).
-    projects: name, id, owner (a username), slug, description, members (username, role by name, is_admin),
+    projects: name, id, owner (a username), slug, description, roles (names beside the template's), members
+    (username, role by name, is_admin),
     attributes (kind, name, type, extra, order, description), webhooks (name, url, key), stories (subject).
     Raises SandboxError.
     """
@@ -80,6 +82,7 @@ def _project(store: Store, row: Row) -> dict[str, Any]:
         slug = row.get("slug") or free_slug(store, row["name"])
         project = make_project(store, _find_user(store, row["owner"]), {**row, "slug": slug})
     number = project["id"]
+    _roles(store, number, row.get("roles") or [])
     roles = {role["name"]: role["id"] for role in store.roles.find(project=number)}
     for member in row.get("members") or []:
         _member(store, project, roles, member)
@@ -108,6 +111,14 @@ def _project(store: Store, row: Row) -> dict[str, Any]:
     statuses = {row["name"]: row["id"] for row in store.memory.table("task_statuses").find(project=number)}
     ids = {"id": number, "slug": project["slug"], "roles": roles, "attributes": attributes}
     return {**ids, "stories": stories, "task_statuses": statuses}
+
+
+def _roles(store: Store, project: int, names: list[str]) -> None:
+    known = {role["name"] for role in store.roles.find(project=project)}
+    for order, name in enumerate((name for name in names if name not in known), len(known) + 1):
+        slug = name.lower().replace(" ", "-")
+        row = {"name": name, "slug": slug, "order": order * 10, "computable": True, "permissions": ALL_PERMISSIONS}
+        store.roles.insert({**row, "project": project})
 
 
 def _member(store: Store, project: Row, roles: dict[str, int], member: Row) -> None:
