@@ -16,7 +16,7 @@ from sandbox.faults import Fault
 from sandbox.memory import Memory, Row
 from sandbox.ninja import pages
 from sandbox.ninja.call import Call, read_call
-from sandbox.ninja.company import VERSION
+from sandbox.ninja.company import VERSION, get_statics, log_in
 from sandbox.ninja.errors import Refusal
 from sandbox.ninja.mail import run_queue
 from sandbox.ninja.routes import ROUTES
@@ -56,18 +56,22 @@ class InvoiceNinja(StandIn):
         except MethodNotAllowed:
             return _finished(_json({"message": "Method not supported for this route"}, 404))
         call = read_call(self.store, request)
-        user = None if request.path.rstrip("/").endswith("/login") else self._user_of(request)
-        if user is None and not request.path.rstrip("/").endswith("/login"):
+        user = None if handler is log_in else self._user_of(request)
+        if user is None and handler is not log_in:
             return _finished(_json({"message": "Invalid token", "errors": {}}, 403))
         call.user = user or {}
         try:
             payload = self._work(call, handler, arguments)
         except Refusal as refusal:
             self._after(call)
-            return _finished(_refused(request, refusal, self.store))
+            response = _refused(request, refusal, self.store)
+            if handler is log_in:
+                response.headers["X-Api-Version"] = API_VERSION
+            return _finished(response)
         self._after(call)
         response = _json(payload, 200)
-        response.headers["X-Api-Version"] = API_VERSION
+        if "data" in payload or handler is get_statics:
+            response.headers["X-Api-Version"] = API_VERSION
         return _finished(response)
 
     def _work(self, call: Call, handler: Any, arguments: Mapping[str, Any]) -> Any:

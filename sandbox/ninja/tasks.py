@@ -68,7 +68,7 @@ def create_task(call: Call) -> dict[str, Any]:
     values |= {"user_id": call.user["id"], "status_id": status, **_times(call, entries)}
     values["number"] = as_text(body.get("number")) or store.next_number("tasks")
     values["rate"] = as_number(body.get("rate"))
-    if values["rate"] <= 0:
+    if values["rate"] <= 0 and not _is_nonsense(body.get("rate")):
         values["rate"] = _fallback_rate(call, values)
     _refuse_cut_number(call, values["number"])
     row = store.insert("tasks", {**EMPTY, **values, **_stored(values)})
@@ -221,6 +221,11 @@ def _invoice_id(call: Call) -> str:
     if invoice is None or invoice["is_deleted"] or invoice["client_id"] != call.body.get("client_id"):
         raise invalid({"invoice_id": ["The selected invoice id is invalid."]})
     return str(invoice["id"])
+
+
+def _is_nonsense(rate: Any) -> bool:
+    """PHP finds `"abc" <= 0` untrue, so such a rate is not replaced; it is stored as 0."""
+    return isinstance(rate, str) and not rate.lstrip("+-")[:1].isdigit()
 
 
 def _fallback_rate(call: Call, values: Row) -> Any:
