@@ -7,3 +7,13 @@ from django.utils.translation import gettext_lazy as _
 class InvoicingConfig(AppConfig):
     name = "invoicing"
     verbose_name = _("Invoicing")
+
+    def ready(self) -> None:
+        """Register what invoicing offers to the steps before it."""
+        from invoicing import hooks  # noqa: PLC0415 -- models are loaded only now
+        from mappings import hooks as mappings_hooks  # noqa: PLC0415
+        from sync import hooks as sync_hooks  # noqa: PLC0415
+
+        sync_hooks.on_claimed_entry_changed(hooks.mark_draft_stale)
+        sync_hooks.on_invoice_stage(hooks.invoice_stage)
+        mappings_hooks.on_changed(hooks.apply_tax_decision)

@@ -7,11 +7,11 @@ from celery import shared_task
 
 @shared_task
 def build_runs() -> int:
-    """Start the runs that are due and build what waits; returns how many runs were looked at."""
-    from invoicing import run
+    """Start the runs that are due and build what waits; returns for how many clients drafts were built."""
+    from invoicing import build, schedule
 
-    run.tick()
-    return run.build_due()
+    schedule.tick()
+    return build.build_due()
 
 
 @shared_task

@@ -1,0 +1,179 @@
+"""Entries into a draft and out again: set-based, one statement each, waiting for locks (design: The flow as rows).
+
+A run claims first and writes lines from what it claimed; an entry can be on one line that is not voided only, which
+the database insists on as well. Written for READ COMMITTED: a second claimer waits, then finds the state moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.utils import timezone
+
+from billing_console.states import EntryState, Reason
+from invoicing import calculator
+from invoicing.models import Invoice, InvoiceLine
+from sync.models import TimeEntry, WorkItem
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# Entries and their records are locked first, so that an entry whose hours just changed, and whose task must be
+# written again, is not claimed with what Invoice Ninja no longer holds.
+_CLAIM = """
+WITH due AS (
+    SELECT entry.id
+    FROM sync_timeentry AS entry
+    JOIN sync_remoterecord AS remote ON remote.id = entry.remote_task_id
+    WHERE entry.state = 'ready'
+      AND entry.client_id = %(client)s
+      AND entry.currency = %(currency)s
+      AND entry.work_date < %(period_end)s
+      AND (NOT %(by_project)s OR entry.project_id IS NOT DISTINCT FROM %(project)s::bigint)
+      AND remote.state = 'synced'
+      AND remote.synced_revision = remote.revision
+    ORDER BY entry.id
+    FOR NO KEY UPDATE OF entry, remote
+), claimed AS (
+    UPDATE sync_timeentry AS entry
+    SET state = 'claimed', state_since = %(now)s
+    FROM due
+    WHERE entry.id = due.id AND entry.state = 'ready'
+    RETURNING entry.*
+), lines AS (
+    INSERT INTO invoicing_invoiceline (
+        invoice_id, entry_id, position, project_name, person_name, notes, original_notes, edit_reason, work_date,
+        raw_hours, billed_hours, rate, amount, facts, is_late, change_sentence, is_voided, void_reason
+    )
+    SELECT %(invoice)s, id, 0, '', '', '', '', '', work_date,
+           coalesce(raw_hours, 0), billed_hours, rate, amount, facts, work_date < %(period_start)s, '', false, ''
+    FROM claimed
+    RETURNING id
+), trail AS (
+    INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, correlation_id, at)
+    SELECT 'sync.timeentry', id, 'ready', 'claimed', %(user)s, %(why)s, correlation_id, %(now)s
+    FROM claimed
+)
+SELECT count(*) FROM lines
+"""
+
+_RELEASE = """
+WITH freed AS (
+    UPDATE sync_timeentry AS entry
+    SET state = %(state)s, reason = %(reason)s, reason_note = %(note)s, reason_sentence = %(sentence)s,
+        state_since = %(now)s
+    FROM invoicing_invoiceline AS line
+    WHERE line.id = ANY(%(lines)s) AND entry.id = line.entry_id AND entry.state = 'claimed'
+    RETURNING entry.id, entry.correlation_id
+), trail AS (
+    INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, correlation_id, at)
+    SELECT 'sync.timeentry', id, 'claimed', %(state)s, %(user)s, %(why)s, correlation_id, %(now)s
+    FROM freed
+)
+SELECT id FROM freed
+"""
+
+_WORDS = """
+UPDATE invoicing_invoiceline AS line
+SET project_name = new.project_name, person_name = new.person_name, ref = new.ref, notes = new.notes
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[])
+     AS new (id, project_name, person_name, ref, notes)
+WHERE line.id = new.id
+"""
+
+
+def lock_work(item_ids: Iterable[int | None]) -> None:
+    """Lock these items and their entries until the caller's transaction ends.
+
+    Who evaluates an item locks it, then its entries, then the draft that holds one: whoever starts from a draft and
+    releases or evaluates must take the locks in the same order, or the two would wait for each other.
+    """
+    wanted = sorted({item_id for item_id in item_ids if item_id is not None})
+    for rows in (
+        WorkItem.objects.filter(pk__in=wanted).order_by("pk"),
+        TimeEntry.objects.filter(item_id__in=wanted).order_by("item_id", "cycle"),
+    ):
+        list(rows.select_for_update(of=("self",), no_key=True).values_list("pk"))
+
+
+def claim_entries(invoice: Invoice, *, why: str, user: User | None = None) -> int:
+    """Claim every ready, synced, unclaimed entry that belongs on this draft and write its lines; returns how many.
+
+    Client, currency, group and period end are the invoice's; an earlier work date than the period's first day makes
+    the line late. Waits for locks; locks the entries and their records. Call inside a transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM,
+            {
+                "client": invoice.client_id,
+                "currency": invoice.currency,
+                "period_start": invoice.period_start,
+                "period_end": invoice.period_end,
+                "by_project": invoice.group_key != "",
+                "project": int(invoice.group_key) if invoice.group_key else None,
+                "invoice": invoice.pk,
+                "user": user.pk if user else None,
+                "why": why,
+                "now": timezone.now(),
+            },
+        )
+        count: int = cursor.fetchone()[0]
+    if count:
+        _write_words(invoice)
+    return count
+
+
+def _write_words(invoice: Invoice) -> None:
+    """Copy the words of new lines (project, person, reference, printed text); they cannot change any more."""
+    rows = list(
+        InvoiceLine.objects.filter(invoice=invoice, notes="", entry__isnull=False).values_list(
+            "pk",
+            "entry__project__taiga_project_name",
+            "entry__person__full_name",
+            "entry__person__username",
+            "entry__item__kind",
+            "entry__item__ref",
+            "entry__item__subject",
+        )
+    )
+    columns: list[list[Any]] = [[], [], [], [], []]
+    for pk, project, full_name, username, kind, ref, subject in rows:
+        text = calculator.line_text(kind, ref, subject)
+        for column, value in zip(columns, (pk, project or "", full_name or username or "", ref, text), strict=True):
+            column.append(value)
+    with connection.cursor() as cursor:
+        cursor.execute(_WORDS, columns)
+
+
+def release_entries(
+    line_ids: Iterable[int],
+    *,
+    why: str,
+    user: User | None = None,
+    put_off: bool = False,
+    note: str = "",
+    sentence: str = "",
+) -> list[int]:
+    """Give the claimed entries of these lines back, ready or, with `put_off`, held until the next run.
+
+    `note` is what the person wrote, `sentence` what happens next. Returns the ids of the freed entries. The lines
+    themselves stay; the caller voids or deletes them in the same transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RELEASE,
+            {
+                "lines": list(line_ids),
+                "state": EntryState.HELD if put_off else EntryState.READY,
+                "reason": Reason.NEXT_RUN if put_off else "",
+                "note": note,
+                "sentence": sentence,
+                "user": user.pk if user else None,
+                "why": why,
+                "now": timezone.now(),
+            },
+        )
+        return [row[0] for row in cursor.fetchall()]

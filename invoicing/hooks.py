@@ -1,0 +1,70 @@
+"""What invoicing tells the steps before it: where a claimed entry stands, that its draft is stale, that rules changed.
+
+Registered in `AppConfig.ready`. The callbacks run in the caller's transaction and call no server.
+"""
+
+from __future__ import annotations
+
+from django.db import models, transaction
+from django.utils.translation import gettext as _
+
+from billing_console.states import InvoiceState
+from invoicing import content
+from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import DEAD, UNAPPROVED
+from mappings.lookups import rule_sets_for
+from mappings.models import RuleSet, TaxDecision
+from sync.hooks import DRAFT
+from sync.models import TimeEntry
+
+NONE, APPROVED, SENT = "", "approved", "sent"
+_SENT_STATES = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
+
+
+def mark_draft_stale(entry: TimeEntry, sentence: str) -> str:
+    """Taiga changed an item on an invoice: mark its line and its draft, and say "draft"; "" when it was approved.
+
+    Locks the draft's row, so an approval at the same moment either sees the mark or comes first.
+    """
+    with transaction.atomic():
+        line = InvoiceLine.objects.filter(entry=entry, is_voided=False).select_related("invoice").first()
+        if line is None:
+            return NONE
+        invoice = content.lock_invoice(line.invoice_id)
+        if invoice.state not in UNAPPROVED:
+            return NONE
+        InvoiceLine.objects.filter(pk=line.pk).update(change_sentence=sentence)
+        changed = InvoiceLine.objects.filter(invoice=invoice, is_voided=False).exclude(change_sentence="")
+        words = " ".join(changed.order_by("position", "pk").values_list("change_sentence", flat=True)[:10])
+        Invoice.objects.filter(pk=invoice.pk).update(
+            is_stale=True, stale_sentence=_("Taiga changed since this draft was built: %(what)s") % {"what": words}
+        )
+    return DRAFT
+
+
+def invoice_stage(entry: TimeEntry) -> str:
+    """How far the invoice of `entry` is: "" (none), "draft", "approved" or "sent" (paid included)."""
+    rows = InvoiceLine.objects.filter(entry=entry, is_voided=False).exclude(invoice__state__in=DEAD)
+    state = rows.values_list("invoice__state", flat=True).first()
+    if state is None:
+        return NONE
+    if state in UNAPPROVED:
+        return DRAFT
+    return SENT if state in _SENT_STATES else APPROVED
+
+
+def apply_tax_decision(row: models.Model) -> None:
+    """A rule set was saved: drafts that wait for a tax decision take it over, with new totals and a new revision."""
+    if not isinstance(row, RuleSet) or row.tax_decision == TaxDecision.UNDECIDED:
+        return
+    with transaction.atomic():
+        waiting = Invoice.objects.select_for_update(of=("self",), no_key=True).filter(
+            state__in=UNAPPROVED, tax_decision=TaxDecision.UNDECIDED
+        )
+        if row.client_id is not None:
+            waiting = waiting.filter(client=row.client_id)
+        drafts = list(waiting.order_by("pk"))
+        rule_sets = rule_sets_for({invoice.client_id for invoice in drafts})
+        for invoice in drafts:
+            content.apply_rules(invoice, rule_sets[invoice.client_id])
+            content.retotal(invoice, *content.RULE_FIELDS)

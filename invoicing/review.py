@@ -1,0 +1,312 @@
+"""What a person does with a draft: exclude a line, edit its text, hold, reject, approve, take an approval back.
+
+Each act names the revision that was on screen, who acts and why; it locks the draft, checks again and leaves a
+Transition. A second click finds the state moved on and says so in one sentence. Nothing here calls a server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console import clock
+from billing_console.errors import NotAllowed, StaleRevision
+from billing_console.formats import moment
+from billing_console.states import EntryState, InvoiceState, Reason, RecordState
+from invoicing import calculator, claim, content, creating
+from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import UNAPPROVED, settle_run
+from mappings import rules
+from mappings.models import TaxDecision
+from sync import entries, reasons
+from sync.models import Transition
+from sync.transitions import advance, record
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+def exclude_line(line: InvoiceLine, *, revision: int, user: User, reason: str) -> Invoice:
+    """Take a line off its draft; its entry waits for the next run. Returns the draft with its new totals.
+
+    Raises NotAllowed without a reason, on a line that is off already, or on the last line (reject the draft instead).
+    """
+    _need_reason(reason)
+    with transaction.atomic():
+        claim.lock_work([line.entry.item_id if line.entry else None])
+        invoice = _lock_draft(line.invoice_id, revision)
+        row = _lock_line(invoice, line.pk)
+        if invoice.lines.filter(is_voided=False).count() == 1:
+            raise NotAllowed(_("This is the only line. Reject the draft instead."))
+        facts = {**row.entry.facts, "ref": row.ref} if row.entry else {}
+        claim.release_entries(
+            [row.pk],
+            why=reason,
+            user=user,
+            put_off=True,
+            note=reason,
+            sentence=reasons.sentence(Reason.NEXT_RUN, facts),
+        )
+        InvoiceLine.objects.filter(pk=row.pk).update(is_voided=True, void_reason=reason, voided_by=user)
+        record(
+            invoice,
+            invoice.state,
+            invoice.state,
+            why=_("Line %(line)s excluded: %(reason)s") % {"line": row.notes, "reason": reason},
+            user=user,
+        )
+        invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
+        invoice.stale_sentence = invoice.stale_sentence if invoice.is_stale else ""
+        content.retotal(invoice, "is_stale", "stale_sentence")
+    return invoice
+
+
+def edit_text(line: InvoiceLine, *, revision: int, user: User, text: str, reason: str) -> Invoice:
+    """Change the printed text of a line, keeping the first one beside it. Hours and money stay as they are.
+
+    Reserved words are made harmless at once, so that what is shown is what is sent. Raises NotAllowed without text
+    or reason. Returns the draft with its new revision.
+    """
+    _need_reason(reason)
+    words = calculator.neutralise("\n".join(part.strip() for part in text.strip().splitlines()))
+    if not words:
+        raise NotAllowed(_("A line needs a text."))
+    with transaction.atomic():
+        invoice = _lock_draft(line.invoice_id, revision)
+        row = _lock_line(invoice, line.pk)
+        if words == row.notes:
+            return invoice
+        original = row.original_notes or row.notes
+        is_back = words == original
+        InvoiceLine.objects.filter(pk=row.pk).update(
+            notes=words,
+            original_notes="" if is_back else original,
+            edit_reason="" if is_back else reason,
+            edited_by=None if is_back else user,
+            edited_at=None if is_back else timezone.now(),
+        )
+        why = _("Text “%(before)s” is now “%(after)s”: %(reason)s") % {
+            "before": row.notes,
+            "after": words,
+            "reason": reason,
+        }
+        record(invoice, invoice.state, invoice.state, why=why, user=user)
+        content.retotal(invoice)
+    return invoice
+
+
+# --- drafts -------------------------------------------------------------------------------------------------------
+
+
+def hold_draft(invoice: Invoice, *, revision: int, user: User, note: str) -> Invoice:
+    """Keep a draft from being approved until somebody frees it. Raises NotAllowed without a note."""
+    _need_reason(note)
+    with transaction.atomic():
+        row = _lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
+        advance(row, InvoiceState.HELD, why=note, user=user, note=note)
+    return row
+
+
+def unhold_draft(invoice: Invoice, *, revision: int, user: User) -> Invoice:
+    """Free a held draft for review."""
+    with transaction.atomic():
+        row = _lock_draft(invoice.pk, revision, states=(InvoiceState.HELD,))
+        advance(row, InvoiceState.DRAFT, why=_("freed for review"), user=user, note="")
+    return row
+
+
+def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) -> Invoice:
+    """Throw a draft away: its entries are ready again, as Taiga has them now. Raises NotAllowed without a reason.
+
+    A later run, or this one when it is asked for again, bills them anew.
+    """
+    _need_reason(reason)
+    with transaction.atomic():
+        lines = InvoiceLine.objects.filter(invoice=invoice.pk, is_voided=False)
+        claim.lock_work(lines.values_list("entry__item_id", flat=True))
+        row = _lock_draft(invoice.pk, revision)
+        if row.state == InvoiceState.HELD:
+            advance(row, InvoiceState.DRAFT, why=_("to be rejected"), user=user)
+        changed = set(lines.exclude(change_sentence="").values_list("entry__item_id", flat=True))
+        why = _("the draft was rejected: %(reason)s") % {"reason": reason}
+        claim.release_entries(lines.values_list("pk", flat=True), why=why, user=user)
+        lines.update(is_voided=True, void_reason=why, voided_by=user)
+        advance(row, InvoiceState.REJECTED, why=reason, user=user, note=reason, is_stale=False, stale_sentence="")
+        if changed:
+            entries.evaluate_many(changed - {None}, user=user)
+    settle_run(row.run)
+    return row
+
+
+# --- approval -----------------------------------------------------------------------------------------------------
+
+
+def approve(invoice: Invoice, *, revision: int, user: User | None) -> Invoice:
+    """Seal the draft as it was reviewed and want it in Invoice Ninja; returns it with dates, terms and seal.
+
+    Invoice date is the business date in the invoice's zone, due date N calendar days later (billing-rules: Terms,
+    dates and text). `user` None: approved by rule. Raises StaleRevision for an old revision, NotAllowed with the
+    first of `obstacles_to_approval`.
+    """
+    with transaction.atomic():
+        row = _lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
+        rows = content.printed_rows(row)
+        if sentence := next(iter(obstacles_to_approval(row, rows)), None):
+            raise NotAllowed(sentence)
+        row.invoice_date = clock.today(row.timezone)
+        row.due_date = rules.due_date(row.invoice_date, row.payment_days)
+        row.terms = rules.terms_text(row.payment_days)
+        row.seal = calculator.seal(content.content_of(row, content.as_lines(rows)))
+        moved = advance(
+            row,
+            InvoiceState.APPROVED,
+            why=_("approved as reviewed") if user else _("approved by rule: no warning"),
+            user=user,
+            only_if=Q(revision=revision, is_stale=False),
+            invoice_date=row.invoice_date,
+            due_date=row.due_date,
+            terms=row.terms,
+            seal=row.seal,
+            approved_by=user,
+            approved_at=timezone.now(),
+        )
+        if not moved:
+            raise StaleRevision
+        creating.request_invoice(row)
+        creating.refresh_statuses(row)
+    settle_run(row.run)
+    return row
+
+
+def obstacles_to_approval(invoice: Invoice, rows: list[InvoiceLine]) -> list[str]:
+    """Sentences why this draft cannot be approved, the most useful first; `rows` are its printed lines."""
+    found = obstacles_on_row(invoice)
+    if not rows or invoice.net <= 0:
+        found.append(_("There is nothing to bill on this draft. Reject it."))
+    lines = content.as_lines(rows)
+    totals = content.stored_totals(invoice, len(lines))
+    wrong = calculator.find_contradictions(lines, totals, tax_rate=invoice.tax_rate, currency=invoice.currency)
+    if wrong:
+        found.append(_("This draft contradicts itself (%(what)s). Refresh it.") % {"what": ", ".join(wrong)})
+    for row in rows:
+        if row.entry is not None and not _is_billable_now(row):
+            found.append(
+                _("“%(line)s” is not ready in Invoice Ninja any more. Refresh the draft.") % {"line": row.notes}
+            )
+            break
+    return found
+
+
+def obstacles_on_row(invoice: Invoice) -> list[str]:
+    """The same as far as the invoice's own row and its client tell, for lists."""
+    found = []
+    if invoice.is_stale:
+        found.append(_("%(what)s Refresh the draft first.") % {"what": invoice.stale_sentence})
+    if invoice.tax_decision == TaxDecision.UNDECIDED:
+        found.append(_("Choose the tax for %(client)s in its rule set first.") % {"client": invoice.client})
+    if not invoice.client.is_known or invoice.client.is_deleted:
+        found.append(
+            _("Invoice Ninja has no living client %(client)s. Mend the project's mapping first.")
+            % {"client": invoice.client}
+        )
+    return found
+
+
+def _is_billable_now(row: InvoiceLine) -> bool:
+    entry = row.entry
+    if entry is None or entry.state != EntryState.CLAIMED:
+        return False
+    remote = entry.remote_task
+    return remote is not None and bool(remote.remote_id) and remote.state == RecordState.SYNCED
+
+
+def withdraw_approval(invoice: Invoice, *, user: User, reason: str) -> Invoice:
+    """Take an approval back, while nothing of it can be in Invoice Ninja. Raises NotAllowed once it can.
+
+    Both rows move in one transaction; a worker that claims the record at the same moment wins.
+    """
+    _need_reason(reason)
+    with transaction.atomic():
+        row = content.lock_invoice(invoice.pk)
+        if row.state != InvoiceState.APPROVED:
+            raise NotAllowed(_moved_on(row))
+        if row.remote is not None and not (
+            row.remote.state == RecordState.PENDING
+            and advance(
+                row.remote,
+                RecordState.DROPPED,
+                why=reason,
+                user=user,
+                only_if=Q(remote_id__isnull=True, attempts=0),
+            )
+        ):
+            raise NotAllowed(
+                _(
+                    "It is being created in Invoice Ninja already, so the approval stays. "
+                    "Cancel the invoice there instead."
+                )
+            )
+        advance(
+            row,
+            InvoiceState.DRAFT,
+            why=reason,
+            user=user,
+            seal="",
+            invoice_date=None,
+            due_date=None,
+            approved_by=None,
+            approved_at=None,
+            revision=row.revision + 1,
+        )
+        creating.refresh_statuses(row)
+    settle_run(row.run)
+    return row
+
+
+# --- guards -------------------------------------------------------------------------------------------------------
+
+
+def _lock_draft(invoice_id: int, revision: int, states: tuple[str, ...] = UNAPPROVED) -> Invoice:
+    invoice = content.lock_invoice(invoice_id)
+    if invoice.state not in states:
+        raise NotAllowed(_moved_on(invoice))
+    if invoice.revision != revision:
+        raise StaleRevision
+    return invoice
+
+
+def _lock_line(invoice: Invoice, line_id: int) -> InvoiceLine:
+    row = InvoiceLine.objects.select_related("entry").filter(invoice=invoice, pk=line_id).first()
+    if row is None or row.is_voided:
+        raise NotAllowed(_("This line is not on the draft any more."))
+    return row
+
+
+def _need_reason(reason: str) -> None:
+    if not reason.strip():
+        raise NotAllowed(_("Say why, in a few words: it stays in the history."))
+
+
+def _moved_on(invoice: Invoice) -> str:
+    """One sentence on what happened to an invoice since the page was shown."""
+    last = (
+        Transition.objects.filter(model=invoice._meta.label_lower, row_id=invoice.pk, to_state=invoice.state)
+        .select_related("user")
+        .first()
+    )
+    words = {"invoice": invoice, "state": invoice.get_state_display().lower()}
+    if last is None or last.user is None:
+        return _("%(invoice)s is %(state)s already; nothing was changed.") % words
+    when = moment(last.at, invoice.timezone)
+    return _("%(invoice)s is %(state)s already, by %(who)s on %(when)s; nothing was changed.") % {
+        **words,
+        "who": last.user.get_full_name() or last.user.get_username(),
+        "when": when,
+    }
