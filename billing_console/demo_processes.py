@@ -67,6 +67,7 @@ def demo_environment(ports: Ports, inherited: Mapping[str, str] = os.environ) ->
     ours = {*VARIABLES, *(f"{name}_FILE" for name in VARIABLES)}
     return {
         **{name: value for name, value in inherited.items() if name not in ours},
+        "DJANGO_SETTINGS_MODULE": "billing_console.settings",
         "ENV_FILE": "",
         "ENVIRONMENT": "sandbox",
         "BILLING_TIMEZONE": "Europe/Brussels",

@@ -46,6 +46,7 @@ VARIABLES: Final = (
     "TAIGA_USERNAME",
     "TASK_NUMBER_PREFIX",
     "TICK_SECONDS",
+    "VAR_DIR",
     "WEBHOOK_SECRET",
 )
 

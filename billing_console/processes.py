@@ -56,7 +56,7 @@ def console_programs(environment: Mapping[str, str], *, host: str, port: int) ->
     and Invoice Ninja nearly all the time, so threads in one process do as much as many processes would.
     """
     gunicorn = [*(sys.executable, "-m", "gunicorn", "billing_console.wsgi:application"), "--bind", f"{host}:{port}"]
-    celery = [sys.executable, "-m", "celery", "--app", "billing_console"]
+    celery = [sys.executable, "-m", "celery", "--quiet", "--app", "billing_console"]
     worker = [
         *(*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)),
         *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),

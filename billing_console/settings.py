@@ -15,13 +15,12 @@ from django.utils.translation import gettext_lazy as _
 from billing_console.env import load_secret_files, make_once
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
-
 env = environ.Env()
 # ENV_FILE names another file, or, empty, none: the demo must not see an installation's tokens.
 if (env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))) and Path(env_file).is_file():
     environ.Env.read_env(env_file)
 load_secret_files()
+VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var")))
 
 # --- where we run -----------------------------------------------------------------------------------------------
 ENVIRONMENT = env("ENVIRONMENT", default="production")  # production | sandbox
@@ -68,6 +67,7 @@ CALLS_AT_A_TIME = env.int("CALLS_AT_A_TIME", default=8)
 TASK_NUMBER_PREFIX = env("TASK_NUMBER_PREFIX", default="TAIGA-")
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=3.0 if _quick else 300.0)
 POLL_SECONDS = env.float("POLL_SECONDS", default=3.0 if _quick else 600.0)
+RUN_WAIT_SECONDS = env.float("RUN_WAIT_SECONDS", default=60.0 if _quick else 900.0)
 TICK_SECONDS = env.float("TICK_SECONDS", default=2.0 if _quick else 60.0)
 WEBHOOK_MAX_BYTES = 1024 * 1024
 

