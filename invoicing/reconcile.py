@@ -1,0 +1,206 @@
+"""Does worked = billed, to the cent? The four identities of billing-rules, for the work dates of a period.
+
+Every figure comes from another side than the one it is compared with: what Taiga says now, our entries, our frozen
+lines, and what Invoice Ninja answered when each invoice was last read. Hours are raw hours, amounts per currency before
+tax unless named gross. Pure reading: nothing is locked or changed, nobody is called.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
+
+from billing_console import money
+from billing_console.states import DifferenceState, EntryState, InvoiceState, Reason
+from invoicing.models import Invoice, InvoiceLine
+from mappings.rules import Period
+from sync import attributes
+from sync.models import Difference, TimeEntry, WorkItem
+
+UNREADABLE = (Reason.UNREADABLE_HOURS, Reason.UNREADABLE_BILLABLE, Reason.UNREADABLE_RATE)
+THERE = (
+    InvoiceState.CREATED,
+    InvoiceState.SENDING,
+    InvoiceState.ATTENTION,
+    InvoiceState.SENT,
+    InvoiceState.PARTLY_PAID,
+    InvoiceState.PAID,
+)
+SENT = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of an identity: how many rows, their raw hours, their amounts by currency."""
+
+    name: str
+    count: int = 0
+    hours: Decimal = money.ZERO
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`left` must equal the sum of `right`; `residue` says by how much it does not, empty when it holds."""
+
+    name: str
+    left: Term
+    right: tuple[Term, ...]
+    residue: tuple[str, ...]
+
+    @property
+    def is_true(self) -> bool:
+        """Whether nothing is left over."""
+        return not self.residue
+
+
+def check(period: Period) -> list[Identity]:
+    """The four identities over the entries whose work date is in `period` (local days, half-open)."""
+    entries = TimeEntry.objects.filter(work_date__gte=period.start, work_date__lt=period.end)
+    parts = list(_partition(entries))
+    return [_items(entries, parts), _hours(entries, parts), _amounts(entries, parts), _invoiced(entries)]
+
+
+def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
+    unreadable = Q(state=EntryState.HELD, reason__in=UNREADABLE)
+    classes = {
+        "not_billable": (_("not billable"), Q(state=EntryState.VOID)),
+        "unreadable": (_("unreadable"), unreadable),
+        "held": (_("held"), Q(state=EntryState.HELD) & ~Q(reason__in=UNREADABLE)),
+        "below_minimum": (_("below minimum"), Q(state=EntryState.BELOW_MINIMUM)),
+        "elsewhere": (_("billed elsewhere"), Q(state=EntryState.EXCLUDED)),
+        "unbilled": (_("unbilled"), Q(state=EntryState.READY)),
+        "in_draft": (_("in a draft"), Q(state=EntryState.CLAIMED)),
+        "invoiced": (_("invoiced"), Q(state=EntryState.INVOICED)),
+        "written_off": (_("written off"), Q(state=EntryState.WRITTEN_OFF)),
+    }
+    for key, (name, condition) in classes.items():
+        rows = entries.filter(condition)
+        total = rows.aggregate(count=Count("pk"), hours=Sum("raw_hours"))
+        yield key, Term(name, total["count"], total["hours"] or money.ZERO, _by_currency(rows, "amount"))
+
+
+def _by_currency(rows: QuerySet[Any], column: str, currency: str = "currency") -> dict[str, Decimal]:
+    sums = rows.exclude(**{currency: ""}).order_by().values(currency).annotate(total=Sum(column))
+    return {row[currency]: row["total"] for row in sums if row["total"]}
+
+
+def _add(*several: dict[str, Decimal]) -> dict[str, Decimal]:
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for amounts in several:
+        for currency, amount in amounts.items():
+            totals[currency] += amount
+    return {currency: amount for currency, amount in totals.items() if amount}
+
+
+def _unequal(left: dict[str, Decimal], right: dict[str, Decimal]) -> tuple[str, ...]:
+    """ "EUR 0.01" for each currency that differs, left − right."""
+    currencies = sorted(left.keys() | right.keys())
+    gaps = {code: left.get(code, money.ZERO) - right.get(code, money.ZERO) for code in currencies}
+    return tuple(f"{code} {gap:+}" for code, gap in gaps.items() if gap)
+
+
+def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
+    """1. Every cycle of every item ever read as closed is in exactly one class."""
+    count = entries.count()
+    right = tuple(Term(term.name, term.count) for _key, term in parts)
+    residue = []
+    if gap := count - sum(term.count for term in right):
+        residue.append(_("%(count)d cycles are in no class") % {"count": gap})
+    forgotten = WorkItem.objects.filter(closings__gt=0, entries__isnull=True).count()
+    if forgotten:
+        residue.append(_("%(count)d items were closed but have no entry") % {"count": forgotten})
+    return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue))
+
+
+def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
+    """2. What Taiga says now = what the cycles carry, without the unreadable; hours taken away are open Differences."""
+    right = tuple(Term(term.name, term.count, term.hours) for key, term in parts if key != "unreadable")
+    ids = entries.exclude(state=EntryState.HELD, reason__in=UNREADABLE).values("item_id")
+    typed = money.total(_typed(WorkItem.objects.filter(pk__in=ids)))
+    elsewhere = TimeEntry.objects.filter(item_id__in=ids).exclude(pk__in=entries.values("pk"))
+    other = elsewhere.aggregate(hours=Sum("raw_hours"))["hours"] or money.ZERO
+    pending = (
+        Difference.objects.filter(state=DifferenceState.OPEN, item_id__in=ids).aggregate(
+            hours=Sum(F("hours_now") - F("billed_hours"))
+        )["hours"]
+        or money.ZERO
+    )
+    left = Term(_("typed in Taiga"), ids.count(), typed - other - pending)
+    gap = left.hours - money.total(term.hours for term in right)
+    return Identity(_("Raw hours"), left, right, (f"{gap:+} h",) if gap else ())
+
+
+def _typed(items: Iterable[WorkItem]) -> Iterator[Decimal]:
+    for item in items:
+        raw = item.attributes.get("hours")
+        if attributes.is_blank(raw):
+            continue
+        try:
+            yield attributes.parse_hours(raw).quantize(Decimal("0.000001"))
+        except attributes.Unreadable:
+            continue  # read differently since: the first identity names it
+
+
+def _amounts(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
+    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines."""
+    by_key = dict(parts)
+    priced = ("held", "unbilled", "in_draft", "invoiced", "written_off")
+    lines = InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
+    drafted = lines.filter(entry__state=EntryState.CLAIMED)
+    billed = lines.filter(entry__state=EntryState.INVOICED)
+    on_lines = {
+        "in_draft": _by_currency(drafted, "amount", "invoice__currency"),
+        "invoiced": _by_currency(billed, "amount", "invoice__currency"),
+    }
+    right = tuple(
+        Term(by_key[key].name, by_key[key].count, by_key[key].hours, on_lines.get(key, by_key[key].amounts))
+        for key in priced
+    )
+    states = [EntryState.HELD, EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED, EntryState.WRITTEN_OFF]
+    rows = entries.filter(state__in=states).exclude(reason__in=UNREADABLE)
+    adjusted = _by_currency(lines.annotate(change=F("amount") - F("entry__amount")), "change", "invoice__currency")
+    left = _add(_by_currency(rows, "amount"), adjusted)
+    residue = _unequal(left, _add(*(term.amounts for term in right)))
+    return Identity(_("Money, before tax"), Term(_("priced entries"), rows.count(), amounts=left), right, residue)
+
+
+def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
+    """4. Our invoiced lines = the server's net; and of each sent invoice gross = paid + open there."""
+    invoices = Invoice.objects.filter(state__in=THERE, lines__entry__in=entries, lines__is_voided=False).distinct()
+    rows = list(invoices.select_related("remote", "client"))
+    theirs: dict[str, Decimal] = defaultdict(Decimal)
+    residue = []
+    for invoice in rows:
+        seen = invoice.remote.seen if invoice.remote else {}
+        theirs[invoice.currency] += Decimal(seen.get("amount", "0")) - Decimal(seen.get("total_taxes", "0"))
+        if invoice.state in SENT:
+            paid_and_open = invoice.paid_to_date + (invoice.balance or money.ZERO)
+            if paid_and_open != invoice.gross:
+                words = {"number": invoice.number, "gap": invoice.gross - paid_and_open, "currency": invoice.currency}
+                residue.append(_("%(number)s: gross − paid − open = %(gap)s %(currency)s") % words)
+    lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=[row.pk for row in rows])
+    ours = _by_currency(lines, "amount", "invoice__currency")
+    open_now = {
+        currency: money.total(
+            row.balance or money.ZERO for row in rows if row.currency == currency and row.state in SENT
+        )
+        for currency in {row.currency for row in rows}
+    }
+    paid = {
+        currency: money.total(row.paid_to_date for row in rows if row.currency == currency)
+        for currency in {row.currency for row in rows}
+    }
+    right = (
+        Term(_("net in Invoice Ninja"), len(rows), amounts=_add(theirs)),
+        Term(_("of it paid, gross"), amounts=_add(paid)),
+        Term(_("of it open, gross"), amounts=_add(open_now)),
+    )
+    residue.extend(_unequal(ours, _add(theirs)))
+    return Identity(_("Invoiced"), Term(_("our lines"), lines.count(), amounts=ours), right, tuple(residue))
