@@ -51,15 +51,17 @@ def list_all(http: JsonClient, path: str, query: Mapping[str, str], parse: Calla
     """Return all rows of a list; reads it once more if it changed meanwhile, then raises ListChanged."""
     for _attempt in range(2):
         found: dict[NinjaId, Listed] = {}
+        totals: set[int] = set()
         page = 1
         while True:
             asked: Query = {**query, "sort": "id|asc", "per_page": PAGE_SIZE, "page": page}
             rows, total, has_next = _read_page(http, path, asked, parse)
             found |= {row.id: row for row in rows}
+            totals.add(total)
             if not has_next or not rows:
                 break
             page += 1
-        if len(found) == total:
+        if totals == {len(found)}:
             return list(found.values())
     raise ListChanged(http.upstream, "GET", path, status=200)
 

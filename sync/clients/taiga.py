@@ -321,7 +321,7 @@ class TaigaClient:
     ) -> Iterator[Parsed]:
         """Yield every row of a list once, page by page."""
         seen: set[object] = set()
-        total: int | None = None
+        total, most = 0, 0
         page = 1
         while True:
             try:
@@ -335,12 +335,13 @@ class TaigaClient:
                 if key_of(row) not in seen:
                     seen.add(key_of(row))
                     yield row
-            total = _count_of(answer)
+            total = _count_of(answer) or 0
+            most = max(most, total)
             if not _has_next(answer):
                 break
             page += 1
-        # Rows that are deleted shift the later pages, and one of those may be skipped.
-        if page > 1 and not grows_in_front and (total is None or len(seen) < total):
+        # A row that vanishes shifts the later ones to the front, where a page was read already.
+        if page > 1 and not grows_in_front and (total < most or len(seen) < total):
             raise ListChanged(UPSTREAM, "GET", path, status=200)
 
 
