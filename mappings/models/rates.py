@@ -35,7 +35,7 @@ def _key_range(field: str) -> Func:
 
 def _no_overlap(level: RateLevel) -> ExclusionConstraint:
     days = Func(F("valid_from"), F("valid_to"), Value("[)"), function="daterange")
-    keys = [(_key_range(f"{key}_id"), RangeOperators.OVERLAPS) for key in LEVEL_KEYS[level]]
+    keys = [(_key_range(key), RangeOperators.OVERLAPS) for key in LEVEL_KEYS[level]]
     return ExclusionConstraint(
         name=f"rate_no_overlap_{level.value}",
         expressions=[*keys, (days, RangeOperators.OVERLAPS)],
