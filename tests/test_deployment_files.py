@@ -1,0 +1,140 @@
+"""Dockerfile, compose.yaml, .env.example, requirements and CI, checked as text: nothing here builds them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from billing_console.env import VARIABLES
+
+CLONE = Path(__file__).resolve().parent.parent
+ENV_EXAMPLE = (CLONE / ".env.example").read_text()
+DOCKERFILE = (CLONE / "Dockerfile").read_text()
+# The guide's five, with its names.
+GUIDE_VARIABLES = {"TAIGA_API", "TAIGA_TOKEN", "INVOICE_NINJA_API", "INVOICE_NINJA_TOKEN", "WEBHOOK_SECRET"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((CLONE / "compose.yaml").read_text())
+    return loaded
+
+
+def test_every_variable_of_the_settings_can_also_be_a_file_and_is_in_the_example() -> None:
+    settings = (CLONE / "billing_console" / "settings.py").read_text()
+    read = set(re.findall(r'\benv(?:\.[a-z_]+)?\(\s*"([A-Z_]+)"', settings)) - {"TEST_DB_NAME"}
+    shown = set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
+
+    assert read == set(VARIABLES)
+    assert shown == read | {"DB_PASSWORD"}
+
+
+def test_every_variable_of_the_example_has_a_comment_above_it() -> None:
+    lines = ENV_EXAMPLE.splitlines()
+    explained = [
+        line
+        for before, line in zip(lines, lines[1:], strict=False)
+        if re.match(r"#?[A-Z_]+=", line) and (before.startswith("# ") or re.match(r"#?[A-Z_]+=", before))
+    ]
+
+    assert explained == [line for line in lines if re.match(r"#?[A-Z_]+=", line)]
+
+
+def test_the_image_is_one_for_all_and_not_root() -> None:
+    assert "FROM python:3.11-slim" in DOCKERFILE
+    assert "requirements/base.txt" in DOCKERFILE
+    assert "collectstatic" in DOCKERFILE
+    assert "EXPOSE 5000" in DOCKERFILE
+    user = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert user == ["console"]
+    assert DOCKERFILE.index("USER console") < DOCKERFILE.index('CMD ["gunicorn", "--bind", "0.0.0.0:5000"')
+    # settings.py would make and keep keys in the image, the same for everybody, if it were given none.
+    assert "SECRET_KEY=only-while-building FIELD_KEY=only-while-building" in DOCKERFILE
+
+
+def test_no_secret_gets_into_the_image() -> None:
+    ignored = (CLONE / ".dockerignore").read_text().split()
+
+    assert {".env", "var", ".git", ".venv"} <= set(ignored)
+
+
+def test_compose_has_the_services_and_versions(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+
+    assert set(services) == {"prepare", "web", "worker", "beat", "postgres", "redis"}
+    assert services["postgres"]["image"] == "postgres:15-alpine"
+    assert services["redis"]["image"] == "redis:7-alpine"
+    assert {services[name]["image"] for name in ("prepare", "web", "worker", "beat")} == {"billing-console"}
+    assert services["web"]["ports"] == ["${PORT:-5000}:5000"]
+    assert services["beat"]["command"][:4] == ["celery", "--app", "billing_console", "beat"]
+    assert services["worker"]["command"][:4] == ["celery", "--app", "billing_console", "worker"]
+    assert services["prepare"]["command"] == ["python", "manage.py", "prepare", "--no-static"]
+
+
+def test_compose_gives_each_process_the_guides_variables(compose: dict[str, Any]) -> None:
+    for name in ("prepare", "web", "worker", "beat"):
+        environment = compose["services"][name]["environment"]
+        assert environment.keys() >= GUIDE_VARIABLES
+        for variable in GUIDE_VARIABLES:
+            assert environment[variable].startswith("${" + variable)
+        assert set(environment) - {"PGPASSWORD"} <= set(VARIABLES)
+        # A password in the URL would have to be escaped.
+        assert environment["DATABASE_URL"] == "postgres://billing@postgres:5432/taiga_billing"
+        assert environment["PGPASSWORD"].startswith("${DB_PASSWORD")
+    assert compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${DB_PASSWORD")
+
+
+def test_compose_keeps_keys_and_data_and_waits_for_what_it_needs(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+
+    assert set(compose["volumes"]) == {"console_var", "console_logs", "postgres_data"}
+    assert all("console_var:/app/var" in services[name]["volumes"] for name in ("prepare", "web", "worker", "beat"))
+    for name in ("web", "worker", "beat"):
+        assert services[name]["depends_on"]["prepare"] == {"condition": "service_completed_successfully"}
+        assert services[name]["restart"] == "unless-stopped"
+    assert all("healthcheck" in services[name] for name in ("worker", "postgres", "redis"))
+    assert "HEALTHCHECK" in DOCKERFILE
+
+
+def test_every_variable_of_compose_is_in_the_example() -> None:
+    used = set(re.findall(r"\$\{([A-Z_]+)", (CLONE / "compose.yaml").read_text()))
+
+    assert used <= set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["base.txt", "dev.txt"])
+def test_requirements_are_pinned_exactly(name: str) -> None:
+    lines = (CLONE / "requirements" / name).read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
+
+    assert pins
+    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][\w.]*(; .+)?", pin)] == []
+    names = [re.split("==", pin)[0].lower() for pin in pins]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_ci_installs_chromium_insists_on_it_and_runs_all() -> None:
+    script = CLONE / ".ci" / "run"
+
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert "set -euo pipefail" in text
+    assert "chromium" in text
+    assert "BROWSER_TESTS=required make test" in text
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (CLONE / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert targets is not None
+
+    listed = subprocess.run(["make", "help"], cwd=CLONE, capture_output=True, text=True, check=True).stdout
+
+    assert set(re.findall(r"make ([a-z-]+) ", listed)) == set(targets.group(1).split())
