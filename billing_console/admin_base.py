@@ -8,23 +8,18 @@ Own pages: `PageView` (GET only renders, POST acts), `ConfirmView`; `site_page` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import helpers
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.generic import TemplateView
 from import_export.admin import ExportActionModelAdmin as KitExport
 from import_export.admin import ImportExportModelAdmin as KitImportExport
 from simple_history.admin import SimpleHistoryAdmin
@@ -63,6 +58,16 @@ from unfold.widgets import (
 from billing_console.badges import badge, pill
 from billing_console.errors import ConsoleError
 from billing_console.formats import age, amount, day, hours, moment, money, percent, period, rate, raw_to_billed
+from billing_console.pages import (
+    SITE_PAGES,
+    Confirmation,
+    ConfirmView,
+    PageView,
+    Text,
+    environment_label,
+    environment_title_prefix,
+    site_page,
+)
 
 __all__ = [
     "ActionVariant",
@@ -122,169 +127,20 @@ __all__ = [
     "site_page",
 ]
 
-Text = str | Promise
-
-
-# --- the site and where we are ------------------------------------------------------------------------------------
-
-
-def environment_label(request: HttpRequest) -> list[str]:
-    """The label in the header: SANDBOX in the colour of a warning, anything else in that of danger."""
-    return [settings.ENVIRONMENT.upper(), "warning" if settings.ENVIRONMENT == "sandbox" else "danger"]
-
-
-def environment_title_prefix(request: HttpRequest) -> str:
-    """Before the title of every page, so that two tabs are told apart."""
-    return f"[{settings.ENVIRONMENT.upper()}]"
+# --- the site -----------------------------------------------------------------------------------------------------
 
 
 class ConsoleAdminSite(UnfoldAdminSite):
     """The console's admin site; pages that belong to no model are put on it with `site_page`."""
 
     index_title = gettext_lazy("Work list")
-    enable_nav_sidebar = True
-    site_pages: ClassVar[dict[str, tuple[str, type[PageView]]]] = {}
 
     def extra_urls(self) -> list[URLPattern]:
         """Addresses of the pages of no model; they come before those of the models."""
         return [
             path(route, self.admin_view(view.as_view(admin_site=self)), name=name)
-            for name, (route, view) in self.site_pages.items()
+            for name, (route, view) in SITE_PAGES.items()
         ]
-
-
-def site_page(route: str, name: str) -> Callable[[type[PageView]], type[PageView]]:
-    """Class decorator: serve this page at `/admin/<route>`, reversed as `admin:<name>`. For an app's admin module."""
-
-    def register(view: type[PageView]) -> type[PageView]:
-        ConsoleAdminSite.site_pages[name] = (route, view)
-        return view
-
-    return register
-
-
-# --- own pages ----------------------------------------------------------------------------------------------------
-
-
-class PageView(TemplateView):
-    """A page of ours inside the kit's frame. GET only renders; POST calls `act`, which answers with a redirect.
-
-    Who lacks `permission` (one or more "app.codename") gets 403, also by URL; POST asks `act_permission` as well and
-    is 405 where there is none. A ConsoleError of `act` becomes a message, and the page is shown again.
-    """
-
-    title: Text = ""
-    permission: str | Sequence[str] = ()
-    act_permission: str | Sequence[str] | None = None
-    admin_site: Any = None
-    model_admin: Any = None
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self.require(request, self.permission)
-        if request.method == "POST":
-            if self.act_permission is None:
-                return HttpResponseNotAllowed(["GET", "HEAD"])
-            self.require(request, self.act_permission)
-        return super().dispatch(request, *args, **kwargs)
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Act, then redirect; what the service refused is said in its own sentence."""
-        try:
-            return self.act(request, *args, **kwargs)
-        except ConsoleError as error:
-            messages.error(request, error.sentence)
-            return HttpResponseRedirect(self.get_failure_url())
-
-    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """What POST does; returns a redirect."""
-        raise NotImplementedError
-
-    def get_failure_url(self) -> str:
-        """Where to go after a refusal: this page, unless a page knows better."""
-        return self.request.get_full_path()
-
-    def get_original(self) -> Model | None:
-        """The row that the page is about: its name then stands in the header, with links to its list."""
-        return None
-
-    def get_title(self) -> Text:
-        """The title of the browser tab and, for a page without a row, of the header."""
-        return self.title
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        site = self.admin_site or self.model_admin.admin_site
-        self.request.current_app = site.name  # type: ignore[attr-defined]
-        context = {**site.each_context(self.request), "title": self.get_title(), "page": self}
-        if original := self.get_original():
-            context |= {"opts": original._meta, "original": original}
-        return super().get_context_data(**context, **kwargs)
-
-    @staticmethod
-    def require(request: HttpRequest, permission: str | Sequence[str]) -> None:
-        """Raises PermissionDenied (403) when the person lacks one of the permissions."""
-        names = [permission] if isinstance(permission, str) else permission
-        if not all(request.user.has_perm(name) for name in names):
-            raise PermissionDenied(_("You may not see or do this. Ask an administrator for the permission."))
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What a confirm page says (ui: Confirm). `rows` are cells of `columns`; SafeString cells are printed as they are.
-
-    `facts` are (label, value); `skipped` are (what stays behind, why, address or ""); `fields` are hidden inputs.
-    """
-
-    question: Text
-    consequence: Text
-    submit_label: Text
-    cancel_label: Text
-    cancel_url: str
-    facts: Sequence[tuple[Text, Text]] = ()
-    skipped: Sequence[tuple[Text, Text, str]] = ()
-    columns: Sequence[Text] = ()
-    rows: Sequence[Sequence[Text]] = ()
-    numeric_columns: frozenset[int] = frozenset()
-    fields: dict[str, str] = field(default_factory=dict)
-    is_destructive: bool = False
-    needs_reason: bool = False
-
-    @property
-    def first_rows(self) -> Sequence[Sequence[Text]]:
-        """The twenty rows that are shown at once."""
-        return self.rows[:20]
-
-    @property
-    def more_rows(self) -> Sequence[Sequence[Text]]:
-        """The rows that "and n more" opens."""
-        return self.rows[20:]
-
-
-class ConfirmView(PageView):
-    """A question with count and money before anything happens. GET shows it, only POST acts."""
-
-    template_name = "console/confirm.html"
-
-    def get_confirmation(self) -> Confirmation:
-        """What is asked; may raise a ConsoleError when there is nothing to ask any more."""
-        raise NotImplementedError
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            confirmation = self.get_confirmation()
-        except ConsoleError as error:
-            messages.error(request, error.sentence)
-            return HttpResponseRedirect(self.get_failure_url())
-        return self.render_to_response(self.get_context_data(confirmation=confirmation, **kwargs))
-
-    def get_title(self) -> Text:
-        return self.title or _("Confirm")
-
-    def get_failure_url(self) -> str:
-        return reverse("admin:index")
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        label, variant = environment_label(self.request)
-        return super().get_context_data(environment_name=label, environment_variant=variant, **kwargs)
 
 
 # --- lists and forms ----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -113,24 +113,28 @@ def moment(instant: dt.datetime | None, zone: str, *, has_zone: bool = False) ->
     return f"{text} {zone}" if has_zone else text
 
 
-def time_of_day(instant: dt.datetime | None, zone: str, *, today: dt.date | None = None) -> str:
-    """Only the time when `instant` is of `today` in `zone` ("09:12"), else date and time; "never" for None."""
+def time_of_day(instant: dt.datetime | None, zone: str) -> str:
+    """Only the time when `instant` is of today (real time) in `zone`, "09:12", else date and time; "never" for None."""
     if instant is None:
         return _("never")
     local = instant.astimezone(ZoneInfo(zone))
-    if local.date() == (today or clock.today(zone)):
+    if local.date() == clock.local_date(timezone.now(), zone):
         return local.strftime("%H:%M")
     return moment(instant, zone)
 
 
 def days_since(since: dt.date | dt.datetime, zone: str = "UTC") -> int:
-    """Whole days from `since` until today by the business clock in `zone`; never negative."""
-    started = clock.local_date(since, zone) if isinstance(since, dt.datetime) else since
-    return max((clock.today(zone) - started).days, 0)
+    """Whole days in `zone` from `since` until today; never negative.
+
+    A date (work date, due date) is measured by the business clock, an instant (when a row moved) by real time.
+    """
+    if isinstance(since, dt.datetime):
+        return max((clock.local_date(timezone.now(), zone) - clock.local_date(since, zone)).days, 0)
+    return max((clock.today(zone) - since).days, 0)
 
 
 def age(since: dt.date | dt.datetime | None, zone: str = "UTC") -> str:
-    """How long ago in whole days of the business clock: "today", "1 day", "6 days"; a dash for None."""
+    """How long ago in whole days, as `days_since` counts: "today", "1 day", "6 days"; a dash for None."""
     if since is None:
         return NOTHING
     days = days_since(since, zone)

@@ -95,7 +95,7 @@ def day(value: dt.date | None) -> str:
 
 @register.filter
 def age(since: dt.date | dt.datetime | None) -> str:
-    """`{{ entry.state_since|age }}` → 6 days, by the business clock in BILLING_TIMEZONE."""
+    """`{{ entry.state_since|age }}` → 6 days, in BILLING_TIMEZONE."""
     return formats.age(since, settings.BILLING_TIMEZONE)
 
 

@@ -1,0 +1,218 @@
+"""The numbers of the start page, one query each, none of them per row."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Case, CharField, Count, F, FilteredRelation, Max, Min, Q, Sum, Value, When
+from django.db.models.functions import Coalesce, TruncMonth
+
+from billing_console.states import DeliveryState, EntryState, InvoiceState, RecordState
+from invoicing.models import Invoice
+from mappings.models import RuleSet
+from mappings.rules import Period, next_run_after
+from sync.models import Heartbeat, RemoteRecord, TimeEntry, UpstreamPin, WebhookDelivery, WorkItem
+
+TO_SEND = (InvoiceState.APPROVED, InvoiceState.CREATED, InvoiceState.SENDING, InvoiceState.ATTENTION)
+OWED = (InvoiceState.CREATED, InvoiceState.SENT, InvoiceState.PARTLY_PAID)
+BROKEN = (RecordState.IN_DOUBT, RecordState.ATTENTION)
+PAID, OPEN, UNSENT = "paid", "open", "unsent"
+
+
+@dataclass
+class Pile:
+    """Rows of one kind: how many, money per currency, hours, the oldest date or instant, one row to begin with."""
+
+    count: int = 0
+    money: dict[str, Decimal] = field(default_factory=dict)
+    hours: Decimal = Decimal(0)
+    oldest: dt.date | dt.datetime | None = None
+    first_id: int | None = None
+
+    def add(self, row: Mapping[str, Any], amount: Decimal | None, prefix: str = "") -> None:
+        """Count a row of a grouped query in."""
+        count = row[f"{prefix}count"]
+        if not count:
+            return
+        self.count += count
+        if row["currency"] and amount is not None:
+            self.money[row["currency"]] = self.money.get(row["currency"], Decimal(0)) + amount
+        self.hours += row.get(f"{prefix}hours") or Decimal(0)
+        oldest = row[f"{prefix}oldest"]
+        if oldest is not None and (self.oldest is None or oldest < self.oldest):
+            self.oldest = oldest
+        first_id = row.get(f"{prefix}first_id")
+        if first_id is not None and (self.first_id is None or first_id < self.first_id):
+            self.first_id = first_id
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Closings of some days: how many the webhook told, how many only the sweep found."""
+
+    by_webhook: int
+    by_sweep: int
+
+    @property
+    def total(self) -> int:
+        """All closings that were noticed."""
+        return self.by_webhook + self.by_sweep
+
+
+@dataclass(frozen=True)
+class Machine:
+    """When the parts last did their work (real time, by name) and which servers are not written to, with why."""
+
+    seen: dict[str, dt.datetime]
+    paused: dict[str, str]
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """The next day on which a schedule bills, what it bills, and for how many rule sets that day."""
+
+    run_on: dt.date
+    periods: tuple[Period, ...]
+    rule_sets: int
+
+
+def entry_piles() -> dict[str, Pile]:
+    """Held and ready entries: amounts before tax, hours billed; oldest held by when, oldest ready by work date."""
+    piles = {EntryState.HELD.value: Pile(), EntryState.READY.value: Pile()}
+    rows = (
+        TimeEntry.objects.filter(state__in=piles)
+        .order_by()
+        .values("state", "currency")
+        .annotate(
+            count=Count("pk"),
+            amount_sum=Sum("amount"),
+            hours=Sum("billed_hours"),
+            since=Min(Coalesce("state_since", "evaluated_at")),
+            worked=Min("work_date"),
+        )
+    )
+    for row in rows:
+        oldest = row["since"] if row["state"] == EntryState.HELD else row["worked"]
+        piles[row["state"]].add({**row, "oldest": oldest}, row["amount_sum"])
+    return piles
+
+
+def invoice_piles(today: dt.date) -> dict[str, Pile]:
+    """Drafts and invoices to send (before tax, by when they came there) and overdue on `today` (owed, by due date)."""
+    draft, to_send = Q(state=InvoiceState.DRAFT), Q(state__in=TO_SEND)
+    overdue = Q(state__in=OWED, due_date__lt=today, balance__gt=0)
+    since = Coalesce("state_since", "created_at")
+    rows = (
+        Invoice.objects.filter(draft | to_send | overdue)
+        .order_by()
+        .values("currency")
+        .annotate(
+            draft_count=Count("pk", filter=draft),
+            draft_sum=Sum("net", filter=draft),
+            draft_oldest=Min(since, filter=draft),
+            draft_first_id=Min("pk", filter=draft),
+            send_count=Count("pk", filter=to_send),
+            send_sum=Sum("net", filter=to_send),
+            send_oldest=Min(since, filter=to_send),
+            overdue_count=Count("pk", filter=overdue),
+            overdue_sum=Sum("balance", filter=overdue),
+            overdue_oldest=Min("due_date", filter=overdue),
+        )
+    )
+    piles = {"draft": Pile(), "send": Pile(), "overdue": Pile()}
+    for row in rows:
+        columns: dict[str, Any] = dict(row)
+        for name, pile in piles.items():
+            pile.add(columns, columns[f"{name}_sum"], f"{name}_")
+    return piles
+
+
+def broken_records() -> Pile:
+    """Writes whose outcome is unknown or that a person must look at."""
+    row = RemoteRecord.objects.filter(state__in=BROKEN).aggregate(count=Count("pk"), oldest=Min("state_since"))
+    return Pile(count=row["count"], oldest=row["oldest"])
+
+
+def deliveries() -> tuple[dt.datetime | None, int]:
+    """When Taiga's last delivery came (None for never), and how many deliveries failed."""
+    row = WebhookDelivery.objects.aggregate(
+        last=Max("received_at"), failed=Count("pk", filter=Q(state=DeliveryState.FAILED))
+    )
+    return row["last"], row["failed"]
+
+
+def coverage(since: dt.datetime) -> Coverage:
+    """Items first seen closed from `since` on, by how the closing was noticed."""
+    counts = dict(
+        WorkItem.objects.filter(closed_seen_at__gte=since)
+        .order_by()
+        .values_list("closing_found_by")
+        .annotate(count=Count("pk"))
+    )
+    return Coverage(by_webhook=counts.get("webhook", 0), by_sweep=counts.get("sweep", 0))
+
+
+def machine() -> Machine:
+    """Heartbeats and paused servers."""
+    beats = Heartbeat.objects.order_by().values_list(Value("seen"), "name", "at", "detail")
+    pauses = (
+        UpstreamPin.objects.filter(is_paused=True)
+        .order_by()
+        .values_list(Value("paused"), "server", "checked_at", "pause_reason")
+    )
+    rows = list(beats.union(pauses, all=True))
+    return Machine(
+        seen={name: at for what, name, at, _detail in rows if what == "seen"},
+        paused={name: reason for what, name, _at, reason in rows if what == "paused"},
+    )
+
+
+def next_run(today: dt.date) -> NextRun | None:
+    """The first run day after `today` of all current rule sets; None while there is none that can be computed."""
+    soonest: dict[dt.date, list[Period]] = {}
+    for rule_set in RuleSet.objects.filter(is_current=True).only(
+        "frequency", "generation_day", "generation_weekday", "anchor_date"
+    ):
+        if rule_set.frequency == "biweekly" and rule_set.anchor_date is None:
+            continue  # has no run day until its anchor is typed; its own form says so
+        run_on, period = next_run_after(rule_set, today)
+        soonest.setdefault(run_on, []).append(period)
+    if not soonest:
+        return None
+    run_on = min(soonest)
+    periods = sorted(set(soonest[run_on]), key=lambda period: period.start)
+    return NextRun(run_on, tuple(periods), len(soonest[run_on]))
+
+
+def months_by_work_date(first: dt.date) -> dict[str, dict[dt.date, dict[str, Decimal]]]:
+    """Amounts before tax by currency, month (its first day) and what became of them, for work from `first` on.
+
+    paid: on an invoice paid in full; open: on one that is sent; unsent: ready, in a draft, or not sent yet.
+    """
+    # At most one line of an entry is not voided (line_entry_billed_once), so no amount is counted twice.
+    rows = (
+        TimeEntry.objects.filter(
+            state__in=[EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED], work_date__gte=first
+        )
+        .alias(line=FilteredRelation("lines", condition=Q(lines__is_voided=False)))
+        .annotate(
+            month=TruncMonth("work_date"),
+            what=Case(
+                When(line__invoice__state=InvoiceState.PAID, then=Value(PAID)),
+                When(line__invoice__state__in=[InvoiceState.SENT, InvoiceState.PARTLY_PAID], then=Value(OPEN)),
+                default=Value(UNSENT),
+                output_field=CharField(),
+            ),
+        )
+        .order_by()
+        .values("currency", "month", "what")
+        .annotate(amount_sum=Sum(F("amount")))
+    )
+    months: dict[str, dict[dt.date, dict[str, Decimal]]] = {}
+    for row in rows:
+        months.setdefault(row["currency"], {}).setdefault(row["month"], {})[row["what"]] = row["amount_sum"]
+    return months
