@@ -1,0 +1,311 @@
+"""What a person does with a draft: every act with a reason, on the revision on screen, once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+from decimal import Decimal as D
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import User
+from billing_console import clock
+from billing_console.errors import NotAllowed, StaleRevision
+from invoicing import content, review
+from invoicing.models import Invoice, InvoiceLine
+from mappings.lookups import new_rule_set_version
+from sync.models import RemoteRecord, TimeEntry, Transition
+from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _in_january() -> Iterator[None]:
+    with clock.set_to(IN_JANUARY):
+        yield
+
+
+@pytest.fixture
+def user() -> User:
+    return make_user("Approver", "ada")
+
+
+def draft(*hours: str, **rules: object) -> Invoice:
+    project = make_project(make_client(**rules))
+    for ref, value in enumerate(hours or ("2.1", "1.0"), start=1):
+        make_work(project, value, ref=ref)
+    return built().invoices.get()
+
+
+def trail(invoice: Invoice) -> list[tuple[str, str, str]]:
+    rows = Transition.objects.filter(model="invoicing.invoice", row_id=invoice.pk).order_by("id")
+    return [(row.from_state, row.to_state, row.user.username if row.user else "") for row in rows]
+
+
+# --- lines --------------------------------------------------------------------------------------------------------
+
+
+def test_excluding_a_line_puts_its_entry_off(user: User) -> None:
+    invoice = draft("2.1", "1.0")
+    line = invoice.lines.get(ref=2)
+    after = review.exclude_line(line, revision=2, user=user, reason="Wait for Acme")
+    line.refresh_from_db()
+    entry = TimeEntry.objects.get(pk=line.entry_id)
+    assert (after.net, after.tax, after.gross, after.revision) == (D("213.75"), D("44.89"), D("258.64"), 3)
+    assert (line.is_voided, line.void_reason, line.voided_by) == (True, "Wait for Acme", user)
+    assert (entry.state, entry.reason, entry.reason_note) == ("held", "next_run", "Wait for Acme")
+    assert "next run" in entry.reason_sentence.lower()
+    moved = Transition.objects.get(model="sync.timeentry", row_id=entry.pk, from_state="claimed")
+    assert (moved.to_state, moved.why, moved.user) == ("held", "Wait for Acme", user)
+
+
+def test_a_second_click_on_exclude_is_one_sentence(user: User) -> None:
+    invoice = draft()
+    line = invoice.lines.first()
+    review.exclude_line(line, revision=2, user=user, reason="x")
+    with pytest.raises(StaleRevision):
+        review.exclude_line(line, revision=2, user=user, reason="x")
+    with pytest.raises(NotAllowed, match="not on the draft any more"):
+        review.exclude_line(line, revision=3, user=user, reason="x")
+
+
+def test_the_last_line_cannot_be_excluded(user: User) -> None:
+    invoice = draft("2.1")
+    with pytest.raises(NotAllowed, match="Reject the draft"):
+        review.exclude_line(invoice.lines.get(), revision=2, user=user, reason="x")
+
+
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_no_act_without_a_reason(user: User, reason: str) -> None:
+    invoice = draft()
+    line = invoice.lines.first()
+    acts = [
+        lambda: review.exclude_line(line, revision=2, user=user, reason=reason),
+        lambda: review.edit_text(line, revision=2, user=user, text="x", reason=reason),
+        lambda: review.hold_draft(invoice, revision=2, user=user, note=reason),
+        lambda: review.reject_draft(invoice, revision=2, user=user, reason=reason),
+        lambda: review.withdraw_approval(invoice, user=user, reason=reason),
+    ]
+    for act in acts:
+        with pytest.raises(NotAllowed, match="Say why"):
+            act()
+    assert Invoice.objects.get().revision == 2
+
+
+def test_editing_keeps_the_first_text_and_neutralises_the_new_one(user: User) -> None:
+    invoice = draft("2.1")
+    line = invoice.lines.get()
+    review.edit_text(line, revision=2, user=user, text=" Work of :MONTH ", reason="Clearer")
+    review.edit_text(line, revision=3, user=user, text="Payments", reason="Clearer still")
+    line.refresh_from_db()
+    assert (line.notes, line.original_notes, line.edit_reason, line.edited_by) == (
+        "Payments",
+        "Task #1: Implement payment gateway",
+        "Clearer still",
+        user,
+    )
+    review.edit_text(line, revision=4, user=user, text="Task #1: Implement payment gateway", reason="Back")
+    line.refresh_from_db()
+    assert (line.original_notes, line.edited_by) == ("", None)
+    assert Invoice.objects.get().net == D("213.75")
+
+
+def test_editing_neutralises_reserved_words(user: User) -> None:
+    line = draft("2.1").lines.get()
+    review.edit_text(line, revision=2, user=user, text=" Work of :MONTH ", reason="Clearer")
+    line.refresh_from_db()
+    assert line.notes == "Work of \u2236MONTH"
+
+
+# --- drafts -------------------------------------------------------------------------------------------------------
+
+
+def test_hold_and_free(user: User) -> None:
+    invoice = draft()
+    review.hold_draft(invoice, revision=2, user=user, note="Ask Acme")
+    held = Invoice.objects.get()
+    assert (held.state, held.note) == ("held", "Ask Acme")
+    with pytest.raises(NotAllowed, match="is held already, by ada"):
+        review.approve(held, revision=2, user=user)
+    review.unhold_draft(held, revision=2, user=user)
+    assert Invoice.objects.get().state == "draft"
+    assert trail(invoice) == [("", "draft", ""), ("draft", "held", "ada"), ("held", "draft", "ada")]
+
+
+def test_rejecting_gives_every_entry_back(user: User) -> None:
+    invoice = draft("2.1", "1.0")
+    review.reject_draft(invoice, revision=2, user=user, reason="Wrong client")
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.note, invoice.run.state) == ("rejected", "Wrong client", "done")
+    assert set(TimeEntry.objects.values_list("state", flat=True)) == {"ready"}
+    assert not InvoiceLine.objects.filter(is_voided=False).exists()
+    again = built()
+    assert again.pk == invoice.run_id
+    assert again.invoices.get(state="draft").lines.count() == 2
+
+
+def test_rejecting_a_stale_draft_prices_its_entries_again(user: User) -> None:
+    invoice = draft("2.1", "1.0")
+    entry = TimeEntry.objects.get(item__ref=1)
+    change_hours(entry, "3.1")
+    entry.refresh_from_db()
+    assert (entry.state, entry.billed_hours) == ("claimed", D("2.25"))
+    review.reject_draft(invoice, revision=2, user=user, reason="Wrong")
+    entry.refresh_from_db()
+    assert (entry.state, entry.billed_hours) == ("ready", D("3.25"))
+
+
+def test_a_held_draft_can_be_rejected(user: User) -> None:
+    invoice = draft()
+    review.hold_draft(invoice, revision=2, user=user, note="x")
+    review.reject_draft(invoice, revision=2, user=user, reason="Never mind")
+    assert Invoice.objects.get().state == "rejected"
+
+
+# --- approval -----------------------------------------------------------------------------------------------------
+
+
+def test_approval_dates_seals_and_asks_for_the_invoice(user: User) -> None:
+    invoice = review.approve(draft("2.1"), revision=2, user=user)
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.approved_by) == ("approved", user)
+    assert (invoice.invoice_date, invoice.due_date) == (dt.date(2026, 1, 2), dt.date(2026, 2, 1))
+    assert invoice.terms == "Payment due within 30 days"
+    assert (len(invoice.seal), invoice.seal) == (64, content.seal_of(Invoice.objects.get()))
+    remote = invoice.remote
+    assert (remote.kind, remote.server, remote.our_key, remote.state) == (
+        "invoice",
+        "invoice_ninja",
+        f"bc-{invoice.uuid};",
+        "pending",
+    )
+    assert remote.desired["lines"][0]["quantity"] == "2.25"
+    assert remote.desired["lines"][0]["task_id"].startswith("task")
+    assert invoice.run.state == "done"
+
+
+def test_the_invoice_date_is_local(user: User) -> None:
+    invoice = draft("2.1")
+    with clock.set_to(dt.datetime(2026, 1, 2, 23, 30, tzinfo=dt.UTC)):
+        assert review.approve(invoice, revision=2, user=user).invoice_date == dt.date(2026, 1, 3)
+
+
+def test_due_on_receipt(user: User) -> None:
+    invoice = review.approve(draft("2.1", payment_terms="due_on_receipt"), revision=2, user=user)
+    assert (invoice.invoice_date, invoice.due_date) == (invoice.due_date, dt.date(2026, 1, 2))
+
+
+def test_the_seal_breaks_when_a_line_is_touched(user: User) -> None:
+    invoice = review.approve(draft("2.1"), revision=2, user=user)
+    InvoiceLine.objects.update(notes="Something else")
+    assert content.seal_of(Invoice.objects.get()) != invoice.seal
+
+
+def test_a_second_approval_is_one_sentence(user: User) -> None:
+    invoice = draft()
+    review.approve(invoice, revision=2, user=user)
+    with pytest.raises(NotAllowed, match="is approved already, by ada on 2"):
+        review.approve(invoice, revision=2, user=user)
+    assert RemoteRecord.objects.filter(kind="invoice").count() == 1
+
+
+def test_an_old_revision_cannot_be_approved(user: User) -> None:
+    invoice = draft()
+    review.edit_text(invoice.lines.first(), revision=2, user=user, text="x", reason="y")
+    with pytest.raises(StaleRevision):
+        review.approve(invoice, revision=2, user=user)
+
+
+def test_a_stale_draft_cannot_be_approved(user: User) -> None:
+    invoice = draft("2.1")
+    change_hours(TimeEntry.objects.get(), "3.1")
+    with pytest.raises(NotAllowed, match=r"Taiga changed since.*#1.*Refresh the draft first\."):
+        review.approve(invoice, revision=2, user=user)
+
+
+def test_an_undecided_tax_blocks_until_the_rule_set_says(user: User) -> None:
+    invoice = draft("2.1", tax_decision="undecided", tax_rate=D(0), tax_name="")
+    with pytest.raises(NotAllowed, match="Choose the tax for Acme Corp"):
+        review.approve(invoice, revision=2, user=user)
+    from invoicing import hooks
+
+    changes = {"tax_decision": "no_tax", "no_tax_text": "VAT reverse charge"}
+    hooks.apply_tax_decision(new_rule_set_version(invoice.client, changes))
+    invoice.refresh_from_db()
+    assert (invoice.revision, invoice.gross, invoice.public_notes) == (3, D("213.75"), "VAT reverse charge")
+    assert review.approve(invoice, revision=3, user=user).state == "approved"
+
+
+def test_a_client_that_is_gone_blocks(user: User) -> None:
+    invoice = draft("2.1")
+    invoice.client.is_deleted = True
+    invoice.client.save()
+    with pytest.raises(NotAllowed, match="no living client"):
+        review.approve(invoice, revision=2, user=user)
+
+
+def test_totals_that_contradict_the_lines_block(user: User) -> None:
+    invoice = draft("2.1")
+    Invoice.objects.update(gross=D("1.00"))
+    with pytest.raises(NotAllowed, match=r"contradicts itself \(gross\)"):
+        review.approve(invoice, revision=2, user=user)
+
+
+def test_a_task_that_is_no_longer_proven_blocks(user: User) -> None:
+    invoice = draft("2.1")
+    RemoteRecord.objects.filter(kind="task").update(state="attention")
+    with pytest.raises(NotAllowed, match="not ready in Invoice Ninja any more"):
+        review.approve(invoice, revision=2, user=user)
+
+
+def test_taking_an_approval_back_moves_both_rows(user: User) -> None:
+    invoice = review.approve(draft("2.1"), revision=2, user=user)
+    review.withdraw_approval(invoice, user=user, reason="Too soon")
+    invoice.refresh_from_db()
+    assert (invoice.state, invoice.seal, invoice.invoice_date, invoice.revision) == ("draft", "", None, 3)
+    assert (invoice.remote.state, invoice.run.state) == ("dropped", "in_review")
+    again = review.approve(invoice, revision=3, user=user)
+    again.refresh_from_db()
+    assert (again.state, again.remote.state, again.remote.revision) == ("approved", "pending", 2)
+
+
+@pytest.mark.parametrize("state", ["in_flight", "synced", "in_doubt", "attention", "retry"])
+def test_an_approval_stays_once_it_may_be_in_invoice_ninja(user: User, state: str) -> None:
+    invoice = review.approve(draft("2.1"), revision=2, user=user)
+    import uuid
+
+    RemoteRecord.objects.filter(kind="invoice").update(
+        state=state, claim_id=uuid.uuid4(), lease_until=dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    )
+    with pytest.raises(NotAllowed, match="already, so the approval stays"):
+        review.withdraw_approval(invoice, user=user, reason="Too soon")
+    assert Invoice.objects.get().state == "approved"
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_change_in_taiga_in_the_middle_of_an_approval_marks_first_or_becomes_a_difference(user: User) -> None:
+    invoice = draft("2.1")
+    failures: list[BaseException] = []
+
+    def approve() -> None:
+        try:
+            with clock.set_to(IN_JANUARY):
+                review.approve(invoice, revision=2, user=user)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    approver = threading.Thread(target=approve)
+    with transaction.atomic():
+        change_hours(TimeEntry.objects.get(), "3.1")  # holds the draft's row: it is being marked stale
+        approver.start()
+        approver.join(1)
+        assert approver.is_alive()
+    approver.join(30)
+    assert [type(error) for error in failures] == [NotAllowed]
+    assert Invoice.objects.get().state == "draft"
