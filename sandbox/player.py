@@ -24,6 +24,7 @@ from sandbox.scenario import HOURS, Project, Work
 TIMEOUT_SECONDS = 30
 Step = tuple[str, datetime, Callable[[], None]]
 Say = Callable[[str], None]
+WaitUntil = Callable[[str, Callable[[], bool]], None]
 
 
 class PlayError(Exception):
@@ -100,6 +101,7 @@ class Player:
         self.ninja = Http(f"{ninja_url}/api/v1", {"X-API-TOKEN": scenario.NINJA_TOKEN})
         self.progress = progress
         self.say = say
+        self._wait_until: WaitUntil = wait_for
 
     def seed(self, webhook_url: str, webhook_key: str) -> None:
         """Set both stand-ins up; what is there already stays."""
@@ -123,20 +125,18 @@ class Player:
 
     # --- December in Taiga
 
-    def play_december(self, wait_until: Callable[[str, Callable[[], bool]], None]) -> None:
+    def play_december(self, wait_until: WaitUntil) -> None:
         """Everything that the team does, in order of time. `wait_until(what, is_true)` waits for the console.
 
         The clock is frozen at each step: two closings stand one second either side of midnight in Brussels.
         """
+        self._wait_until = wait_until
         for name, at, step in sorted(self._steps(), key=lambda one: one[1]):
             if self.progress.is_done(name):
                 continue
             self.set_clock(at)
             step()
             self.progress.note(name)
-            if name == "13.close-first":
-                # The console must see the first closing: the work date of a cycle is that of its first closing.
-                wait_until("the first closing of “Load test”", lambda: self.status_of(scenario.WORK[12]) == "Invoiced")
 
     def _steps(self) -> Iterator[Step]:
         for work in scenario.WORK:
@@ -155,6 +155,8 @@ class Player:
         yield f"{number}.type", opened + timedelta(minutes=5), lambda: self._type(work, closer, early)
         if work.first_closed:
             yield f"{number}.close-first", first_closing, lambda: self._set_status(work, closer, "Closed")
+            # The console must see the first closing: the work date of a cycle is that of its first closing.
+            yield f"{number}.seen", first_closing + timedelta(minutes=1), lambda: self._wait_for_push(work)
             reopened = first_closing + timedelta(hours=20)
             yield f"{number}.reopen", reopened, lambda: self._set_status(work, closer, "In progress")
             more = reopened + timedelta(hours=2)
@@ -163,6 +165,9 @@ class Player:
         if work.hours_come_late:
             late = work.closed + timedelta(hours=18)
             yield f"{number}.type-late", late, lambda: self._type(work, closer, {HOURS: work.hours})
+
+    def _wait_for_push(self, work: Work) -> None:
+        self._wait_until(f"the first closing of “{work.subject}”", lambda: self.status_of(work) == "Invoiced")
 
     def _as(self, username: str) -> Http:
         body = {"type": "normal", "username": username, "password": scenario.PASSWORD}
@@ -190,7 +195,7 @@ class Player:
 
     def _type(self, work: Work, who: str, values: dict[str, Any]) -> None:
         taiga = self._as(who)
-        task = self._task(work)
+        task = self.task_of(work)
         ids = {row["name"]: str(row["id"]) for row in taiga.get(f"/task-custom-attributes?project={task['project']}")}
         path = f"/tasks/custom-attributes-values/{task['id']}"
         now = taiga.get(path)
@@ -202,7 +207,7 @@ class Player:
 
     def _set_status(self, work: Work, who: str, status: str) -> None:
         taiga = self._as(who)
-        task = self._task(work)
+        task = self.task_of(work)
         statuses = {row["name"]: row["id"] for row in taiga.get(f"/task-statuses?project={task['project']}")}
         if task["status"] == statuses[status]:
             return
@@ -220,7 +225,8 @@ class Player:
         tasks = self._as("owner").get(f"/tasks?project={work.project.taiga_id}&page_size=1000")
         return next((task for task in tasks if task["subject"] == work.subject), None)
 
-    def _task(self, work: Work) -> dict[str, Any]:
+    def task_of(self, work: Work) -> dict[str, Any]:
+        """The task as Taiga's API shows it. Raises PlayError when it is not there."""
         found = self._find(work)
         if found is None:
             raise PlayError(f"Taiga has no task “{work.subject}” in {work.project.name}.")
@@ -229,7 +235,7 @@ class Player:
     def values_of(self, work: Work) -> dict[str, Any]:
         """The task's attribute values as Taiga holds them, by attribute name."""
         taiga = self._as("owner")
-        task = self._task(work)
+        task = self.task_of(work)
         names = {str(row["id"]): row["name"] for row in taiga.get(f"/task-custom-attributes?project={task['project']}")}
         values = taiga.get(f"/tasks/custom-attributes-values/{task['id']}")["attributes_values"]
         return {names[key]: value for key, value in values.items() if value is not None}

@@ -1,0 +1,187 @@
+"""What stands on the page of one entry: why it costs this, the six steps, the three sides, its trail. Reading only.
+
+Hours are hours, amounts in the entry's currency before tax. The steps are those of the guide's Option C, in its order.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from billing_console import formats
+from billing_console.states import EntryState, ItemState, RecordState
+from sync import explain, links
+from sync.models import RecordKind, RemoteRecord, TimeEntry, Transition, UpstreamCall, WebhookDelivery
+
+DONE, RUNNING, STUCK, OPEN = "synced", "in_flight", "attention", "pending"
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the six steps: its state (a badge), its sentence, when, and where to look."""
+
+    name: str
+    state: str
+    sentence: str
+    at: datetime | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One row of the three columns; `differs` where Invoice Ninja does not hold what we want."""
+
+    name: str
+    taiga: str
+    ours: str
+    ninja: str
+    differs: bool = False
+
+
+def context_of(entry: TimeEntry) -> dict[str, Any]:
+    """Everything the page shows; a constant number of queries."""
+    item = entry.item
+    deliveries = list(
+        WebhookDelivery.objects.filter(item_kind=item.kind, item_taiga_id=item.taiga_id)
+        .defer("raw_body", "headers")
+        .order_by("-id")[:SHOWN]
+    )
+    status = RemoteRecord.objects.filter(item=item, kind=RecordKind.STATUS).first()
+    trail = Q(model="sync.timeentry", row_id=entry.pk) | Q(model="sync.workitem", row_id=item.pk)
+    remotes = [row.pk for row in (entry.remote_task, status) if row]
+    trail |= Q(model="sync.remoterecord", row_id__in=remotes)
+    return {
+        "entry": entry,
+        "why": explain.explain(entry),
+        "steps": steps_of(entry, deliveries, status),
+        "sides": sides_of(entry),
+        "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
+        "deliveries": deliveries,
+        "calls": UpstreamCall.objects.filter(item=item).order_by("-id")[:SHOWN],
+        "taiga_url": links.taiga_item(item),
+        "ninja_url": links.ninja_task(entry.remote_task.remote_id if entry.remote_task else None),
+        "losers": entry.facts.get("rate", {}).get("losers", []) if entry.facts.get("rate") else [],
+    }
+
+
+def steps_of(entry: TimeEntry, deliveries: list[WebhookDelivery], status: RemoteRecord | None) -> list[Step]:
+    """The guide's six steps of Option C, each with how far it is."""
+    return [
+        _completed(entry),
+        _fired(entry, deliveries),
+        _validated(entry),
+        _extracted(entry),
+        _remote(_("Create time entry in Invoice Ninja"), entry.remote_task),
+        _remote(_("Update task status in Taiga"), status),
+    ]
+
+
+def _completed(entry: TimeEntry) -> Step:
+    item, name = entry.item, _("Task completed in Taiga")
+    if item.state == ItemState.CLOSED:
+        return Step(name, DONE, _("Status “%(status)s”.") % {"status": item.status_name}, entry.first_closed_at)
+    if item.state == ItemState.GONE:
+        return Step(name, STUCK, _("Deleted in Taiga, or moved where the console cannot see it."))
+    return Step(name, OPEN, _("Open again: “%(status)s”.") % {"status": item.status_name})
+
+
+def _fired(entry: TimeEntry, deliveries: list[WebhookDelivery]) -> Step:
+    name = _("Webhook fires to the console")
+    if not deliveries:
+        return Step(name, DONE, _("No delivery came for it; the sweep of the timeline found it."), entry.item.read_at)
+    latest = deliveries[0]
+    url = reverse("admin:sync_webhookdelivery_change", args=[latest.pk])
+    words = _("%(count)d deliveries, the latest is linked.") % {"count": len(deliveries)}
+    if len(deliveries) == 1:
+        words = _("One delivery.")
+    return Step(name, DONE, words, latest.received_at, url)
+
+
+def _validated(entry: TimeEntry) -> Step:
+    name = _("Billable status checked")
+    if entry.state == EntryState.VOID:
+        return Step(name, DONE, _("Not billable."), entry.evaluated_at)
+    if entry.reason == "unreadable_billable":
+        return Step(name, STUCK, entry.reason_sentence, entry.evaluated_at)
+    return Step(name, DONE, _("Billable."), entry.evaluated_at)
+
+
+def _extracted(entry: TimeEntry) -> Step:
+    name = _("Time data read from the attributes")
+    if entry.state == EntryState.HELD:
+        return Step(name, STUCK, entry.reason_sentence, entry.evaluated_at)
+    if entry.state == EntryState.VOID or entry.billed_hours is None:
+        return Step(name, DONE, _("Nothing to bill."), entry.evaluated_at)
+    words = {
+        "raw": formats.hours(entry.raw_hours),
+        "billed": formats.hours(entry.billed_hours),
+        "amount": formats.money(entry.amount, entry.currency),
+    }
+    return Step(name, DONE, _("%(raw)s → %(billed)s, %(amount)s.") % words, entry.evaluated_at)
+
+
+def _remote(name: str, record: RemoteRecord | None) -> Step:
+    if record is None:
+        return Step(name, OPEN, _("Nothing to write yet."))
+    url = reverse("admin:sync_remoterecord_change", args=[record.pk])
+    if record.state == RecordState.SYNCED:
+        return Step(name, DONE, _("Written and read back."), record.seen_at, url)
+    state = RUNNING if record.state in (RecordState.PENDING, RecordState.IN_FLIGHT) else record.state
+    sentence = record.sentence or _("Waits for its turn.")
+    return Step(name, state, sentence, record.state_since, url)
+
+
+def sides_of(entry: TimeEntry) -> list[Side]:
+    """Taiga says / we say / Invoice Ninja says. What Invoice Ninja says is its last answer, not our wish."""
+    attributes = entry.item.attributes
+    seen = entry.remote_task.seen if entry.remote_task else {}
+    desired = entry.remote_task.desired if entry.remote_task else {}
+    there_hours = _hours_there(seen.get("time_log"))
+    return [
+        Side(
+            _("Hours"),
+            _typed(attributes.get("hours")),
+            formats.hours(entry.billed_hours),
+            formats.hours(there_hours),
+            there_hours is not None and there_hours != entry.billed_hours,
+        ),
+        Side(
+            _("Rate"),
+            _typed(attributes.get("rate")),
+            formats.rate(entry.rate, entry.currency),
+            formats.rate(Decimal(seen["rate"]), entry.currency) if "rate" in seen else formats.NOTHING,
+            "rate" in seen and entry.rate is not None and Decimal(seen["rate"]) != entry.rate,
+        ),
+        Side(
+            _("Client"),
+            _typed(attributes.get("client")),
+            str(entry.client or formats.NOTHING),
+            seen.get("client_id") or formats.NOTHING,
+            bool(seen.get("client_id")) and seen["client_id"] != desired.get("client_id"),
+        ),
+        Side(
+            _("Status"),
+            _typed(attributes.get("status")),
+            entry.get_state_display(),
+            _("on an invoice") if seen.get("invoice_id") else (_("not invoiced") if seen else formats.NOTHING),
+        ),
+    ]
+
+
+def _typed(value: Any) -> str:
+    return formats.NOTHING if value is None or value == "" else f"{value}"
+
+
+def _hours_there(time_log: str | None) -> Decimal | None:
+    if not time_log:
+        return None
+    segments = json.loads(time_log)
+    return sum((Decimal(row[1] - row[0]) for row in segments), Decimal(0)) / 3600
