@@ -16,7 +16,7 @@ from sandbox.faults import Fault
 from sandbox.memory import Memory, Row
 from sandbox.ninja import pages
 from sandbox.ninja.call import Call, read_call
-from sandbox.ninja.company import VERSION, get_statics, log_in
+from sandbox.ninja.company import VERSION, log_in
 from sandbox.ninja.errors import Refusal
 from sandbox.ninja.mail import run_queue
 from sandbox.ninja.routes import ROUTES
@@ -70,7 +70,7 @@ class InvoiceNinja(StandIn):
             return _finished(response)
         self._after(call)
         response = _json(payload, 200)
-        if "data" in payload or handler is get_statics:
+        if "data" in payload:
             response.headers["X-Api-Version"] = API_VERSION
         return _finished(response)
 
@@ -105,6 +105,9 @@ class InvoiceNinja(StandIn):
         body = fault.body if fault.body is not None else FAULT_WORDS.get(fault.status, {"message": "Server Error"})
         response = _json(body, fault.status)
         response.headers.extend(fault.headers)
+        if fault.status == 503:
+            response.headers.setdefault("Retry-After", "60")
+            return response
         return _finished(response)
 
     def server_error(self, error: Exception) -> Response:

@@ -54,20 +54,11 @@ def within(name: str) -> Filter:
 
 
 def compares(name: str) -> Filter:
-    """Rows whose number stands in this relation, e.g. `gt:0`."""
-    relations: dict[str, Callable[[Any, Any], bool]] = {
-        "gt": lambda a, b: a > b,
-        "gte": lambda a, b: a >= b,
-        "lt": lambda a, b: a < b,
-        "lte": lambda a, b: a <= b,
-        "eq": lambda a, b: a == b,
-    }
+    """Rows whose number equals the one in `gt:0`: the relation is not heeded, as it was seen on a running server."""
 
     def make(_store: Store, value: str) -> Callable[[Row], bool]:
-        relation, _, number = value.partition(":")
-        if relation not in relations:
-            return ALL
-        return lambda row: relations[relation](row[name], as_number(number))
+        _relation, _, number = value.partition(":")
+        return lambda row: row[name] == as_number(number)
 
     return make
 
@@ -160,6 +151,10 @@ def _sort(call: Call, table: str, rows: list[Row]) -> None:
         raise broken()
     if column == "number":
         rows.sort(key=lambda row: _digits(row["number"]), reverse=direction == "desc")
+        return
+    if column == "client_id":
+        names = {row["id"]: row["name"] for row in call.store["clients"].all()}
+        rows.sort(key=lambda row: collate(names.get(row["client_id"], "")), reverse=direction == "desc")
         return
     rows.sort(key=lambda row: _sortable(row.get(column)), reverse=direction == "desc")
 

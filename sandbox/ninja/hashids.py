@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 _SEPARATORS = "cfhistuCFHISTU"
 _LETTERS = "".join(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ1234567890" if c not in _SEPARATORS)
 _GUARDS, _ALPHABET = _LETTERS[:4], _LETTERS[4:]
@@ -22,6 +24,7 @@ def _shuffle(alphabet: str, salt: str) -> str:
     return "".join(letters)
 
 
+@cache
 def encode(number: int) -> str:
     """The id of row `number` (> 0): ten characters, the same on every install."""
     seed = number % 100

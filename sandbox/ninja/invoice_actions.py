@@ -10,7 +10,8 @@ from sandbox.ninja.call import Call
 from sandbox.ninja.errors import Refusal, broken, invalid
 from sandbox.ninja.invoices import find_invoice
 from sandbox.ninja.lifecycle import archive, cancel, delete_invoice_row, mark_paid, restore
-from sandbox.ninja.mail import TEMPLATES, chosen_template, send_mails
+from sandbox.ninja.mail import TEMPLATES, send_mails
+from sandbox.ninja.reminders import chosen_template
 from sandbox.ninja.status import mark_sent
 from sandbox.ninja.transformers import answer_bulk, answer_one
 from sandbox.ninja.values import as_text

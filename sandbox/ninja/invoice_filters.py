@@ -45,19 +45,15 @@ def _overdue(store: Store, _value: str) -> Callable[[Row], bool]:
 
 def _upcoming(store: Store, _value: str) -> Callable[[Row], bool]:
     today = f"{store.today():%Y-%m-%d}"
-    return lambda row: _is_open(row) and (not row["due_date"] or row["due_date"] >= today)
+    return lambda row: _is_open(row) and row["due_date"] >= today
 
 
 def _payable(_store: Store, value: str) -> Callable[[Row], bool]:
-    return lambda row: row["client_id"] == value and (_is_open(row) or _is_living_draft(row))
+    return lambda row: row["client_id"] == value and _is_open(row)
 
 
 def _is_open(row: Row) -> bool:
     return not row["is_deleted"] and row["status_id"] in OPEN and row["balance"] > 0
-
-
-def _is_living_draft(row: Row) -> bool:
-    return not row["is_deleted"] and row["status_id"] == "1" and row["amount"] > 0
 
 
 def _by_text(store: Store, value: str) -> Callable[[Row], bool]:

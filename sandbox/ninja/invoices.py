@@ -14,6 +14,7 @@ from sandbox.ninja.invitations import ensure_invitations
 from sandbox.ninja.invoice_filters import FILTERS
 from sandbox.ninja.keywords import defuse, replace_keywords
 from sandbox.ninja.lifecycle import apply_flags, delete_invoice_row
+from sandbox.ninja.reminders import next_send_date
 from sandbox.ninja.status import note_payment_status
 from sandbox.ninja.store import Store
 from sandbox.ninja.totals import Totals, calculate
@@ -146,6 +147,7 @@ def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
     shown = find_invoice(store, row["id"])
     if is_paid_only and shown["status_id"] == "4":
         shown = {**shown, "status_id": "2", "balance": row["amount"], "paid_to_date": 0}
+        shown["next_send_date"] = next_send_date(store, shown)
     return answer_one(call, "invoices", shown)
 
 

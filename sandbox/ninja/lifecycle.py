@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
-from sandbox.ninja.mail import send_mails
+from sandbox.ninja.mail import send_mails, send_receipts
 from sandbox.ninja.payments import pay_by_hand, take_money_back, undo_take_back
 from sandbox.ninja.status import CANCELLED, PAID, PARTIAL, SENT, mark_sent
 from sandbox.ninja.values import as_number, is_on
@@ -98,7 +98,8 @@ def apply_flags(call: Call, invoice_id: str) -> None:
         mark_paid(call, current())
     elif amount is not None and as_number(amount) > 0:
         row = mark_sent(call, current())
-        pay_by_hand(call, row, min(as_number(amount), row["balance"]), f"{store.utc_today():%Y-%m-%d}")
+        today = f"{store.utc_today():%Y-%m-%d}"
+        send_receipts(store, pay_by_hand(call, row, min(as_number(amount), row["balance"]), today))
     if call.flag("send_email"):
         send_mails(call, "invoices", mark_sent(call, current()), "invoice")
     if is_on(call.value("cancel")):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import date, timedelta
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
@@ -20,7 +19,7 @@ TEMPLATES = (
 SUBJECTS = {
     "invoice": "New invoice {number} from {company}",
     "credit": "New credit {number} from {company}",
-    "payment": "Payment received",
+    "payment": "Payment received for {number}",
 }
 SUBJECT_OF_REMINDERS = "Reminder: invoice {number} from {company}"
 
@@ -39,36 +38,29 @@ def send_mails(
         raise missing("Client", row["client_id"])
     if store.setting("pdf_email_attachment", client) and not store.switch("pdf_engine", False):
         raise Refusal(500, {"message": "Unable to generate the raw PDF"})
-    contacts = {contact["id"]: contact for contact in client["contacts"]}
-    subject = subject or SUBJECTS.get(template, SUBJECT_OF_REMINDERS)
-    subject = subject.format(number=row["number"], company=store.company()["settings"]["name"]) if subject else ""
-    mails = []
-    for invitation in row["invitations"]:
-        contact = contacts.get(invitation["client_contact_id"])
-        if contact is None or not contact["email"].strip() or not contact["send_email"]:
-            continue
-        mail = {
-            "to": contact["email"],
-            "cc": cc_email,
-            "subject": subject,
-            "body": body,
-            "template": template,
-            "entity": table.removesuffix("s"),
-            "entity_id": row["id"],
-            "invoice_id": row["id"] if table == "invoices" else "",
-            "number": row["number"],
-            "invitation_id": invitation["id"],
-            "client_contact_id": contact["id"],
-            "at": store.moment(),
-            "message_id": "",
-            "_due": _due(store),
-        }
-        mails.append(store["mails"].insert(mail))
+    texts = {"subject": subject, "body": body, "cc": cc_email}
+    for invitation, contact in _reachable(store, row):
+        _queue_mail(store, table, row, invitation, contact, template, texts)
     sent = {"last_sent_date": f"{store.utc_today():%Y-%m-%d}"} if table == "invoices" else {}
     saved = store.save(table, row["id"], invitations=mark_invitations(store, row["invitations"]), **sent)
     fire(call, f"{table.removesuffix('s')}_sent", table, saved)
     run_queue(store)
     return store[table].get(row["id"]) or saved
+
+
+def send_receipts(store: Store, payment: Row) -> None:
+    """What a payment or refund entered by hand makes the server mail: a receipt to the first contact.
+
+    It goes through the invoice's invitation, so it changes that message_id as if the invoice had been mailed again.
+    """
+    client = store["clients"].get(payment["client_id"])
+    if not store.setting("client_manual_payment_notification", client):
+        return
+    for part in payment["paymentables"]:
+        invoice = store["invoices"].get(part.get("invoice_id", ""))
+        for invitation, contact in _reachable(store, invoice)[:1] if invoice is not None else []:
+            _queue_mail(store, "invoices", invoice or {}, invitation, contact, "payment", {})
+    run_queue(store)
 
 
 def run_queue(store: Store, *, everything: bool = False) -> None:
@@ -91,27 +83,38 @@ def run_queue(store: Store, *, everything: bool = False) -> None:
             store.save(table, row["id"], invitations=invitations)
 
 
-def chosen_template(store: Store, invoice: Row) -> str:
-    """What an e-mail without email_type says: the reminder in whose window today is, else the invoice text."""
-    client = store["clients"].get(invoice["client_id"])
-    for number in (1, 2, 3):
-        start = _reminder_day(store, invoice, client, number)
-        if start is not None and not invoice[f"reminder{number}_sent"] and store.today() == start:
-            return f"reminder{number}"
-    return "invoice"
+def _reachable(store: Store, row: Row) -> list[tuple[Row, Row]]:
+    """The invitations whose contact has an address and wants mail, with that contact."""
+    client = store["clients"].get(row["client_id"])
+    contacts = {contact["id"]: contact for contact in client["contacts"]} if client is not None else {}
+    pairs = [(invitation, contacts.get(invitation["client_contact_id"])) for invitation in row["invitations"]]
+    return [(i, c) for i, c in pairs if c is not None and c["email"].strip() and c["send_email"]]
 
 
-def _reminder_day(store: Store, invoice: Row, client: Row | None, number: int) -> date | None:
-    if not store.setting(f"enable_reminder{number}", client):
-        return None
-    days = timedelta(days=int(store.setting(f"num_days_reminder{number}", client) or 0))
-    schedule = store.setting(f"schedule_reminder{number}", client)
-    base = invoice["date"] if schedule == "after_invoice_date" else invoice["due_date"]
-    try:
-        day = date.fromisoformat(base)
-    except ValueError:
-        return None
-    return day - days if schedule == "before_due_date" else day + days
+def _queue_mail(
+    store: Store, table: str, row: Row, invitation: Row, contact: Row, template: str, texts: dict[str, str]
+) -> None:
+    subject = texts.get("subject") or SUBJECTS.get(template, SUBJECT_OF_REMINDERS)
+    names = {"{number}": row["number"], "{company}": store.company()["settings"]["name"]}
+    for word, value in names.items():
+        subject = subject.replace(word, value)
+    mail = {
+        "to": contact["email"],
+        "cc": texts.get("cc", ""),
+        "subject": subject,
+        "body": texts.get("body", ""),
+        "template": template,
+        "entity": table.removesuffix("s"),
+        "entity_id": row["id"],
+        "invoice_id": row["id"] if table == "invoices" else "",
+        "number": row["number"],
+        "invitation_id": invitation["id"],
+        "client_contact_id": contact["id"],
+        "at": store.moment(),
+        "message_id": "",
+        "_due": _due(store),
+    }
+    store["mails"].insert(mail)
 
 
 def _due(store: Store) -> float | None:

@@ -8,7 +8,8 @@ from sandbox.memory import Row
 from sandbox.ninja.call import Call
 from sandbox.ninja.credit_use import use_credit
 from sandbox.ninja.errors import invalid, missing, unauthorized
-from sandbox.ninja.filters import Filter, contains, equals, select, within
+from sandbox.ninja.filters import Filter, contains, equals, select
+from sandbox.ninja.mail import send_receipts
 from sandbox.ninja.status import mark_sent, note_payment_status
 from sandbox.ninja.store import Store
 from sandbox.ninja.transformers import answer_one, answer_page, transform
@@ -48,7 +49,6 @@ OVERPAID = "The amount is greater than the invoice balance. You cannot overpay a
 FILTERS: dict[str, Filter] = {
     "filter": contains("amount", "date", "transaction_reference", "number", *CUSTOM),
     "transaction_reference": equals("transaction_reference"),
-    "date_range": within("date"),
     "match_transactions": lambda _store, _value: lambda row: not row["is_deleted"],
 }
 
@@ -90,6 +90,7 @@ def create_payment(call: Call) -> dict[str, Any]:
         _add_part(store, row["id"], {"credit_id": credit["id"], "amount": part})
     row = _payment(call, row["id"])
     fire(call, "payment_create", "payments", row)
+    send_receipts(store, row)
     return answer_one(call, "payments", row)
 
 
@@ -104,7 +105,7 @@ def delete_payment(call: Call, payment_id: str) -> dict[str, Any]:
         invoice = store["invoices"].get(part.get("invoice_id", ""))
         if invoice is not None:
             _owe_again(call, invoice, part["amount"] - part["refunded"])
-    gone = {"is_deleted": True, "archived_at": store.now(), "status_id": "2"}
+    gone: Row = {"is_deleted": True, "archived_at": store.now(), "status_id": "2", "paymentables": []}
     row = store.save("payments", payment_id, **gone)
     fire(call, "payment_delete", "payments", row)
     return answer
@@ -129,19 +130,22 @@ def refund_payment(call: Call) -> dict[str, Any]:
     status = "6" if refunded >= payment["amount"] else "5"
     row = store.save("payments", payment["id"], refunded=refunded, status_id=status, paymentables=paymentables)
     fire(call, "payment_update", "payments", row)
+    send_receipts(store, row)
     answer = answer_one(call, "payments", row)
     answer["data"]["paymentables"] = payment["paymentables"]
     return answer
 
 
-def pay_by_hand(call: Call, invoice: Row, amount: Any, day: str) -> None:
-    """A completed payment "Manual entry" of this amount on one invoice."""
+def pay_by_hand(call: Call, invoice: Row, amount: Any, day: str) -> Row:
+    """A completed payment "Manual entry" of this amount on one invoice; answers it."""
     client = call.store["clients"].get(invoice["client_id"]) or {}
     values = {"transaction_reference": "Manual entry", "date": day, "amount": amount, "applied": amount}
     row = _store_payment(call, client, {**values, "client_id": invoice["client_id"]})
     apply_to_invoice(call, row["id"], invoice, amount)
-    fire(call, "payment_create", "payments", _payment(call, row["id"]))
+    row = _payment(call, row["id"])
+    fire(call, "payment_create", "payments", row)
     fire(call, "invoice_update", "invoices", call.store["invoices"].get(invoice["id"]) or invoice)
+    return row
 
 
 def apply_to_invoice(call: Call, payment_id: str, invoice: Row, amount: Any) -> None:

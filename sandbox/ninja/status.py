@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
 from sandbox.ninja.invitations import mark_invitations
+from sandbox.ninja.reminders import next_send_date
 from sandbox.ninja.store import Store
 from sandbox.ninja.webhooks import fire
 
@@ -26,6 +27,7 @@ def mark_sent(call: Call, invoice: Row) -> Row:
         "number": invoice["number"] or store.next_number("invoices"),
         "due_date": invoice["due_date"] or _due_date(store, invoice, client),
     }
+    changes["next_send_date"] = next_send_date(store, {**invoice, **changes})
     row = store.save("invoices", invoice["id"], **changes)
     store.move_client_money(row["client_id"], balance=row["balance"])
     fire(call, "invoice_sent", "invoices", row)

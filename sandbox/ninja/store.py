@@ -128,7 +128,7 @@ class Store:
         if known is not None:
             number = {"_number": collate(row.get("number") or "")} if table in NUMBERED else {}
             return rows.update(row["id"], **{**row, **number})
-        primary_key = _primary_keys().get(row["id"])
+        primary_key = row_number(row["id"])
         if primary_key is None:
             primary_key = rows.next_id()
         while rows.last_id < primary_key:
@@ -183,7 +183,7 @@ class Store:
 
     def setting(self, name: str, client: Row | None) -> Any:
         """A setting of the client, else of the company."""
-        value = client["settings"].get(name) if client is not None else None
+        value = client["settings"].get(name) if client else None
         return self.company()["settings"].get(name) if value in (None, "") else value
 
     def precision(self, client: Row | None) -> int:
@@ -246,6 +246,11 @@ def _sum(value: Any, delta: Any) -> int | float:
     return as_number(round(value + delta, 6))
 
 
+def row_number(row_id: str) -> int | None:
+    """The number behind an id of one of the first rows of a table, or None."""
+    return _row_numbers().get(row_id)
+
+
 @cache
-def _primary_keys() -> dict[str, int]:
+def _row_numbers() -> dict[str, int]:
     return {encode(number): number for number in range(1, 3000)}

@@ -43,7 +43,8 @@ def _invoices_of(store: Store, payment: Row) -> list[dict[str, Any]]:
 
 
 def _tasks_of(store: Store, project: Row) -> list[dict[str, Any]]:
-    rows = sorted(store["tasks"].find(project_id=project["id"]), key=lambda row: row["_pk"])
+    found = [row for row in store["tasks"].find(project_id=project["id"]) if not row["archived_at"]]
+    rows = sorted(found, key=lambda row: row["_pk"])
     return [transform(store, "tasks", row) for row in rows]
 
 
