@@ -1,0 +1,52 @@
+"""What the demo's processes are given, and what they must never get."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from billing_console.demo_processes import Ports, choose_ports, demo_environment, stand_in_program
+from billing_console.env import VARIABLES
+from billing_console.processes import PortBusy
+
+PORTS = Ports(web=5999, taiga=9991, ninja=9992)
+
+
+def test_nothing_of_an_installation_gets_into_the_demo() -> None:
+    real = {name: "real" for name in VARIABLES} | {f"{name}_FILE": "/run/secrets/real" for name in VARIABLES}
+
+    environment = demo_environment(PORTS, {**real, "PATH": "/usr/bin", "SSL_CERT_FILE": "/etc/ca.pem"})
+
+    assert "real" not in environment.values()
+    assert "/run/secrets/real" not in environment.values()
+    assert environment["PATH"] == "/usr/bin"
+    assert environment["SSL_CERT_FILE"] == "/etc/ca.pem"
+    # An installation's .env would fill in what is not set here.
+    assert environment["ENV_FILE"] == ""
+
+
+def test_the_demo_talks_to_the_stand_ins_on_this_machine_only() -> None:
+    environment = demo_environment(PORTS, {})
+
+    assert environment["ENVIRONMENT"] == "sandbox"
+    assert environment["TAIGA_API"] == "http://127.0.0.1:9991/api/v1"
+    assert environment["INVOICE_NINJA_API"] == "http://127.0.0.1:9992/api/v1"
+    assert environment["PUBLIC_URL"] == "http://127.0.0.1:5999"
+    assert "DATABASE_URL" not in environment
+    program = stand_in_program(PORTS, environment, "async")
+    assert list(program.argv[2:]) == [
+        *("sandbox", "--host", "127.0.0.1", "--taiga-port", "9991", "--ninja-port", "9992"),
+        *("--state", environment["SANDBOX_CLOCK_FILE"].removesuffix("/clock.json"), "--taiga-mode", "async"),
+    ]
+
+
+def test_port_0_is_a_free_one_and_a_busy_one_is_refused() -> None:
+    ports = choose_ports(0, 0, 0)
+    assert len({ports.web, ports.taiga, ports.ninja}) == 3
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortBusy, match="Address already in use"):
+            choose_ports(0, other.getsockname()[1], 0)
