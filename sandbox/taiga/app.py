@@ -65,9 +65,8 @@ class Taiga(StandIn):
         self.mode = mode
         self.store = Store(memory, clock)
         self._queue: queue.Queue[Event | None] = queue.Queue()
-        self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(_WORKERS)]
-        for worker in self._workers if mode == "async" else []:
-            worker.start()
+        self._workers: list[threading.Thread] = []
+        self._starting = threading.Lock()
 
     def answer(self, request: Request) -> Response:
         """The API; everything else is a 404 page."""
@@ -107,8 +106,7 @@ class Taiga(StandIn):
         if events and self.store.settings.is_broker_down and self.mode == "async":
             return _BROKEN
         if self.mode == "async":
-            for event in events:
-                self._queue.put(event)
+            self._enqueue(events)
             return None
         try:
             send_events(self.store, events, timeout=self.store.settings.worker_timeout_seconds)
@@ -117,6 +115,15 @@ class Taiga(StandIn):
         except WorkerKilled:
             return Result(500, _KILLED, content_type="text/html")
         return None
+
+    def _enqueue(self, events: list[Event]) -> None:
+        with self._starting:
+            if events and not self._workers:
+                self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(_WORKERS)]
+                for worker in self._workers:
+                    worker.start()
+        for event in events:
+            self._queue.put(event)
 
     def _work(self) -> None:
         while (event := self._queue.get()) is not None:

@@ -163,10 +163,10 @@ def _row(store: Store, kind: Kind, row: Row) -> dict[str, Any]:
         "assigned_to_full_name": display_name(assigned) if assigned else None,
         "status": status["name"] if status else None,
         "is_closed": store.is_closed(kind, row),
-        "attachments": 0,
+        "attachments": row["attachments"],
         "tags": ",".join(row["tags"]),
         "watchers": str(row["watchers"]),
-        "voters": 0,
+        "voters": len(row["voters"]),
         "due_date_reason": "",
         **{field: row[field] for field in ("created_date", "modified_date", kind.closed_field)},
     }

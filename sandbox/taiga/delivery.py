@@ -64,7 +64,7 @@ def send(store: Store, hook: Row, payload: dict[str, Any], *, timeout: float | N
     if refusal is None:
         outcome = _post(hook["url"], body, headers, timeout)
     else:
-        outcome, headers = Outcome(0, refusal), {}
+        outcome, headers = Outcome(0, f"error-in-request: {refusal}"), {}
     if 300 <= outcome.status < 400:
         outcome = Outcome(outcome.status, "Redirects are not allowed", outcome.headers, outcome.seconds)
     return _log(store, hook, payload, headers, outcome)

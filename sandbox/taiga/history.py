@@ -118,6 +118,11 @@ def _item_diff(
             named = {str(row["id"]): _name(field, row) for row in rows if row is not None}
             key = "users" if tables[field] == "users" else field
             values.setdefault(key, {}).update(named)
+        elif field == "points":
+            diff[field], words[field] = pair, _points_diff(store, *pair)
+        elif field == "assigned_users":
+            people = [[display_name(u) for n in numbers if (u := store.users.get(n))] for numbers in pair]
+            diff[field], words[field] = pair, [", ".join(names) or None for names in people]
         elif field in _TEXT:
             html = [html_of(text) for text in pair]
             diff |= {field: pair, f"{field}_html": html}
@@ -136,6 +141,15 @@ def _name(field: str, row: Row | None) -> str | None:
     if field in ("assigned_to", "owner"):
         return display_name(row)
     return f"#{row['ref']} {row['subject']}" if field == "user_story" else str(row["name"])
+
+
+def _points_diff(store: Store, before: dict[str, int], after: dict[str, int]) -> dict[str, list[str | None]]:
+    found = {}
+    for role_id in before.keys() | after.keys():
+        role, pair = store.roles.get(int(role_id)), [before.get(role_id), after.get(role_id)]
+        if role is not None and pair[0] != pair[1]:
+            found[role["name"]] = [point["name"] if (point := store.points.get(n)) else None for n in pair]
+    return found
 
 
 def _described(store: Store, kind: Kind, item: Row, values: dict[str, Any]) -> list[Row]:
@@ -237,7 +251,7 @@ def get_history(call: Call, name: str, number: int) -> Result:
         case "comment":
             entries = [entry for entry in entries if entry["comment"]]
         case "activity":
-            entries = [entry for entry in entries if entry["diff"]]
+            entries = [entry for entry in entries if not entry["comment"]]
     entries.sort(key=_moment, reverse=True)
     return call.paginate(entries, lambda entry: show_entry(call.store, entry))
 

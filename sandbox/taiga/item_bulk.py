@@ -24,7 +24,8 @@ def bulk_create(call: Call, kind: Kind) -> Result:
         fields["user_story"] = call.data.get("us_id")
     subjects = [line.strip() for line in lines.splitlines() if line.strip()]
     rows = [add_item(call, kind, project, {**fields, "subject": subject}) for subject in subjects]
-    return Result(200, [show_in_full(call, kind, row) for row in rows])
+    shown = reversed(rows) if kind is ISSUE else rows
+    return Result(200, [show_in_full(call, kind, row) for row in shown])
 
 
 def promote(call: Call, kind: Kind, number: int) -> Result:

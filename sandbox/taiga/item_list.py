@@ -13,7 +13,7 @@ from sandbox.memory import Row
 from sandbox.taiga.call import Call, Result
 from sandbox.taiga.errors import ServerBreaks, bad_request
 from sandbox.taiga.item_rows import show_in_list
-from sandbox.taiga.kinds import STORY, Kind, view_permission
+from sandbox.taiga.kinds import ISSUE, STORY, Kind, view_permission
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "": operator.eq,
@@ -32,7 +32,10 @@ def list_items(call: Call, kind: Kind) -> Result:
     rows = _in_projects(call, kind)
     for name, value in call.request.args.items():
         rows = _filter(call, kind, rows, name, value)
-    rows.sort(key=lambda row: (row["project"], row["created_date"], row["ref"]))
+    if kind is ISSUE:
+        rows.sort(key=lambda row: (row["project"], -row["id"]))
+    else:
+        rows.sort(key=lambda row: (row["project"], row["created_date"], row["ref"]))
     order = call.request.args.get("order_by", "")
     if order.lstrip("-") in _ORDERS:
         field = order.lstrip("-")
@@ -64,7 +67,7 @@ def _filter(call: Call, kind: Kind, rows: list[Row], name: str, value: str) -> l
         ids = _ids(value)
         return [row for row in rows if (row[field] in ids) != exclude]
     if field == "role":
-        ids = {m["user"] for m in call.store.memberships.all() if m["role"] in _ids(value)}
+        ids = {m["user"] for m in call.store.memberships.all() if m["role"] in _ids(value)} - {None}
         return [row for row in rows if (row["assigned_to"] in ids) != exclude]
     if field == "tags":
         tags = set(value.split(","))

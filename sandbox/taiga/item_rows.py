@@ -55,8 +55,8 @@ def _people(call: Call, row: Row) -> dict[str, Any]:
         "owner_extra_info": person(users.get(row["owner"])),
         "is_watcher": bool(call.user and call.user["id"] in row["watchers"]),
         "total_watchers": len(row["watchers"]),
-        "is_voter": False,
-        "total_voters": 0,
+        "is_voter": bool(call.user and call.user["id"] in row["voters"]),
+        "total_voters": len(row["voters"]),
     }
 
 

@@ -95,6 +95,9 @@ def _defaults(store: Store, kind: Kind, project: Row) -> Row:
         kind.closed_field: None,
         "version": 1,
         "promoted_to": [],
+        "voters": [],
+        "attachments": 0,
+        "silent": {},
         "is_unrecorded": False,
     }
     match kind.name:
@@ -219,18 +222,27 @@ def change_item(call: Call, kind: Kind, number: int) -> Result:
     moved = number_of(call.data.get("project")) or project["id"]
     if moved != project["id"]:
         fields |= _moving(call, kind, before, moved)
-    now = store.now()
-    row = store.items(kind).update(number, **fields, version=before["version"] + 1, modified_date=now)
+    now, comment = store.now(), str(call.data.get("comment") or "")
+    if comment and call.signed_in()["id"] not in before["watchers"]:
+        fields["watchers"] = sorted({*fields.get("watchers", before["watchers"]), call.signed_in()["id"]})
+    fields |= {"version": before["version"] + 1, "modified_date": now, "silent": {}}
+    row = store.items(kind).update(number, **fields)
     row = store.items(kind).update(number, **_closing(store, kind, row, now))
     if kind is TASK:
-        for story in {before["user_story"], row["user_story"]}:
-            refresh_story(store, story)
-    comment = str(call.data.get("comment") or "")
+        story = store.items(STORY).get(row["user_story"])
+        if story is not None:
+            row = store.items(kind).update(number, milestone=story["milestone"])
+        for touched in {before["user_story"], row["user_story"]}:
+            refresh_story(store, touched)
+    elif kind is STORY and before["milestone"] != row["milestone"]:
+        for task in store.items(TASK).find(user_story=number):
+            change_silently(store, TASK, task, milestone=row["milestone"])
+    recorded = {**before, **before["silent"]}
     if before["is_unrecorded"]:
         row = store.items(kind).update(number, is_unrecorded=False)
         record_other(call, kind, row, "create")
     else:
-        record_change(call, kind, before, row, comment)
+        record_change(call, kind, recorded, row, comment)
     headers = {} if kind is ISSUE else {"Taiga-Info-Order-Updated": _order_header(kind, before, row)}
     return Result(200, show_in_full(call, kind, row), headers)
 
@@ -250,6 +262,12 @@ def _moving(call: Call, kind: Kind, row: Row, number: int) -> dict[str, Any]:
 def _order_header(kind: Kind, before: Row, row: Row) -> str:
     moved = any(before[field] != row[field] for field in ("status", "us_order", "user_story") if field in row)
     return json.dumps({str(row["id"]): row["us_order"]} if kind is TASK and moved else {})
+
+
+def change_silently(store: Store, kind: Kind, row: Row, **changes: Any) -> None:
+    """Changes an item without version, date and webhook; its next recorded change tells this one too."""
+    silent = {field: row[field] for field in changes if row[field] != changes[field]}
+    store.items(kind).update(row["id"], **changes, silent={**silent, **row["silent"]})
 
 
 def delete_item(call: Call, kind: Kind, number: int) -> Result:

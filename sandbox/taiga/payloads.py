@@ -209,6 +209,8 @@ def _change(entry: Row) -> dict[str, Any]:
 def _from_to(field: str, words: Any) -> Any:
     if field in ("custom_attributes", "attachments"):
         return words
+    if field == "points":
+        return {role: {"from": pair[0], "to": pair[1]} for role, pair in words.items()}
     if field == "description_diff":
         return "Check the history API for the exact diff"
     return {"from": words[0], "to": words[1]}

@@ -122,8 +122,14 @@ def list_memberships(call: Call) -> Result:
     for project in call.store.projects.all():
         if (not wanted or wanted == str(project["id"])) and call.may("view_project", project):
             found = call.store.memberships.find(project=project["id"])
-            rows += [(m, project) for m in sorted(found, key=lambda m: (m["user_order"] > 10**9, m["id"]))]
+            rows += [(m, project) for m in sorted(found, key=lambda m: _name_order(call.store, m))]
     return call.paginate(rows, lambda pair: show_membership(call, *pair))
+
+
+def _name_order(store: Store, row: Row) -> tuple[bool, str, str]:
+    """By full name and user name; invitations that nobody took come last."""
+    user = store.users.get(row["user"])
+    return (False, user["full_name"], user["username"]) if user else (True, "", row["email"])
 
 
 def create_membership(call: Call) -> Result:

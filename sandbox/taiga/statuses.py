@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.memory import Row
 from sandbox.taiga.call import Call, Event, Result
 from sandbox.taiga.errors import bad_request, invalid, not_found
+from sandbox.taiga.items import change_silently
 from sandbox.taiga.kinds import KINDS, STORY, Kind
 from sandbox.taiga.projects import slug_of
 from sandbox.taiga.store import wire_time
@@ -86,7 +87,7 @@ def delete_status(call: Call, kind: Kind, number: int) -> Result:
     items = call.store.items(kind)
     for item in items.find(project=project["id"]):
         if item["status"] == row["id"]:
-            items.update(item["id"], status=int(target))
+            change_silently(call.store, kind, item, status=int(target))
     statuses.delete(row["id"])
     return Result(204, None)
 
@@ -172,7 +173,7 @@ def delete_milestone(call: Call, number: int) -> Result:
     for kind in KINDS.values():
         for item in call.store.items(kind).find(project=project["id"]):
             if item["milestone"] == number:
-                call.store.items(kind).update(item["id"], milestone=None)
+                change_silently(call.store, kind, item, milestone=None)
     call.store.milestones.delete(number)
     _note(call, project, row, "delete")
     return Result(204, None)

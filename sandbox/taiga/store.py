@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -137,4 +138,5 @@ def display_name(user: Row) -> str:
 def html_of(text: str) -> str:
     """A text as Taiga's markdown renders a plain paragraph."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
     return "".join(f"<p>{part}</p>" for part in escaped.split("\n\n") if part) if text else ""

@@ -99,7 +99,8 @@ def list_timeline(call: Call, number: int) -> Result:
     if project is None:
         raise not_found()
     call.require("view_project", project)
-    hidden = {f"{kind.model}." for kind in KINDS.values() if not call.may(view_permission(kind), project)}
+    hidden = set() if call.is_admin(project) else {"epics.relateduserstory."}
+    hidden |= {f"{kind.model}." for kind in KINDS.values() if not call.may(view_permission(kind), project)}
     rows = [
         row
         for row in call.store.timeline.find(project=number)

@@ -1,0 +1,227 @@
+"""What people do in Taiga, recorded: the stand-in must take it as the real one did, webhooks included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.taiga.kinds import TASK
+from tests.contract.taiga.case import Case, after, case, people, staffed
+from tests.contract.taiga.cases import ARCHIVED, BLOCKED, dead_hook, hook_to
+from tests.contract.taiga.lab import Lab
+
+
+def _task_is(number: int, **fields: Any) -> Any:
+    """The task was saved, whatever the answer said."""
+
+    def check(lab: Lab) -> None:
+        row = lab.store.items(TASK).get(number)
+        assert row is not None
+        assert {name: row[name] for name in fields} == fields
+
+    return check
+
+
+def _is_gone(number: int) -> Any:
+    def check(lab: Lab) -> None:
+        assert lab.store.items(TASK).get(number) is None
+
+    return check
+
+
+def _history(*changes: tuple[int, dict[str, Any]]) -> Any:
+    """Entries of task 1 that the version rule looks at: how often, what changed."""
+
+    def then(lab: Lab) -> None:
+        for times, diff in changes:
+            for _ in range(times):
+                number = lab.comment(TASK, 1, "")
+                with lab.store.memory.transaction():
+                    lab.store.history.update(number, diff=diff)
+
+    return then
+
+
+def _comment(lab: Lab) -> dict[str, Any]:
+    number = lab.comment(TASK, 1)
+    return {"path": f"/api/v1/history/task/1/{{}}?id={number}"}
+
+
+def _comment_path(action: str) -> Any:
+    return lambda lab: {"path": _comment(lab)["path"].format(action)}
+
+
+def _moved_with_its_story(lab: Lab) -> None:
+    with lab.store.memory.transaction():
+        lab.store.items(TASK).update(1, silent={"milestone": 1})
+
+
+def _broker_down(lab: Lab) -> None:
+    lab.store.settings.is_broker_down = True
+
+
+def _granted(lab: Lab) -> None:
+    row = {"application": "lab-app", "user": 9, "token": "sandbox", "auth_code": None, "state": None}
+    with lab.store.memory.transaction():
+        lab.store.application_tokens.insert(row)
+
+
+def _unstaffed(lab: Lab) -> None:
+    lab.projects(is_staffed=False)
+
+
+_PATCHES = {
+    102: (101,),
+    103: (102,),
+    132: (103,),
+    135: (132,),
+    136: (135,),
+    138: (136,),
+    139: (138,),
+    141: (139,),
+    143: (142,),
+    145: (144,),
+    146: (145,),
+    147: (146,),
+    148: (147,),
+    149: (148,),
+    150: (149,),
+    153: (152,),
+    154: (152,),
+    155: (152,),
+    156: (152,),
+    157: (152,),
+    158: (152,),
+    159: (152,),
+}
+_RECEIVERS = {
+    295: ((186,), "500"),
+    296: ((295,), "404"),
+    297: ((296,), "204"),
+    298: ((297,), "410"),
+    299: ((298,), "429"),
+    300: ((299,), "redirect"),
+}
+
+PEOPLE_CASES: dict[str, list[Case]] = {
+    "application_tokens": [
+        case(24, people()),
+        case(25, people(), "next_url"),
+        case(26, people(), "next_url auth_code"),
+        case(434, people(_granted)),
+    ],
+    "auth": [case(20, people()), case(21, people())],
+    "users": [
+        case(46, staffed()),
+        case(47, staffed()),
+        case(48, staffed()),
+        case(49, staffed()),
+        case(50, staffed()),
+        case(51, staffed()),
+        case(52, staffed()),
+        case(424, staffed(), "members_count"),
+    ],
+    "memberships": [
+        case(33, _unstaffed),
+        case(37, _unstaffed, "id email user_order"),
+        case(40, _unstaffed, "id"),
+        case(339, Lab.projects),
+    ],
+    "projects": [
+        case(31, people(), "total_activity my_permissions is_epics_activated"),
+        case(343, staffed()),
+        case(354, after(331)),
+        case(273, after(237)),
+    ],
+    "tasks": [
+        case(100, after(), "id ref"),
+        *(case(number, after(*before)) for number, before in _PATCHES.items()),
+        case(142, after(141), "total_comments"),
+        case(144, after(143), "total_comments"),
+        case(151, after(152, then=_history((17, {"subject": []})))),
+        case(152, after(149, then=_history((16, {"status": []})))),
+        case(166, after(152), "total_comments total_watchers watchers"),
+        case(163, after()),
+        case(164, after()),
+        case(165, after(101)),
+        case(173, after(152), check=_task_is(2, subject="Standalone", version=1)),
+        case(175, after(174), check=_task_is(2, status=2, version=2)),
+        case(178, after(174), check=_is_gone(2)),
+        case(180, after(152), check=_task_is(3, subject="Bulk B", milestone=2)),
+        case(184, after(183, 182, then=_moved_with_its_story)),
+        case(186, after(184), "total_watchers"),
+        case(187, after(181), "id ref"),
+        case(188, after(187, 186)),
+        case(189, after(187), "id ref"),
+        case(190, after(189), "id ref"),
+        case(191, after(187, 190)),
+        case(193, after(187)),
+        case(400, staffed()),
+        case(402, after(237), "id ref project_extra_info"),
+        case(403, after(385)),
+        case(404, after(385)),
+        case(425, after(386), "project_extra_info"),
+        case(430, after(429), "total_comments project_extra_info"),
+        case(431, after(430), "total_comments project_extra_info"),
+        case(345, after(then=ARCHIVED)),
+        case(350, after(then=BLOCKED)),
+        case(351, after(then=BLOCKED)),
+        case(386, after(385), "is_watcher total_watchers watchers"),
+        *(
+            case(number, after(*before, then=hook_to(f"/hook/{path}")), "total_watchers watchers total_voters")
+            for number, (before, path) in _RECEIVERS.items()
+        ),
+        case(301, after(300, then=dead_hook), "total_watchers watchers total_voters"),
+    ],
+    "comments": [
+        case(170, after(166, then=_comment_path("edit_comment"))),
+        case(171, after(166, then=_comment_path("delete_comment"))),
+        case(172, after(166, then=_comment_path("undelete_comment"))),
+    ],
+    "stories": [
+        case(182, after(152)),
+        case(197, after(196)),
+        case(200, after(197)),
+        case(201, after(200)),
+        case(202, after(201)),
+        case(208, after(203)),
+    ],
+    "issues": [
+        case(210, after(), "id ref"),
+        case(213, after(210)),
+        case(214, after(213)),
+        case(215, after(214)),
+        case(216, after(214), "id ref"),
+        case(217, after(216)),
+        case(427, after(), "id ref project_extra_info severity priority type"),
+    ],
+    "setup": [
+        case(77, after(76)),
+        case(325, after()),
+        case(327, after()),
+        case(328, after()),
+        case(317, staffed()),
+        case(319, staffed(317)),
+        case(322, staffed(319)),
+        case(323, staffed(319)),
+        case(324, staffed(319)),
+        case(97, staffed(90), "id"),
+    ],
+    "webhooks": [
+        case(89, staffed(88)),
+        case(310, after()),
+        case(311, after(), "logs_counter"),
+        case(312, after(), "logs_counter"),
+        case(315, after(314, 309)),
+        case(316, after(314)),
+        case(96, after(95)),
+        case(293, after(291), "id"),
+        case(413, after(412), "id"),
+        case(375, after(374), "id", mode="async"),
+    ],
+    "async": [
+        case(371, after(), "id ref", mode="async"),
+        case(372, after(), "id ref", mode="async"),
+        case(373, after(372), mode="async"),
+        case(377, after(371, then=_broker_down), mode="async"),
+    ],
+}
