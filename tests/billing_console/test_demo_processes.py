@@ -14,7 +14,7 @@ PORTS = Ports(web=5999, taiga=9991, ninja=9992)
 
 
 def test_nothing_of_an_installation_gets_into_the_demo() -> None:
-    real = {name: "real" for name in VARIABLES} | {f"{name}_FILE": "/run/secrets/real" for name in VARIABLES}
+    real = dict.fromkeys(VARIABLES, "real") | {f"{name}_FILE": "/run/secrets/real" for name in VARIABLES}
 
     environment = demo_environment(PORTS, {**real, "PATH": "/usr/bin", "SSL_CERT_FILE": "/etc/ca.pem"})
 
