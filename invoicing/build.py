@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -26,7 +26,7 @@ from invoicing.run import settle_run
 from mappings.models import ProjectMapping
 from mappings.rules import midnight
 from sync import entries, sweep
-from sync.models import ProjectSweep, TimeEntry, WorkItem
+from sync.models import TimeEntry, WorkItem
 from sync.transitions import advance
 
 logger = logging.getLogger(__name__)
@@ -127,16 +127,22 @@ def free_put_off(run: InvoiceRun, client_id: int) -> set[int]:
 
 
 def _sweep_obstacle(row: RunClient) -> Obstacle | None:
-    """The first project of the client that was not swept since the period's end (early: since the request)."""
-    since = row.run.requested_at if row.run.is_early else midnight(row.run.period_end, row.run.timezone)
-    for mapping in ProjectMapping.objects.filter(client=row.client_id, is_active=True).order_by("pk"):
-        if sweep.is_swept_since(mapping, since):
-            continue
+    """The first project of the client that was not swept since the period's end (early: since the request).
+
+    Sweeps it now when the row waits, so that no one depends on when the next sweep comes by itself.
+    """
+    if row.run.is_early:
+        # A business clock that stands still gives the sweep the same instant as the request.
+        since = row.run.requested_at - timedelta(microseconds=1)
+    else:
+        since = midnight(row.run.period_end, row.run.timezone)
+    for mapping in _unswept(row, since):
+        error = mapping.sweep.error if hasattr(mapping, "sweep") else ""
         if row.state == RunClientState.WAITING:
-            sweep.sweep_project(mapping)
-            if sweep.is_swept_since(mapping, since):
+            result = sweep.sweep_project(mapping)
+            if not result.error and not result.is_busy:
                 continue
-        error = ProjectSweep.objects.filter(project=mapping).values_list("error", flat=True).first()
+            error = result.error
         if error:
             sentence = _("%(project)s could not be swept: %(error)s") % {"project": mapping, "error": error}
             return Obstacle(sentence, is_final=True)
@@ -147,11 +153,17 @@ def _sweep_obstacle(row: RunClient) -> Obstacle | None:
     return None
 
 
+def _unswept(row: RunClient, since: datetime) -> list[ProjectMapping]:
+    projects = ProjectMapping.objects.filter(client=row.client_id, is_active=True).select_related("sweep")
+    return list(projects.exclude(sweep__started_at__gt=since).order_by("pk"))
+
+
 def _work_obstacle(row: RunClient) -> Obstacle | None:
     """What the sweep found and is not yet read or not yet in Invoice Ninja; not waited for beyond the time limit."""
     if _waited_too_long(row):
         return None
-    unread = WorkItem.objects.filter(project__client=row.client_id, project__is_active=True, is_dirty=True).count()
+    projects = ProjectMapping.objects.filter(client=row.client_id, is_active=True)
+    unread = WorkItem.objects.filter(taiga_project_id__in=projects.values("taiga_project_id"), is_dirty=True).count()
     if unread:
         return Obstacle(
             ngettext("Reading %(count)d changed item.", "Reading %(count)d changed items.", unread) % {"count": unread}

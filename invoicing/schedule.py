@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
@@ -19,11 +20,11 @@ from billing_console.states import EntryState, RunState
 from invoicing.models import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.run import billable_before, rules_of, start_run
 from mappings.lookups import zone_of
-from mappings.models import Client, ProjectMapping, RuleSet
-from mappings.rules import Period, due_runs
+from mappings.models import Client, Frequency, ProjectMapping, RuleSet
+from mappings.rules import Period, biweekly, due_runs, iso_week
 from sync.models import TimeEntry
 
-RunKey = tuple[str, Period, str]
+RunKey = tuple[str, Period, str]  # frequency, period, IANA zone
 
 
 def tick() -> list[InvoiceRun]:
@@ -91,3 +92,28 @@ def _remember(progress: Mapping[int, dt.date]) -> None:
         unique_fields=["client"],
         update_fields=["last_run_on"],
     )
+
+
+def plan_month(month: Period, clients: Iterable[Client] | None = None) -> dict[RunKey, dict[Client, RuleSet]]:
+    """The runs that bill `month` (local days): monthly clients the month, others their periods that end in it.
+
+    For `clients`, or for everyone with a live project or something to bill. In the order in which they would run.
+    """
+    if clients is None:
+        waiting = TimeEntry.objects.filter(billable_before(month.end), client=OuterRef("pk"))
+        projects = ProjectMapping.objects.filter(client=OuterRef("pk"), is_active=True)
+        clients = Client.objects.filter(Exists(projects) | Exists(waiting))
+    plan: dict[RunKey, dict[Client, RuleSet]] = defaultdict(dict)
+    for client, rule_set in rules_of(clients).items():
+        for period in periods_ending_in(month, rule_set):
+            plan[(rule_set.frequency, period, zone_of(rule_set))][client] = rule_set
+    return dict(sorted(plan.items(), key=lambda pair: (pair[0][1].end, pair[0])))
+
+
+def periods_ending_in(month: Period, rule_set: RuleSet) -> list[Period]:
+    """The billing periods of these rules whose last day lies in `month`."""
+    if rule_set.frequency == Frequency.MONTHLY:
+        return [month]
+    find = iso_week if rule_set.frequency == Frequency.WEEKLY else partial(biweekly, rule_set.anchor_date)
+    found = {find(month.start + dt.timedelta(days=offset)) for offset in range((month.end - month.start).days)}
+    return sorted(period for period in found if month.contains(period.last_day))
