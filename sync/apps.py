@@ -1,9 +1,21 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_save, pre_delete
 from django.utils.translation import gettext_lazy as _
 
 
 class SyncConfig(AppConfig):
     name = "sync"
     verbose_name = _("Work")
+
+    def ready(self) -> None:
+        """Ask mappings to tell when something changes that entries were priced by."""
+        from mappings import hooks  # noqa: PLC0415 -- models exist only now
+        from sync import reevaluate  # noqa: PLC0415
+
+        hooks.on_changed(reevaluate.on_changed)
+        for model in reevaluate.WATCHED:
+            label = f"sync.reevaluate.{model.__name__}"
+            post_save.connect(reevaluate.on_saved, sender=model, dispatch_uid=f"{label}.saved")
+            pre_delete.connect(reevaluate.on_saved, sender=model, dispatch_uid=f"{label}.deleted")

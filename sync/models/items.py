@@ -85,6 +85,9 @@ class WorkItem(models.Model):
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
     is_dirty = models.BooleanField(_("to be read"), default=True)
     dirty_at = models.DateTimeField(_("asked to be read"), null=True, blank=True)
+    needs_evaluation = models.BooleanField(
+        _("to be priced again"), default=False, help_text=_("A mapping, rate or rule that may concern it changed.")
+    )
     reading_claim = models.UUIDField(null=True, blank=True, editable=False)
     reading_until = models.DateTimeField(null=True, blank=True, editable=False)
     read_attempts = models.PositiveIntegerField(_("failed readings"), default=0)
@@ -104,6 +107,7 @@ class WorkItem(models.Model):
         constraints = [models.UniqueConstraint(fields=["kind", "taiga_id"], name="item_unique")]
         indexes = [
             models.Index(fields=["not_before", "id"], condition=models.Q(is_dirty=True), name="item_dirty"),
+            models.Index(fields=["id"], condition=models.Q(needs_evaluation=True), name="item_to_price"),
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,11 @@ class ProjectSweep(models.Model):
         "mappings.ProjectMapping", models.CASCADE, related_name="sweep", verbose_name=_("project")
     )
     last_timeline_id = models.BigIntegerField(_("last seen entry"), default=0)
+    recent_ids = models.JSONField(
+        default=list,
+        editable=False,
+        help_text=_("The newest entries seen: one of a smaller number may appear later than one of a larger."),
+    )
     started_at = models.DateTimeField(
         _("started"),
         null=True,

@@ -1,0 +1,36 @@
+"""The names of a project's custom attributes: read once, kept in a row, read again when old or when one is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.utils import timezone
+
+from sync.clients.taiga import TaigaClient
+from sync.clients.taiga_rows import TaigaId
+from sync.models import TaigaAttributes
+from sync.texts import clean_text
+
+MAX_AGE: Final = dt.timedelta(minutes=10)
+
+
+def names_for(kind: str, project_id: int, values: Mapping[str, Any], taiga: TaigaClient) -> dict[str, str]:
+    """Attribute id (as text) to name, for items of `kind` in a project.
+
+    Asks Taiga when the row is older than ten minutes (real time), or when `values` holds an id that it lacks. An item
+    that moved in from another project keeps that project's ids for ever: they are remembered without a name.
+    Raises UpstreamError.
+    """
+    row = TaigaAttributes.objects.filter(taiga_project_id=project_id, kind=kind).first()
+    if row is not None and row.read_at > timezone.now() - MAX_AGE and set(values) <= set(row.names):
+        return row.names
+    names = dict.fromkeys(values, "") | {
+        str(attribute.id): clean_text(attribute.name, 64)
+        for attribute in taiga.custom_attributes(kind, TaigaId(project_id))
+    }
+    TaigaAttributes.objects.update_or_create(
+        taiga_project_id=project_id, kind=kind, defaults={"names": names, "read_at": timezone.now()}
+    )
+    return names

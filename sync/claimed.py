@@ -1,0 +1,212 @@
+"""What changed in Taiga after an entry was claimed: a stale draft, a Difference, or the next cycle.
+
+A claimed entry is never priced again. What somebody typed is compared with what was typed when it was priced; a
+changed mapping or rate row touches nothing here (billing-rules: Rate, After the fact).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console import money
+from billing_console.states import DifferenceState, EntryState, ItemState
+from mappings.lookups import hour_rules
+from mappings.models import RuleSet
+from mappings.rules import bill_hours
+from sync import attributes, hooks, pricing
+from sync.attributes import Unreadable
+from sync.models import Difference, TimeEntry, WorkItem
+from sync.pricing import Judgement
+from sync.transitions import advance, record
+from sync.world import World
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | None) -> bool:
+    """Do what a claimed or invoiced last entry needs; True when the caller must open the next cycle.
+
+    An unapproved draft that holds the entry is marked stale and nothing else happens: its refresh releases the entry
+    and prices it again. Runs in the caller's transaction, which holds the item and its entries.
+    """
+    last = entries[-1]
+    if item.state == ItemState.GONE:
+        hooks.claimed_entry_changed(last, _("#%(ref)s is no longer in Taiga.") % {"ref": item.ref})
+        return False
+    if item.state == ItemState.OPEN:
+        hooks.claimed_entry_changed(last, _("#%(ref)s was reopened in Taiga.") % {"ref": item.ref})
+        return False
+    changes = _changes(last.facts.get("inputs", {}), pricing.read_inputs(item))
+    is_closed_again = item.closings > last.closing
+    if not changes:
+        _count_closing(last, item)
+        _close_difference(item, _("Taiga says again what was billed."), user)
+        return False
+    sentence = _("#%(ref)s changed in Taiga: %(changes)s.") % {"ref": item.ref, "changes": "; ".join(changes)}
+    if hooks.claimed_entry_changed(last, sentence) == hooks.DRAFT:
+        return False
+    if is_closed_again:
+        return _close_again(item, entries, world, sentence, user)
+    _note_difference(item, entries, world, sentence, user)
+    return False
+
+
+def _close_again(item: WorkItem, entries: list[TimeEntry], world: World, sentence: str, user: User | None) -> bool:
+    """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference."""
+    last = entries[-1]
+    billed = _billed(entries)
+    hours_now = _hours_now(item, world, last, world.rule_set(last.client))
+    if hours_now is not None and hours_now == billed and _rate_now(item, world, last) == last.rate:
+        _count_closing(last, item)
+        _close_difference(item, _("Closed again with nothing more to bill."), user)
+        return False
+    if hours_now is None or hours_now > billed:
+        _close_difference(item, _("Closed again: what changed is billed in the next cycle."), user)
+        return True
+    _note_difference(item, entries, world, sentence, user)
+    return False
+
+
+def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgement) -> None:
+    """For an unclaimed later cycle: hours taken away below what earlier cycles billed stand as a Difference."""
+    words = judgement.facts.get("hours_words", {})
+    if judgement.state not in (EntryState.VOID, EntryState.BELOW_MINIMUM):
+        return
+    earlier = entries[:-1]
+    hours_now = money.ZERO if judgement.state == EntryState.VOID else Decimal(words.get("billed_total", "0"))
+    if hours_now < _billed(earlier):
+        sentence = _("#%(ref)s now has fewer hours in Taiga than were billed.") % {"ref": item.ref}
+        _write_difference(item, earlier, hours_now, earlier[-1].rate or money.ZERO, sentence, None)
+
+
+def _note_difference(item: WorkItem, entries: list[TimeEntry], world: World, sentence: str, user: User | None) -> None:
+    last = entries[-1]
+    hours_now = _hours_now(item, world, last, last.rule_set or world.rule_set(last.client))
+    if hours_now is None:
+        hours_now, sentence = _billed(entries), sentence + " " + _("The hours can no longer be read.")
+    rate_now = _rate_now(item, world, last)
+    _write_difference(item, entries, hours_now, rate_now if rate_now is not None else last.rate, sentence, user)
+
+
+def _write_difference(
+    item: WorkItem,
+    entries: list[TimeEntry],
+    hours_now: Decimal,
+    rate_now: Decimal | None,
+    sentence: str,
+    user: User | None,
+) -> None:
+    """Open the item's Difference, or bring the open one up to date; one that a person decided stays decided."""
+    last = entries[-1]
+    billed = _billed(entries)
+    rate = rate_now or money.ZERO
+    if rate == last.rate:
+        amount = money.line_amount(hours_now - billed, rate, last.currency)
+    else:
+        amount = money.line_amount(hours_now, rate, last.currency)
+        amount -= money.total(entry.amount or money.ZERO for entry in entries)
+    latest = Difference.objects.filter(item=item).order_by("-id").first()
+    columns: dict[str, Any] = {
+        "entry": last,
+        "billed_hours": billed,
+        "hours_now": hours_now,
+        "amount": amount,
+        "currency": last.currency,
+        "sentence": sentence,
+    }
+    if latest is not None and latest.state == DifferenceState.OPEN:
+        Difference.objects.filter(pk=latest.pk, state=DifferenceState.OPEN).update(**columns)
+        return
+    is_decided = latest is not None and latest.state != DifferenceState.CLOSED
+    if latest is not None and is_decided and latest.hours_now == hours_now and latest.amount == amount:
+        return
+    if hours_now == billed and amount == 0 and not _is_unreadable(item):
+        return
+    difference = Difference.objects.create(item=item, noticed_at=timezone.now(), **columns)
+    record(difference, "", DifferenceState.OPEN, why=sentence, user=user, correlation_id=item.correlation_id)
+
+
+def _close_difference(item: WorkItem, why: str, user: User | None) -> None:
+    difference = Difference.objects.filter(item=item, state=DifferenceState.OPEN).first()
+    if difference is not None:
+        advance(difference, DifferenceState.CLOSED, why=why, user=user, correlation_id=item.correlation_id)
+
+
+def _count_closing(entry: TimeEntry, item: WorkItem) -> None:
+    if entry.closing != item.closings:
+        entry.closing = item.closings
+        TimeEntry.objects.filter(pk=entry.pk).update(closing=item.closings)
+
+
+def _billed(entries: list[TimeEntry]) -> Decimal:
+    return money.total(entry.billed_hours or money.ZERO for entry in entries)
+
+
+def _hours_now(item: WorkItem, world: World, billed_by: TimeEntry, rule_set: RuleSet) -> Decimal | None:
+    """Billable hours of the item now by `rule_set`; 0 when it is not billable, or billable to another client.
+
+    None when somebody typed what cannot be read.
+    """
+    raw = item.attributes
+    try:
+        not_billable = attributes.parse_status(raw.get(attributes.STATUS)) == attributes.NOT_BILLABLE
+        if not_billable or not attributes.parse_billable(raw.get(attributes.BILLABLE)):
+            return money.ZERO
+        total = attributes.parse_hours(raw.get(attributes.HOURS))
+    except Unreadable:
+        return None
+    client = pricing.client_of(item, world)
+    if client is not None and client.pk != billed_by.client_id:
+        return money.ZERO
+    return bill_hours(total, hour_rules(rule_set)).billed
+
+
+def _rate_now(item: WorkItem, world: World, entry: TimeEntry) -> Decimal | None:
+    """The rate by what the item's own says now; the billed one when nobody changed that, or it cannot be read."""
+    raw = item.attributes.get(attributes.RATE)
+    if attributes.quote(raw) == entry.facts.get("inputs", {}).get("rate"):
+        return entry.rate
+    try:
+        typed = attributes.parse_rate(raw)
+    except Unreadable:
+        return entry.rate
+    if typed is not None or entry.project is None or entry.work_date is None:
+        return typed if typed is not None else entry.rate
+    chosen = world.find_rate(
+        None,
+        person=entry.person,
+        project=entry.project,
+        client=entry.client,
+        on=entry.work_date,
+        prefer=world.rule_set(entry.client).prefer,
+    )
+    return chosen.amount if chosen is not None else entry.rate
+
+
+def _is_unreadable(item: WorkItem) -> bool:
+    try:
+        attributes.parse_hours(item.attributes.get(attributes.HOURS))
+    except Unreadable:
+        return True
+    return False
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    labels = {
+        "hours": _("hours"),
+        "billable": _("billable"),
+        "rate": _("hourly rate"),
+        "client": _("client"),
+        "not_billable": _("not billable"),
+        "project": _("project"),
+    }
+    return [
+        f"{label} {before.get(name)} → {now.get(name)}"
+        for name, label in labels.items()
+        if before.get(name) != now.get(name)
+    ]

@@ -1,0 +1,236 @@
+"""What both servers have that pricing and pushing need: clients, projects, currencies, people and their roles.
+
+Read, never written there. A change is told to everybody who priced by it (`mappings.hooks`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from billing_console.errors import ConsoleError
+from mappings import hooks
+from mappings.lookups import fold
+from mappings.models import Client, Company, Membership, NinjaProject, Person, ProjectMapping
+from sync import heartbeats, upstreams
+from sync.clients import ninja_rows, taiga_rows
+from sync.clients.taiga import TaigaClient
+from sync.models import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+MAX_AGE: Final = dt.timedelta(minutes=10)
+NINJA_HEARTBEAT: Final = "invoice_ninja_discovery"
+_ALL: Final = "active,archived,deleted"
+_UNKNOWN_WAIT: Final = dt.timedelta(minutes=1)
+
+
+def refresh_all() -> list[str]:
+    """Read everything again; returns a sentence for each server or project that could not be read."""
+    failures = []
+    try:
+        refresh_invoice_ninja()
+    except ConsoleError as error:
+        failures.append(error.sentence)
+    for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
+        try:
+            refresh_project(mapping)
+        except ConsoleError as error:
+            logger.warning("project %s could not be refreshed: %s", mapping.taiga_project_id, error.sentence)
+            failures.append(f"{mapping}: {error.sentence}")
+    return failures
+
+
+# --- Invoice Ninja ----------------------------------------------------------------------------------------------------
+
+
+def ensure_fresh(max_age: dt.timedelta = MAX_AGE) -> None:
+    """Read Invoice Ninja's clients and projects again unless that was done within `max_age` (real time).
+
+    Raises UpstreamError when it has to and cannot.
+    """
+    heartbeat = Heartbeat.objects.filter(name=NINJA_HEARTBEAT).first()
+    if heartbeat is None or heartbeat.at < timezone.now() - max_age:
+        refresh_invoice_ninja()
+
+
+def ensure_clients_known() -> None:
+    """`ensure_fresh`, sooner where a project is mapped to a client that Invoice Ninja was not yet seen to have."""
+    is_waiting = ProjectMapping.objects.filter(is_active=True, client__is_known=False).exists()
+    ensure_fresh(_UNKNOWN_WAIT if is_waiting else MAX_AGE)
+
+
+def is_client_alive(ninja_id: str) -> bool:
+    """Whether Invoice Ninja's list, as last read, has that client, not deleted (archived ones may be billed)."""
+    return Client.objects.filter(ninja_id=ninja_id, is_known=True, is_deleted=False).exists()
+
+
+def refresh_invoice_ninja() -> None:
+    """Read the company, clients and projects of Invoice Ninja into our cached rows; what it lost is unknown."""
+    ninja = upstreams.ninja_client()
+    company, currencies = ninja.company(), {row.id: row.code for row in ninja.currencies()}
+    clients, projects = ninja.clients(_ALL), ninja.projects(status=_ALL)
+    default = currencies.get(ninja_rows.NinjaId(str(company.settings.get("currency_id") or "")), "")
+    now = timezone.now()
+    with transaction.atomic():
+        _store_company(company.name, default)
+        changed = _store_clients(clients, currencies, default, now)
+        _store_projects(projects, now)
+        heartbeats.note(NINJA_HEARTBEAT)
+        heartbeats.note("invoice_ninja")
+        for row in changed:
+            hooks.changed(row)
+
+
+def _store_company(name: str, currency: str) -> None:
+    company = Company.current()
+    if (company.name, company.currency) != (name, currency or company.currency):
+        company.name, company.currency = name, currency or company.currency
+        company.save(update_fields=["name", "currency"])
+        hooks.changed(company)
+
+
+def _store_clients(
+    rows: Iterable[ninja_rows.NinjaClient], currencies: dict[Any, str], default: str, now: dt.datetime
+) -> list[Client]:
+    known = {client.ninja_id: client for client in Client.objects.select_for_update()}
+    fresh, changed = {}, []
+    for row in rows:
+        client = known.get(row.id) or Client(ninja_id=row.id)
+        values = {
+            "name": row.name[:255],
+            "currency": currencies.get(row.currency_id, "") or default,
+            "contacts": [_contact(contact) for contact in row.contacts],
+            "is_known": True,
+            "is_archived": row.archived_at is not None,
+            "is_deleted": row.is_deleted,
+        }
+        prices = ("currency", "is_known", "is_deleted")
+        if client.pk is not None and any(getattr(client, name) != values[name] for name in prices):
+            changed.append(client)
+        for name, value in values.items():
+            setattr(client, name, value)
+        client.refreshed_at = now
+        fresh[row.id] = client
+    Client.objects.bulk_create(
+        fresh.values(),
+        update_conflicts=True,
+        unique_fields=["ninja_id"],
+        update_fields=["name", "currency", "contacts", "is_known", "is_archived", "is_deleted", "refreshed_at"],
+    )
+    missing = [client for ninja_id, client in known.items() if ninja_id not in fresh and client.is_known]
+    Client.objects.filter(pk__in=[client.pk for client in missing]).update(is_known=False)
+    return changed + missing
+
+
+def _contact(contact: ninja_rows.NinjaContact) -> dict[str, Any]:
+    return {
+        "id": contact.id,
+        "name": f"{contact.first_name} {contact.last_name}".strip(),
+        "email": contact.email,
+        "send_email": contact.gets_mail,
+        "is_primary": contact.is_primary,
+    }
+
+
+def _store_projects(rows: Iterable[ninja_rows.NinjaProject], now: dt.datetime) -> None:
+    clients = {client.ninja_id: client for client in Client.objects.all()}
+    known = {project.ninja_id: project for project in NinjaProject.objects.select_for_update()}
+    fresh = {}
+    for row in rows:
+        client = clients.get(row.client_id)
+        if client is None:
+            continue  # its client is not visible to our token, so nothing of it can be billed
+        project = known.get(row.id) or NinjaProject(ninja_id=row.id)
+        project.client, project.name = client, row.name[:255]
+        project.is_known, project.is_deleted = True, row.is_deleted
+        project.is_archived, project.refreshed_at = row.archived_at is not None, now
+        fresh[row.id] = project
+    NinjaProject.objects.bulk_create(
+        fresh.values(),
+        update_conflicts=True,
+        unique_fields=["ninja_id"],
+        update_fields=["client", "name", "is_known", "is_archived", "is_deleted", "refreshed_at"],
+    )
+    NinjaProject.objects.exclude(ninja_id__in=fresh).update(is_known=False)
+
+
+# --- Taiga ------------------------------------------------------------------------------------------------------------
+
+
+def refresh_project(mapping: ProjectMapping) -> None:
+    """Read the name of a mapped Taiga project and who has which role in it. Raises UpstreamError."""
+    taiga = upstreams.taiga_client()
+    project = taiga.project(taiga_rows.TaigaId(mapping.taiga_project_id))
+    ProjectMapping.objects.filter(pk=mapping.pk).update(
+        taiga_project_name=project.name[:255] or mapping.taiga_project_name, taiga_slug=project.slug[:255]
+    )
+    refresh_memberships(mapping.taiga_project_id, taiga)
+
+
+def ensure_role(taiga_project_id: int, taiga_user_id: int, taiga: TaigaClient) -> None:
+    """Make sure that we know the user's role before something is priced by it.
+
+    Reads the project's memberships when they are older than ten minutes, or the user is in none of them and they were
+    not read within the last minute (real time). Raises UpstreamError.
+    """
+    rows = Membership.objects.filter(taiga_project_id=taiga_project_id)
+    newest = rows.aggregate(newest=models.Max("refreshed_at"))["newest"]
+    age = timezone.now() - newest if newest else None
+    is_known = rows.filter(person__taiga_user_id=taiga_user_id).exists()
+    if age is None or age > MAX_AGE or (not is_known and age > _UNKNOWN_WAIT):
+        refresh_memberships(taiga_project_id, taiga)
+
+
+def refresh_memberships(taiga_project_id: int, taiga: TaigaClient) -> None:
+    """Read who has which role in a Taiga project; a role that changed is told to whoever priced by it."""
+    roles: dict[int, taiga_rows.Membership] = {}
+    for row in taiga.memberships(taiga_rows.TaigaId(taiga_project_id)):
+        if row.user_id is not None:
+            roles[row.user_id] = row
+    now = timezone.now()
+    with transaction.atomic():
+        people = _store_people(roles)
+        before = {
+            row.person_id: row
+            for row in Membership.objects.select_for_update().filter(taiga_project_id=taiga_project_id)
+        }
+        fresh = [
+            Membership(
+                person=people[user_id],
+                taiga_project_id=taiga_project_id,
+                role_name=row.role_name[:255],
+                role_key=fold(row.role_name)[:255],
+                refreshed_at=now,
+            )
+            for user_id, row in roles.items()
+        ]
+        changed = [new for new in fresh if new.person_id in before and before[new.person_id].role_key != new.role_key]
+        Membership.objects.bulk_create(
+            fresh,
+            update_conflicts=True,
+            unique_fields=["person", "taiga_project_id"],
+            update_fields=["role_name", "role_key", "refreshed_at"],
+        )
+        # Who left the project keeps the role: it prices work that was done before.
+        for membership in changed:
+            hooks.changed(membership)
+
+
+def _store_people(roles: dict[int, taiga_rows.Membership]) -> dict[int, Person]:
+    people = {person.taiga_user_id: person for person in Person.objects.filter(taiga_user_id__in=roles)}
+    renamed = []
+    for user_id, row in roles.items():
+        person = people.get(user_id)
+        if person is not None and row.full_name and person.full_name != row.full_name[:255]:
+            person.full_name = row.full_name[:255]
+            renamed.append(person)
+    Person.objects.bulk_update(renamed, ["full_name"])
+    new = [Person(taiga_user_id=key, full_name=row.full_name[:255]) for key, row in roles.items() if key not in people]
+    Person.objects.bulk_create(new, ignore_conflicts=True)
+    return {person.taiga_user_id: person for person in Person.objects.filter(taiga_user_id__in=roles)}

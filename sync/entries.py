@@ -1,0 +1,213 @@
+"""From a work item to its time entries: one per billing cycle, re-evaluated in place while unclaimed.
+
+A cycle begins with a closing. Until an entry is claimed, whatever changes in Taiga or in the mappings is priced again
+in the same row; afterwards it is a Difference, or, when the item was closed again with more hours, the next cycle
+(billing-rules: More hours later, After the fact). Excluded and written-off entries are a person's final word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console import money
+from billing_console.states import EntryState, ItemState, Reason
+from sync import claimed, pricing, push, reasons, writeback
+from sync.models import TimeEntry, WorkItem
+from sync.pricing import Cycle, Judgement
+from sync.transitions import advance, record
+from sync.typists import find_typist
+from sync.world import World
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+CLAIMED = (EntryState.CLAIMED, EntryState.INVOICED)
+FINAL = (EntryState.EXCLUDED, EntryState.WRITTEN_OFF)
+WAITING = (EntryState.HELD, EntryState.READY)
+# Reasons that outlive a new evaluation as long as nothing else stands in the way.
+STICKY = (Reason.NEXT_RUN, Reason.INVOICED_BY_HAND)
+
+
+def evaluate(item: WorkItem, *, user: User | None = None, is_known_there: bool = False) -> TimeEntry | None:
+    """Bring the item's entries in line with what Taiga says now; returns the latest, None while it was never closed.
+
+    `is_known_there`: Invoice Ninja was asked and holds a task of ours for it. Locks the item and its entries until
+    the caller's transaction ends; calls no server.
+    """
+    return evaluate_many([item.pk], user=user, is_known_there=is_known_there).get(item.pk)
+
+
+def evaluate_many(
+    item_ids: Iterable[int], *, user: User | None = None, is_known_there: bool = False
+) -> dict[int, TimeEntry]:
+    """`evaluate` for many items in one transaction: the reading costs the same number of queries for one or a hundred.
+
+    Returns the latest entry by item id.
+    """
+    with transaction.atomic():
+        locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
+        items = {item.pk: item for item in locked.filter(pk__in=list(item_ids)).order_by("pk")}
+        entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
+        rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
+        for entry in rows.select_related("person", "rule_set", "client", "project").order_by("item_id", "cycle"):
+            entry.item = items[entry.item_id]
+            entries[entry.item_id].append(entry)
+        world = World.load(items.values(), [entry for some in entries.values() for entry in some])
+        latest = {}
+        for pk, item in items.items():
+            entry = _evaluate_one(item, entries[pk], world, user, is_known_there)
+            if entry is not None:
+                latest[pk] = entry
+        return latest
+
+
+def _evaluate_one(
+    item: WorkItem, entries: list[TimeEntry], world: World, user: User | None, is_known_there: bool
+) -> TimeEntry | None:
+    last = entries[-1] if entries else None
+    if last is None:
+        return _open_cycle(item, [], world, user, is_known_there) if item.state == ItemState.CLOSED else None
+    if last.state in CLAIMED:
+        if claimed.follow(item, entries, world, user):
+            return _open_cycle(item, entries, world, user, is_known_there=True)
+        return last
+    if last.state in FINAL:
+        return last
+    if item.state != ItemState.CLOSED:
+        _wait_for_item(last, Reason.GONE if item.state == ItemState.GONE else Reason.REOPENED, user)
+        return last
+    _judge_again(item, entries, world, user, is_known_there)
+    return last
+
+
+def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool) -> Cycle:
+    if entry.first_closed_at is None:
+        raise ValueError(f"entry {entry.pk} has no closing")
+    is_pushed = any(other.remote_task_id is not None for other in [*earlier, entry])
+    return Cycle(
+        first_closed_at=entry.first_closed_at,
+        person=entry.person,
+        confirmed=confirmed_tokens(entry),
+        raw_before=money.total(other.raw_hours or money.ZERO for other in earlier),
+        billed_before=money.total(other.billed_hours or money.ZERO for other in earlier),
+        is_known_there=is_known_there or is_pushed or bool(entry.facts.get("is_known_there")),
+    )
+
+
+def confirmed_tokens(entry: TimeEntry) -> frozenset[str]:
+    """What a person confirmed on this entry; see `pricing`."""
+    return frozenset(entry.confirmed_value.split()) if entry.is_confirmed else frozenset()
+
+
+def _open_cycle(
+    item: WorkItem, earlier: list[TimeEntry], world: World, user: User | None, is_known_there: bool
+) -> TimeEntry:
+    entry = TimeEntry(
+        item=item,
+        cycle=len(earlier) + 1,
+        closing=item.closings,
+        person=item.assignee,
+        first_closed_at=item.finished_at or item.closed_seen_at or timezone.now(),
+        correlation_id=item.correlation_id,
+    )
+    judgement = pricing.judge(item, _cycle_of(entry, earlier, is_known_there), world)
+    _set_typist(entry, judgement, world)
+    for name, value in _columns(entry, judgement).items():
+        setattr(entry, name, value)
+    entry.state, entry.state_since = judgement.state, timezone.now()
+    entry.save(force_insert=True)
+    record(entry, "", entry.state, why=entry.reason_sentence or _("first seen closed in Taiga"), user=user)
+    _tell_outward(entry)
+    return entry
+
+
+def _judge_again(
+    item: WorkItem, entries: list[TimeEntry], world: World, user: User | None, is_known_there: bool
+) -> None:
+    entry, earlier = entries[-1], entries[:-1]
+    judgement = pricing.judge(item, _cycle_of(entry, earlier, is_known_there), world)
+    _keep_holds(entry, judgement)
+    if judgement.facts["inputs"] != entry.facts.get("inputs"):
+        _set_typist(entry, judgement, world)
+    else:
+        judgement.facts |= {key: entry.facts[key] for key in ("typed_at",) if key in entry.facts}
+    changes = _columns(entry, judgement) | {"closing": item.closings}
+    if judgement.state != entry.state:
+        why = str(changes["reason_sentence"]) or _("evaluated again")
+        advance(entry, judgement.state, why=why, user=user, correlation_id=item.correlation_id, **changes)
+    else:
+        _change(entry, changes, user)
+    if earlier:
+        claimed.note_lost_hours(item, entries, judgement)
+    _tell_outward(entry)
+
+
+def _keep_holds(entry: TimeEntry, judgement: Judgement) -> None:
+    """Let a person's hold stand before everything else, and a run's or the push's hold where nothing else is wrong."""
+    if judgement.state not in WAITING:
+        return
+    if entry.held_by_person:
+        judgement.state, judgement.reason = EntryState.HELD, Reason.BY_PERSON
+    elif judgement.state == EntryState.READY and entry.state == EntryState.HELD and entry.reason in STICKY:
+        judgement.state, judgement.reason = EntryState.HELD, entry.reason
+
+
+def _columns(entry: TimeEntry, judgement: Judgement) -> dict[str, Any]:
+    columns = {
+        **judgement.columns,
+        "facts": judgement.facts,
+        "reason": judgement.reason,
+        "reason_sentence": reasons.sentence(judgement.reason, judgement.facts),
+        "typed_by": entry.typed_by,
+        "evaluated_at": timezone.now(),
+    }
+    if not entry.held_by_person:
+        columns["reason_note"] = str(judgement.facts.get("quoted", "")) if judgement.reason else ""
+        if judgement.reason and judgement.reason == entry.reason and judgement.reason in STICKY:
+            columns["reason_note"] = entry.reason_note
+    return columns
+
+
+def _set_typist(entry: TimeEntry, judgement: Judgement, world: World) -> None:
+    typist = find_typist(entry.item, world.company.attribute_hours, entry.item.attributes.get("hours"))
+    entry.typed_by = typist.name if typist else ""
+    if typist and typist.at:
+        judgement.facts["typed_at"] = typist.at.isoformat()
+
+
+def _wait_for_item(entry: TimeEntry, reason: str, user: User | None) -> None:
+    """Hold what was to be billed until the item is closed again (or for good, when it is gone); prices stay."""
+    if entry.state not in WAITING or (entry.state == EntryState.HELD and entry.reason == reason):
+        return
+    sentence = reasons.sentence(reason, {**entry.facts, "ref": entry.item.ref})
+    changes = {"reason": reason, "reason_sentence": sentence, "evaluated_at": timezone.now()}
+    if entry.state == EntryState.HELD:
+        _change(entry, changes, user)
+    else:
+        advance(entry, EntryState.HELD, why=sentence, user=user, **changes)
+
+
+def _change(entry: TimeEntry, changes: dict[str, Any], user: User | None) -> None:
+    """Write `changes` to an entry that stays in its (locked) state; another reason to wait leaves a trail too."""
+    has_new_reason = changes["reason"] != entry.reason
+    TimeEntry.objects.filter(pk=entry.pk, state=entry.state).update(**changes)
+    for name, value in changes.items():
+        setattr(entry, name, value)
+    if has_new_reason:
+        record(entry, entry.state, entry.state, why=entry.reason_sentence or _("evaluated again"), user=user)
+
+
+def _tell_outward(entry: TimeEntry) -> None:
+    """Want in Invoice Ninja and in Taiga what the entry now says; a held one leaves both as they are."""
+    if entry.state == EntryState.READY:
+        push.request_task(entry)
+    elif entry.state != EntryState.HELD and entry.remote_task_id is not None:
+        push.withdraw_task(entry)
+        # What a person typed there ("Not Billable") is theirs and stays.
+        if entry.facts.get("not_billable_because") != "status":
+            writeback.request_status(entry.item)

@@ -1,0 +1,305 @@
+"""What an item is worth in one billing cycle, or why it cannot be priced (billing-rules: Order of calculation).
+
+Reads no row and writes none: everything comes from the item's mirror and from `World`. Hours are Decimal hours,
+amounts and rates are in the currency beside them, dates are local dates of the rule set's zone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from billing_console import clock, money
+from billing_console.states import EntryState, Reason
+from mappings.lookups import hour_rules, zone_of
+from mappings.models import Client, Person, ProjectMapping, RuleSet
+from mappings.rates import has_currency_decimals
+from mappings.rules import bill_hours
+from sync import attributes
+from sync.attributes import BILLABLE, CLIENT, HOURS, RATE, STATUS, Unreadable
+from sync.models import WorkItem
+from sync.world import World
+
+FREE = "rate=0"
+BILL_HERE = "bill_here"
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What is fixed for the cycle that is judged, and what came before it.
+
+    `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja holds a task of this item.
+    """
+
+    first_closed_at: dt.datetime
+    person: Person | None
+    confirmed: frozenset[str] = frozenset()
+    raw_before: Decimal = money.ZERO
+    billed_before: Decimal = money.ZERO
+    is_known_there: bool = False
+
+
+@dataclass
+class Judgement:
+    """`state` and `reason` of the entry, its columns, and the facts that explain them (JSON values only)."""
+
+    state: str
+    reason: str
+    columns: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def confirm_hours_token(raw_hours: Decimal) -> str:
+    """What is remembered when a person confirms unusual hours: another number of hours asks again."""
+    return f"hours={_plain(raw_hours)}"
+
+
+def judge(item: WorkItem, cycle: Cycle, world: World) -> Judgement:
+    """Price `item` in `cycle`: ready, void, below_minimum, or held with the first reason that applies.
+
+    What is known of a held entry's price is in the columns all the same.
+    """
+    return _Judge(item, cycle, world).decide()
+
+
+def read_inputs(item: WorkItem) -> dict[str, Any]:
+    """What somebody typed in Taiga that makes the price, as JSON texts: equal inputs mean nothing changed there."""
+    raw = item.attributes
+    return {
+        "hours": attributes.quote(raw.get(HOURS)),
+        "billable": attributes.quote(raw.get(BILLABLE)),
+        "rate": attributes.quote(raw.get(RATE)),
+        "client": attributes.parse_client(raw.get(CLIENT)),
+        "not_billable": attributes.parse_status(raw.get(STATUS)) == attributes.NOT_BILLABLE,
+        "project": item.taiga_project_id,
+    }
+
+
+def client_of(item: WorkItem, world: World) -> Client | None:
+    """Who pays for the item: the client that somebody typed, else its project's; None for an unknown one."""
+    mapping = world.mappings.get(item.taiga_project_id or 0)
+    if mapping is None:
+        return None
+    typed = attributes.parse_client(item.attributes.get(CLIENT))
+    return mapping.client if typed in ("", mapping.client.ninja_id) else world.typed_clients.get(typed)
+
+
+class _Judge:
+    def __init__(self, item: WorkItem, cycle: Cycle, world: World) -> None:
+        self.item, self.cycle, self.world = item, cycle, world
+        self.raw: dict[str, Any] = item.attributes
+        self.reasons: list[str] = []
+        self.columns: dict[str, Any] = {
+            "project": None,
+            "client": None,
+            "rule_set": None,
+            "rate_row_id": None,
+            "raw_value": attributes.quote(self.raw.get(HOURS)),
+            "raw_hours": None,
+            "billed_hours": None,
+            "rate": None,
+            "currency": "",
+            "amount": None,
+            "work_date": None,
+        }
+        self.facts: dict[str, Any] = {
+            "ref": item.ref,
+            "inputs": read_inputs(item),
+            "person": str(cycle.person) if cycle.person else "",
+            "project": str(item.project) if item.project else f"{item.taiga_project_id}",
+            "is_known_there": cycle.is_known_there,
+        }
+
+    def hold(self, reason: str, **facts: Any) -> None:
+        """Note a reason to wait; the facts of the first one make the sentence."""
+        if not self.reasons:
+            self.facts.update(facts)
+        self.reasons.append(reason)
+
+    def decide(self) -> Judgement:
+        hours = self._read_hours()
+        mapping = self._find_project()
+        client = self._find_client()
+        rule_set = self.world.rule_set(client)
+        self._set_work_date(rule_set)
+        if not self._is_billable():
+            return self._judgement(EntryState.VOID)
+        self._ask_billed_elsewhere()
+        if hours is None:
+            self._hold_unreadable_hours()
+        else:
+            self._ask_unusual_hours(hours)
+        self._check_mapping(mapping, client)
+        billed = self._bill(hours, rule_set) if hours is not None else None
+        if mapping is not None:
+            self._price(mapping, client, rule_set, billed)
+        if not self.reasons and billed is not None and billed <= 0:
+            self.columns.update(rate=None, rate_row_id=None, amount=None, currency="", billed_hours=money.ZERO)
+            return self._judgement(EntryState.BELOW_MINIMUM)
+        return self._judgement(EntryState.HELD if self.reasons else EntryState.READY)
+
+    def _judgement(self, state: str) -> Judgement:
+        reason = self.reasons[0] if state == EntryState.HELD else ""
+        return Judgement(state, reason, self.columns, self.facts)
+
+    # --- hours ---
+
+    def _read_hours(self) -> Decimal | None:
+        try:
+            total = attributes.parse_hours(self.raw.get(HOURS))
+        except Unreadable:
+            return None
+        self.columns["raw_hours"] = total - self.cycle.raw_before
+        self.facts["raw_hours"] = _plain(total - self.cycle.raw_before)
+        self.facts["total_raw_hours"] = _plain(total)
+        return total
+
+    def _hold_unreadable_hours(self) -> None:
+        raw = self.raw.get(HOURS)
+        self.hold(
+            Reason.UNREADABLE_HOURS,
+            attribute=self.world.company.attribute_hours,
+            quoted=attributes.quote(raw),
+            is_blank=attributes.is_blank(raw),
+        )
+
+    def _ask_unusual_hours(self, hours: Decimal) -> None:
+        limit = self.world.company.max_item_hours
+        if hours == 0:
+            self.hold(Reason.NO_HOURS)
+        elif hours > limit and confirm_hours_token(hours) not in self.cycle.confirmed:
+            self.hold(Reason.TOO_MANY_HOURS, hours=_plain(hours), limit=_plain(limit))
+
+    def _bill(self, total: Decimal, rule_set: RuleSet) -> Decimal:
+        rules = hour_rules(rule_set)
+        result = bill_hours(total, rules)
+        billed = result.billed - self.cycle.billed_before
+        self.columns["billed_hours"] = billed
+        self.facts["hours_words"] = {
+            "rounding": rules.rounding,
+            "mode": rules.mode,
+            "minimum": _plain(rules.minimum),
+            "minimum_mode": rules.minimum_mode,
+            "rounded": f"{result.rounded:f}",
+            "billed_total": f"{result.billed:f}",
+            "billed_before": f"{self.cycle.billed_before:f}",
+            "billed": f"{billed:f}",
+        }
+        return billed
+
+    # --- billable ---
+
+    def _is_billable(self) -> bool:
+        if attributes.parse_status(self.raw.get(STATUS)) == attributes.NOT_BILLABLE:
+            self.facts["not_billable_because"] = "status"  # only a person writes this word
+            return False
+        raw = self.raw.get(BILLABLE)
+        try:
+            is_billable = attributes.parse_billable(raw)
+        except Unreadable:
+            self.hold(
+                Reason.UNREADABLE_BILLABLE,
+                attribute=self.world.company.attribute_billable,
+                quoted=attributes.quote(raw),
+            )
+            return True
+        if not is_billable:
+            self.facts["not_billable_because"] = "checkbox"
+        return is_billable
+
+    def _ask_billed_elsewhere(self) -> None:
+        says_invoiced = attributes.parse_status(self.raw.get(STATUS)) == attributes.INVOICED
+        if says_invoiced and not self.cycle.is_known_there and BILL_HERE not in self.cycle.confirmed:
+            self.hold(Reason.BILLED_ELSEWHERE)
+
+    # --- who pays ---
+
+    def _find_project(self) -> ProjectMapping | None:
+        mapping = self.world.mappings.get(self.item.taiga_project_id or 0)
+        self.columns["project"] = mapping
+        if mapping is not None:
+            self.facts["project"] = str(mapping)
+        return mapping
+
+    def _find_client(self) -> Client | None:
+        client = client_of(self.item, self.world)
+        self.columns["client"] = client
+        self.facts["client"] = str(client) if client is not None else attributes.parse_client(self.raw.get(CLIENT))
+        return client
+
+    def _set_work_date(self, rule_set: RuleSet) -> None:
+        zone = zone_of(rule_set)
+        day = clock.local_date(self.cycle.first_closed_at, zone)
+        self.columns.update(work_date=day, rule_set=rule_set)
+        self.facts.update(
+            work_date=day.isoformat(),
+            zone=zone,
+            rule_set={"id": rule_set.pk, "name": rule_set.name, "version": rule_set.version},
+        )
+
+    def _check_mapping(self, mapping: ProjectMapping | None, client: Client | None) -> None:
+        day = self.columns["work_date"]
+        if (
+            mapping is None
+            or not mapping.is_active
+            or (mapping.active_from is not None and day < mapping.active_from)
+            or (mapping.active_to is not None and day > mapping.active_to)
+        ):
+            self.hold(Reason.UNMAPPED_PROJECT)
+        elif client is None or not client.is_known or client.is_deleted:
+            self.hold(Reason.UNKNOWN_CLIENT)
+
+    # --- price ---
+
+    def _price(self, mapping: ProjectMapping, client: Client | None, rule_set: RuleSet, billed: Decimal | None) -> None:
+        currency = self.world.currency_of(client)
+        try:
+            item_rate = self._read_item_rate(currency)
+        except Unreadable:
+            return
+        self.facts["item_rate"] = _plain(item_rate) if item_rate is not None else None
+        chosen = self.world.find_rate(
+            item_rate,
+            person=self.cycle.person,
+            project=mapping,
+            client=client,
+            on=self.columns["work_date"],
+            prefer=rule_set.prefer,
+        )
+        if chosen is None:
+            self.hold(Reason.NO_RATE)
+            return
+        self.facts["rate"] = chosen.facts()
+        self.columns.update(rate=chosen.amount, currency=chosen.currency, rate_row_id=chosen.row_id)
+        if chosen.currency != currency:
+            self.hold(Reason.CURRENCY, rate_currency=chosen.currency, client_currency=currency)
+        if billed is not None and billed > 0:
+            amount = money.line_amount(billed, chosen.amount, chosen.currency)
+            self.columns["amount"] = amount
+            self.facts["amount"] = f"{amount:f}"
+
+    def _read_item_rate(self, currency: str) -> Decimal | None:
+        raw = self.raw.get(RATE)
+        try:
+            rate = attributes.parse_rate(raw)
+            # Printed hours × printed rate is the amount, so a rate finer than the currency cannot be billed.
+            if rate is not None and not has_currency_decimals(rate, currency):
+                raise Unreadable
+        except Unreadable:
+            self.hold(
+                Reason.UNREADABLE_RATE,
+                attribute=self.world.company.attribute_rate,
+                quoted=attributes.quote(raw),
+            )
+            raise
+        if rate == 0 and FREE not in self.cycle.confirmed:
+            self.hold(Reason.FREE_OF_CHARGE)
+        return rate
+
+
+def _plain(number: Decimal) -> str:
+    """The number without trailing zeros or exponent: 2.100000 is 2.1."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

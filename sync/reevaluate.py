@@ -1,0 +1,125 @@
+"""Pricing again what a changed mapping, rate, rule or person may concern: marked in the change's own transaction.
+
+The mark is a column, so nothing is lost when a process dies; up to `AT_ONCE` items are priced right after the commit,
+for the page that made the change, the rest by the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q
+
+from billing_console.states import EntryState
+from mappings.models import (
+    Client,
+    Company,
+    Membership,
+    NinjaProject,
+    Person,
+    ProjectMapping,
+    Rate,
+    RateLevel,
+    Role,
+    RuleSet,
+)
+from sync import doorbell, entries
+from sync.models import TimeEntry, WorkItem
+
+AT_ONCE: Final = 200
+BATCH: Final = 100
+_UNCLAIMED: Final = (EntryState.HELD, EntryState.READY, EntryState.VOID, EntryState.BELOW_MINIMUM)
+
+
+def mark_affected(row: models.Model) -> int:
+    """Mark the items whose unclaimed entries `row` may concern, in one statement; returns how many.
+
+    Runs in the caller's transaction: the mark is committed with the change or not at all.
+    """
+    find = _SCOPES.get(type(row))
+    if find is None:
+        return 0
+    mine = TimeEntry.objects.filter(find(row), item=OuterRef("pk"), state__in=_UNCLAIMED)
+    return WorkItem.objects.filter(Exists(mine)).update(needs_evaluation=True)
+
+
+def evaluate_marked(limit: int = 1000) -> int:
+    """Price marked items again, in batches with a transaction each; returns how many. Safe in several workers."""
+    done = 0
+    while done < limit:
+        with transaction.atomic():
+            marked = WorkItem.objects.select_for_update(skip_locked=True, no_key=True).filter(needs_evaluation=True)
+            ids = list(marked.order_by("pk").values_list("pk", flat=True)[: min(BATCH, limit - done)])
+            if not ids:
+                break
+            # Lowered first: a change that comes while we price waits for our lock and raises it again.
+            WorkItem.objects.filter(pk__in=ids).update(needs_evaluation=False)
+            entries.evaluate_many(ids)
+        done += len(ids)
+    return done
+
+
+def on_saved(sender: Any, instance: models.Model, **kwargs: Any) -> None:
+    """Signal receiver: a row of mappings was saved or deleted."""
+    mark_affected(instance)
+
+
+def on_changed(row: models.Model) -> None:
+    """Hook of mappings, after the commit: price a page's worth at once, ring for the rest."""
+    mark_affected(row)
+    if evaluate_marked(AT_ONCE) >= AT_ONCE:
+        doorbell.ring("items")
+
+
+# --- which entries a row may concern ----------------------------------------------------------------------------------
+
+
+def _of_mapping(row: Any) -> Q:
+    return Q(project=row.pk) | Q(item__taiga_project_id=row.taiga_project_id)
+
+
+def _of_client(row: Any) -> Q:
+    return Q(client=row.pk) | Q(project__client=row.pk) | Q(reason="unknown_client")
+
+
+def _of_rule_set(row: Any) -> Q:
+    if row.client_id is not None:
+        return _of_client(row.client)
+    return Q(client__isnull=True) | ~Q(client__rule_sets__is_current=True)
+
+
+def _of_membership(row: Any) -> Q:
+    return Q(person=row.person_id, item__taiga_project_id=row.taiga_project_id)
+
+
+def _of_role(row: Any) -> Q:
+    return Q(person__memberships__role_key=row.key)
+
+
+def _of_rate(row: Any) -> Q:
+    match row.level:
+        case RateLevel.PROJECT:
+            return Q(project=row.project_id)
+        case RateLevel.CLIENT:
+            return Q(client=row.client_id) | Q(project__client=row.client_id)
+        case RateLevel.ROLE:
+            return _of_role(row.role)
+        case RateLevel.USER_IN_PROJECT:
+            return Q(person=row.person_id, project=row.project_id)
+    return Q(person=row.person_id)
+
+
+_SCOPES: Final[dict[type[models.Model], Callable[[Any], Q]]] = {
+    ProjectMapping: _of_mapping,
+    Client: _of_client,
+    NinjaProject: lambda row: Q(project__ninja_project=row.pk),
+    Company: lambda row: Q(),
+    RuleSet: _of_rule_set,
+    Person: lambda row: Q(person=row.pk),
+    Membership: _of_membership,
+    Role: _of_role,
+    Rate: _of_rate,
+}
+WATCHED: Final = tuple(_SCOPES)

@@ -1,0 +1,201 @@
+"""What webhooks never say: every project's timeline, read back to where the last sweep stopped.
+
+Tasks without a user story, cascaded deletes and whatever happened while the console was down send no delivery
+(design: Catching what webhooks never say). The sweep only marks items; the reader asks Taiga what is true.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console import clock
+from billing_console.errors import ConsoleError
+from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
+from mappings.models import Membership, ProjectMapping
+from sync import discovery, heartbeats, upstreams, work_items
+from sync.clients.taiga import TaigaClient
+from sync.clients.taiga_rows import TaigaId, TimelineEntry
+from sync.models import FoundBy, ProjectSweep, Verdict, WebhookDelivery, WorkItem
+from sync.work_items import Mark
+
+logger = logging.getLogger(__name__)
+
+PAGE_SIZE: Final = 100
+RECENT: Final = 500
+_PATIENCE: Final = 3
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """`entries` timeline events looked at, `marked` items asked to be read; `error` a sentence, "" for success."""
+
+    entries: int = 0
+    marked: int = 0
+    error: str = ""
+    is_busy: bool = False
+
+
+def sweep_all() -> int:
+    """Sweep every active mapping; returns how many were swept. A project that fails leaves the others alone."""
+    try:
+        discovery.ensure_clients_known()
+    except ConsoleError as error:
+        logger.warning("Invoice Ninja could not be read: %s", error.sentence)
+    swept = 0
+    for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
+        result = sweep_project(mapping)
+        swept += not result.error and not result.is_busy
+    heartbeats.note("sweep")
+    return swept
+
+
+def is_swept_since(mapping: ProjectMapping, instant: dt.datetime) -> bool:
+    """Whether a complete sweep of the project began after `instant` (business time) and what it found was read.
+
+    An item that Taiga refuses to show again and again does not hold up the others.
+    """
+    sweep = ProjectSweep.objects.filter(project=mapping).first()
+    if sweep is None or sweep.started_at is None or sweep.started_at <= instant:
+        return False
+    unread = WorkItem.objects.filter(is_dirty=True, taiga_project_id=mapping.taiga_project_id)
+    return not unread.filter(read_attempts__lt=_PATIENCE).exists()
+
+
+def sweep_project(mapping: ProjectMapping) -> SweepResult:
+    """Read the project's timeline back to the last seen entry, one page further, and mark what it mentions.
+
+    One sweep of a project at a time (lease, real time). A failure is a sentence on the ProjectSweep row, which then
+    keeps its position; nothing is raised for what an upstream did.
+    """
+    claim, started_at = uuid.uuid4(), clock.now()
+    sweep = _claim(mapping, claim)
+    if sweep is None:
+        return SweepResult(is_busy=True)
+    try:
+        taiga = upstreams.taiga_client()
+        _refresh_roles(mapping, taiga)
+        seen, marked = _walk(mapping, sweep, claim, taiga)
+    except ConsoleError as error:
+        logger.warning("project %s could not be swept: %s", mapping.taiga_project_id, error.sentence)
+        _finish(sweep, claim, error=error.sentence)
+        return SweepResult(error=error.sentence)
+    _finish(
+        sweep,
+        claim,
+        last_timeline_id=max(seen | {sweep.last_timeline_id}),
+        recent_ids=sorted({*sweep.recent_ids, *seen}, reverse=True)[:RECENT],
+        started_at=started_at,
+        finished_at=clock.now(),
+        error="",
+    )
+    return SweepResult(len(seen), marked)
+
+
+def _claim(mapping: ProjectMapping, claim: uuid.UUID) -> ProjectSweep | None:
+    sweep, _is_new = ProjectSweep.objects.get_or_create(project=mapping)
+    now = timezone.now()
+    is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    if not ProjectSweep.objects.filter(is_free, pk=sweep.pk).update(claim_id=claim, lease_until=_lease_end()):
+        return None
+    sweep.refresh_from_db()
+    return sweep
+
+
+def _lease_end() -> dt.datetime:
+    return timezone.now() + dt.timedelta(seconds=max(settings.LEASE_SECONDS, settings.CALL_DEADLINE_SECONDS * 2))
+
+
+def _finish(sweep: ProjectSweep, claim: uuid.UUID, **changes: object) -> None:
+    ProjectSweep.objects.filter(pk=sweep.pk, claim_id=claim).update(claim_id=None, lease_until=None, **changes)
+
+
+def _refresh_roles(mapping: ProjectMapping, taiga: TaigaClient) -> None:
+    limit = timezone.now() - discovery.MAX_AGE
+    fresh = Membership.objects.filter(taiga_project_id=mapping.taiga_project_id, refreshed_at__gte=limit)
+    if not fresh.exists():
+        discovery.refresh_project(mapping)
+
+
+def _walk(mapping: ProjectMapping, sweep: ProjectSweep, claim: uuid.UUID, taiga: TaigaClient) -> tuple[set[int], int]:
+    """Go back to the last seen entry and one page further; returns the entries' ids and how many items were marked."""
+    seen: set[int] = set()
+    marked, page, pages_left = 0, 1, -1
+    while pages_left != 0:
+        answer = taiga.timeline(TaigaId(mapping.taiga_project_id), page, PAGE_SIZE)
+        marked += _mark(mapping, [entry for entry in answer.entries if not _was_seen(entry, sweep)])
+        seen |= {entry.id for entry in answer.entries}
+        if not answer.has_next:
+            break
+        pages_left -= 1
+        if pages_left < 0 and any(entry.id <= sweep.last_timeline_id for entry in answer.entries):
+            # One page more: an entry may turn up behind others, at an older time or with a smaller number.
+            pages_left = 1
+        page += 1
+        if not ProjectSweep.objects.filter(pk=sweep.pk, claim_id=claim).update(lease_until=_lease_end()):
+            raise ConsoleError(_("Another worker took this sweep over."))
+    return seen, marked
+
+
+def _was_seen(entry: TimelineEntry, sweep: ProjectSweep) -> bool:
+    if entry.id in sweep.recent_ids:
+        return True
+    return bool(sweep.recent_ids) and entry.id < min(sweep.recent_ids) and len(sweep.recent_ids) >= RECENT
+
+
+def _mark(mapping: ProjectMapping, events: list[TimelineEntry]) -> int:
+    """Mark the items of these events of which no delivery told us; returns how many."""
+    latest: dict[tuple[str, int], dt.datetime] = {}
+    for event in events:
+        if event.item_id is not None and event.kind in work_items.BILLED_KINDS:
+            key = (event.kind, event.item_id)
+            latest[key] = max(latest.get(key, event.created_at), event.created_at)
+    told = _told_by_deliveries(latest)
+    marks = [
+        Mark(kind, taiga_id, mapping.taiga_project_id)
+        for (kind, taiga_id), at in latest.items()
+        if (kind, taiga_id) not in told or told[kind, taiga_id] < at
+    ]
+    if any(event.kind == ItemKind.STORY and event.action == "delete" for event in events):
+        marks += _tasks_at_risk(mapping)
+    with transaction.atomic():
+        work_items.mark_many(marks, found_by=FoundBy.SWEEP)
+    return len(marks)
+
+
+def _told_by_deliveries(latest: dict[tuple[str, int], dt.datetime]) -> dict[tuple[str, int], dt.datetime]:
+    """When (Taiga's time) the newest event happened that a delivery told of, by item; failed deliveries told nothing.
+
+    Both times are Taiga's own, so a clock that is off here or there loses nothing.
+    """
+    ids = [taiga_id for _kind, taiga_id in latest]
+    told = WebhookDelivery.objects.filter(
+        ~Q(state=DeliveryState.FAILED),
+        item_taiga_id__in=ids,
+        item_kind__in=work_items.BILLED_KINDS,
+        verdict__in=(Verdict.WORK_ITEM, Verdict.ECHO),
+    )
+    rows = told.values_list("item_kind", "item_taiga_id").annotate(newest=Max("event_at"))
+    return {(kind, taiga_id): newest for kind, taiga_id, newest in rows if newest is not None}
+
+
+def _tasks_at_risk(mapping: ProjectMapping) -> list[Mark]:
+    """Tasks with unclaimed hours in a project where a story was deleted: some of them may have vanished with it."""
+    waiting = WorkItem.objects.filter(
+        ~Q(state=ItemState.GONE),
+        taiga_project_id=mapping.taiga_project_id,
+        entries__state__in=(EntryState.HELD, EntryState.READY),
+    )
+    return [
+        Mark(kind, taiga_id, mapping.taiga_project_id)
+        for kind, taiga_id in waiting.values_list("kind", "taiga_id").distinct()
+    ]

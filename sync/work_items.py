@@ -1,0 +1,312 @@
+"""The mirror of Taiga's items: marked dirty by deliveries and sweeps, read by one reader at a time, never set back.
+
+A reader takes a lease, reads the item, then its values, and stores both in one transaction with the evaluation of
+its hours. The dirty flag falls only when nobody marked the item again meanwhile; a reader that dies leaves it up. A
+reading that is older than what is stored is dropped (design: The flow as rows).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console import clock
+from billing_console.errors import ConsoleError, NotFound, UpstreamError
+from billing_console.states import ItemKind, ItemState
+from mappings.lookups import mapping_of, person_of
+from mappings.models import Company, ProjectMapping
+from sync import attributes, discovery, doorbell, entries, upstreams, writeback
+from sync.attribute_names import names_for
+from sync.clients.taiga import TaigaClient
+from sync.clients.taiga_rows import AttributeValues, TaigaId, TaigaItem
+from sync.models import FoundBy, WorkItem
+from sync.outbox import back_off
+from sync.texts import clean_json, clean_text
+from sync.transitions import advance
+from sync.world import configured_names
+
+logger = logging.getLogger(__name__)
+
+# User stories and issues are recognised everywhere but not billed yet.
+BILLED_KINDS: Final = (ItemKind.TASK,)
+_LINK_PARTS: Final = {ItemKind.TASK: "task", ItemKind.STORY: "us", ItemKind.ISSUE: "issue"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An item that somebody says has changed; the ids are Taiga's."""
+
+    kind: str
+    taiga_id: int
+    project_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What Taiga says about an item: None for `item` means that it is gone. Times are aware, in UTC."""
+
+    item: TaigaItem | None
+    values: AttributeValues | None = None
+    names: dict[str, str] | None = None
+    mapping: ProjectMapping | None = None
+    is_known_there: bool = False
+
+
+# --- marking ----------------------------------------------------------------------------------------------------------
+
+
+def mark_dirty(
+    kind: str,
+    taiga_id: int,
+    *,
+    found_by: str,
+    project_id: int | None = None,
+    correlation_id: uuid.UUID | None = None,
+) -> None:
+    """Ask for an item to be read, soon; makes its row when it is new. Runs in the caller's transaction."""
+    mark_many([Mark(kind, taiga_id, project_id)], found_by=found_by, correlation_id=correlation_id)
+
+
+def mark_many(marks: Iterable[Mark], *, found_by: str, correlation_id: uuid.UUID | None = None) -> None:
+    """`mark_dirty` for many items, in at most three statements. A webhook's mark stands before a sweep's."""
+    unique = {(mark.kind, mark.taiga_id): mark for mark in marks if mark.kind in BILLED_KINDS}
+    if not unique:
+        return
+    now = timezone.now()
+    new = [
+        WorkItem(
+            kind=mark.kind,
+            taiga_id=mark.taiga_id,
+            taiga_project_id=mark.project_id,
+            is_dirty=True,
+            dirty_at=now,
+            found_by=found_by,
+            marked_by=found_by,
+            correlation_id=correlation_id,
+        )
+        for mark in sorted(unique.values(), key=lambda mark: (mark.kind, mark.taiga_id))
+    ]
+    if found_by == FoundBy.SWEEP:
+        # What a webhook announced and is still to be read stays announced by it (webhook coverage is counted).
+        ids = [mark.taiga_id for mark in unique.values()]
+        known = WorkItem.objects.filter(kind__in=BILLED_KINDS, taiga_id__in=ids)
+        known.filter(is_dirty=True).update(dirty_at=now, not_before=None)
+        known.filter(is_dirty=False).update(is_dirty=True, dirty_at=now, not_before=None, marked_by=found_by)
+        WorkItem.objects.bulk_create(new, ignore_conflicts=True)
+    else:
+        WorkItem.objects.bulk_create(
+            new,
+            update_conflicts=True,
+            unique_fields=["kind", "taiga_id"],
+            update_fields=["is_dirty", "dirty_at", "not_before", "marked_by", "correlation_id"],
+        )
+    transaction.on_commit(lambda: doorbell.ring("items"))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_due(limit: int = 200) -> int:
+    """Read dirty items, the oldest first, one after the other; returns how many. Safe in several workers."""
+    due = WorkItem.objects.filter(_is_due(timezone.now()), is_dirty=True).order_by("id")
+    return sum(read_item(pk) for pk in list(due.values_list("pk", flat=True)[:limit]))
+
+
+def _is_due(now: dt.datetime) -> Q:
+    is_free = Q(reading_until__isnull=True) | Q(reading_until__lt=now)
+    return is_free & (Q(not_before__isnull=True) | Q(not_before__lte=now))
+
+
+def read_item(item_id: int) -> bool:
+    """Read one item and its values from Taiga and evaluate its hours; False when another reader has it.
+
+    A failure is a sentence on the row, which stays dirty and is tried again later; it is not raised.
+    """
+    claim = uuid.uuid4()
+    now = timezone.now()
+    until = now + dt.timedelta(seconds=settings.LEASE_SECONDS)
+    is_free = Q(reading_until__isnull=True) | Q(reading_until__lt=now)
+    if not WorkItem.objects.filter(is_free, pk=item_id).update(reading_claim=claim, reading_until=until):
+        return False
+    # Read after the claim: a mark that comes later than this leaves another dirty_at, and the flag stays up.
+    item = WorkItem.objects.get(pk=item_id)
+    try:
+        reading = fetch(item)
+    except ConsoleError as error:
+        _postpone(item, claim, error)
+    else:
+        store(item, reading, claim)
+    return True
+
+
+def fetch(item: WorkItem) -> Reading:
+    """Ask Taiga: the item, then its values. Attribute names and roles come from our rows while these are fresh.
+
+    Invoice Ninja is asked too where Taiga says "Invoiced" and we never said so. Raises UpstreamError or ConfigError.
+    """
+    taiga = upstreams.taiga_client(item=item, correlation_id=item.correlation_id)
+    taiga_id = TaigaId(item.taiga_id)
+    try:
+        row = taiga.item(item.kind, taiga_id)
+    except NotFound:
+        return Reading(None)
+    values = _fetch_values(taiga, item)
+    if values is None:
+        return Reading(None)
+    names = names_for(item.kind, row.project_id, values.values, taiga)
+    mapping = mapping_of(row.project_id)
+    if mapping is not None and row.assigned_to_id is not None:
+        discovery.ensure_role(row.project_id, row.assigned_to_id, taiga)
+    is_known_there = row.is_closed and _is_known_there(item, values, names)
+    return Reading(row, values, names, mapping, is_known_there)
+
+
+def _fetch_values(taiga: TaigaClient, item: WorkItem) -> AttributeValues | None:
+    """The item's values; None when the item vanished between the two calls."""
+    taiga_id = TaigaId(item.taiga_id)
+    try:
+        return taiga.values(item.kind, taiga_id)
+    except NotFound:
+        try:
+            taiga.item(item.kind, taiga_id)
+        except NotFound:
+            return None
+        return AttributeValues(taiga_id, {}, 0, {})
+
+
+def _is_known_there(item: WorkItem, values: AttributeValues, names: dict[str, str]) -> bool:
+    """Whether Invoice Ninja holds our task of an item that says "Invoiced" though we know of none (a lost outcome,
+    a restored backup)."""
+    raw = attributes.find_attributes(names, values.values, configured_names(Company.current())).raw
+    if attributes.parse_status(raw[attributes.STATUS]) != attributes.INVOICED:
+        return False
+    if item.entries.filter(remote_task__isnull=False).exists():
+        return True
+    number = f"{settings.TASK_NUMBER_PREFIX}{item.kind}{item.taiga_id}-1"
+    ninja = upstreams.ninja_client(item=item, correlation_id=item.correlation_id)
+    return bool(ninja.find_tasks(number))
+
+
+def _postpone(item: WorkItem, claim: uuid.UUID, error: ConsoleError) -> None:
+    wait = back_off(item.read_attempts + 1)
+    if isinstance(error, UpstreamError) and error.wait_seconds is not None:
+        wait = max(wait, dt.timedelta(seconds=error.wait_seconds))
+    logger.warning("%s %s could not be read: %s", item.kind, item.taiga_id, error.sentence)
+    WorkItem.objects.filter(pk=item.pk, reading_claim=claim).update(
+        reading_claim=None,
+        reading_until=None,
+        read_attempts=item.read_attempts + 1,
+        not_before=timezone.now() + wait,
+        error=error.sentence,
+    )
+
+
+# --- storing ----------------------------------------------------------------------------------------------------------
+
+
+def store(seen: WorkItem, reading: Reading, claim: uuid.UUID) -> bool:
+    """Write a reading and evaluate the hours, in one transaction; False when the claim was lost or the reading is old.
+
+    `seen` is the row as it was when the reading began.
+    """
+    with transaction.atomic():
+        item = (
+            WorkItem.objects.select_for_update(of=("self",), no_key=True)
+            .filter(pk=seen.pk, reading_claim=claim)
+            .first()
+        )
+        if item is None:
+            logger.warning("reading %s of %s %s came too late and is dropped", claim, seen.kind, seen.taiga_id)
+            return False
+        if _is_older(item, reading):
+            # Somebody, our own write-back included, stored something newer while this was on its way: read again.
+            item.reading_claim = item.reading_until = None
+            item.read_attempts += 1
+            item.not_before = timezone.now() + back_off(item.read_attempts)
+            item.error = _("Taiga answered with an older state than the one we have. It is read again by itself.")
+            item.save()
+            return False
+        if item.dirty_at == seen.dirty_at:
+            item.is_dirty = False
+        item.reading_claim = item.reading_until = item.not_before = None
+        item.read_attempts, item.error, item.read_at = 0, "", timezone.now()
+        if reading.item is None:
+            _store_gone(item)
+        else:
+            _store_item(item, reading, reading.item)
+        entries.evaluate(item, is_known_there=reading.is_known_there)
+    return True
+
+
+def _is_older(item: WorkItem, reading: Reading) -> bool:
+    if reading.item is None or reading.values is None:
+        return False
+    return (item.task_version is not None and reading.item.version < item.task_version) or (
+        item.values_version is not None and reading.values.version < item.values_version
+    )
+
+
+def _store_gone(item: WorkItem) -> None:
+    item.save()
+    if item.state != ItemState.GONE:
+        advance(item, ItemState.GONE, why=_("Taiga does not have it any more"))
+
+
+def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
+    values: dict[str, Any] = clean_json(reading.values.values) if reading.values else {}
+    before = item.values_version
+    was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
+    found = attributes.find_attributes(reading.names or {}, values, configured_names(Company.current()))
+    item.taiga_project_id, item.project = row.project_id, reading.mapping
+    item.ref, item.subject = row.ref, clean_text(row.subject, 500)
+    item.permalink = permalink(item.kind, row.project_slug, row.ref)
+    item.status_name = clean_text(row.status_name, 255)
+    item.has_story = row.user_story_id is not None or item.kind != ItemKind.TASK
+    item.assignee = _assignee(row)
+    item.task_version, item.values_version = row.version, reading.values.version if reading.values else 0
+    item.values, item.attributes, item.status_attribute_id = values, found.raw, found.status_attribute_id
+    item.finished_at = row.finished_at
+    if row.is_closed and (
+        not was_closed or (finished_before and row.finished_at and finished_before != row.finished_at)
+    ):
+        # Closed again between two readings shows only in another finished_date.
+        item.closings += 1
+        item.closed_seen_at = clock.now()
+        item.closing_found_by = item.marked_by
+    item.save()
+    wanted = ItemState.CLOSED if row.is_closed else ItemState.OPEN
+    if item.state != wanted:
+        advance(item, wanted, why=_("Taiga says so: %(status)s") % {"status": item.status_name or wanted})
+    if before is not None and item.values_version > before:
+        _reassert_status(item)
+
+
+def _assignee(row: TaigaItem) -> Any:
+    if row.assigned_to_id is None:
+        return None
+    names = clean_text(row.assigned_to_username, 255), clean_text(row.assigned_to_name, 255)
+    return person_of(row.assigned_to_id, *names)
+
+
+def _reassert_status(item: WorkItem) -> None:
+    """Write our status once more where a stale page undid it: once per change, and never over "Not Billable"."""
+    now = item.attributes.get(attributes.STATUS)
+    is_undone = bool(item.status_written) and now != item.status_written
+    if is_undone and attributes.parse_status(now) != attributes.NOT_BILLABLE:
+        writeback.reassert_status(item)
+
+
+def permalink(kind: str, slug: str, ref: int | None) -> str:
+    """The item's page in Taiga; "" while its project's slug is not known."""
+    site = settings.TAIGA_API.strip().rstrip("/").removesuffix("/api/v1")
+    return f"{site}/project/{slug}/{_LINK_PARTS[ItemKind(kind)]}/{ref}"[:500] if slug and ref else ""

@@ -1,0 +1,125 @@
+"""Everything that pricing a batch of items needs to know, read at once: a handful of queries for one or a hundred."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from django.db.models import Q
+
+from mappings.lookups import rule_set_for, rule_sets_for
+from mappings.models import Client, Company, Membership, Person, ProjectMapping, Rate, RateLevel, RuleSet
+from mappings.rates import ChosenRate, RateRow, choose_rate
+from sync import attributes
+from sync.models import TimeEntry, WorkItem
+
+
+@dataclass
+class World:
+    """Who pays what, for the items it was loaded for. Reads nothing after `load` but the company's rule set."""
+
+    company: Company
+    mappings: dict[int, ProjectMapping]
+    typed_clients: dict[str, Client]
+    rule_sets: dict[int, RuleSet]
+    rates: list[Rate]
+    role_keys: dict[tuple[int, int], frozenset[str]]
+    _company_rules: RuleSet | None = field(default=None, repr=False)
+
+    @classmethod
+    def load(cls, items: Iterable[WorkItem], entries: Iterable[TimeEntry]) -> World:
+        """Read what concerns these items; at most seven queries, however many there are."""
+        items, entries = list(items), list(entries)
+        company = Company.current()
+        project_ids = {item.taiga_project_id for item in items if item.taiga_project_id is not None}
+        mapped = ProjectMapping.objects.select_related("client", "ninja_project").filter(
+            taiga_project_id__in=project_ids
+        )
+        mappings = {mapping.taiga_project_id: mapping for mapping in mapped}
+        typed = {attributes.parse_client(item.attributes.get(attributes.CLIENT)) for item in items} - {""}
+        clients = {row.ninja_id: row for row in Client.objects.filter(ninja_id__in=typed)} if typed else {}
+        client_ids = {mapping.client_id for mapping in mappings.values()} | {row.pk for row in clients.values()}
+        people = {row.assignee_id for row in items} | {row.person_id for row in entries}
+        people.discard(None)
+        roles: dict[tuple[int, int], frozenset[str]] = {}
+        found = Membership.objects.filter(person__in=people, taiga_project_id__in=project_ids) if people else []
+        for membership in found:
+            key = (membership.person_id, membership.taiga_project_id)
+            roles[key] = roles.get(key, frozenset()) | {membership.role_key}
+        candidates = Q(level=RateLevel.PROJECT, project__in=mappings.values())
+        candidates |= Q(level=RateLevel.CLIENT, client__in=client_ids)
+        candidates |= Q(level__in=(RateLevel.USER_IN_PROJECT, RateLevel.USER), person__in=people)
+        candidates |= Q(level=RateLevel.ROLE, role__key__in=frozenset().union(*roles.values()))
+        rates = list(Rate.objects.filter(candidates).select_related("person", "role", "project", "client"))
+        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles)
+
+    @property
+    def configured(self) -> dict[str, str]:
+        """The names of the five attributes in Taiga, by our own names."""
+        return configured_names(self.company)
+
+    def rule_set(self, client: Client | None) -> RuleSet:
+        """The rules of `client`, the company's without one."""
+        if client is not None and client.pk in self.rule_sets:
+            return self.rule_sets[client.pk]
+        if self._company_rules is None:
+            self._company_rules = rule_set_for(None)
+        return self._company_rules
+
+    def currency_of(self, client: Client | None) -> str:
+        """The currency that `client` is invoiced in; the company's where Invoice Ninja names none."""
+        return (client.currency if client is not None else "") or self.company.currency
+
+    def find_rate(
+        self,
+        item_rate: Decimal | None,
+        *,
+        person: Person | None,
+        project: ProjectMapping,
+        client: Client | None,
+        on: dt.date,
+        prefer: str,
+    ) -> ChosenRate | None:
+        """The hourly rate on the local day `on`, or None, as `mappings.lookups.find_rate`, without a query."""
+        rows = [_as_row(rate) for rate in self.rates if self._applies(rate, person, project, client)]
+        return choose_rate(
+            item_rate, rows, prefer=prefer, on=on, currency=self.currency_of(client), has_person=person is not None
+        )
+
+    def _applies(self, rate: Rate, person: Person | None, project: ProjectMapping, client: Client | None) -> bool:
+        match rate.level:
+            case RateLevel.PROJECT:
+                return rate.project_id == project.pk
+            case RateLevel.CLIENT:
+                return client is not None and rate.client_id == client.pk
+            case RateLevel.USER_IN_PROJECT:
+                return person is not None and rate.person_id == person.pk and rate.project_id == project.pk
+            case RateLevel.USER:
+                return person is not None and rate.person_id == person.pk
+        if person is None or rate.role is None:
+            return False
+        return rate.role.key in self.role_keys.get((person.pk, project.taiga_project_id), frozenset())
+
+
+def configured_names(company: Company) -> dict[str, str]:
+    """The names of the five attributes in Taiga, by our own names."""
+    return {name: getattr(company, f"attribute_{name}") for name in attributes.FIELDS}
+
+
+def _as_row(rate: Rate) -> RateRow:
+    target = {
+        RateLevel.PROJECT: rate.project,
+        RateLevel.CLIENT: rate.client,
+        RateLevel.ROLE: rate.role,
+    }.get(RateLevel(rate.level), rate.person)
+    return RateRow(
+        level=rate.level,
+        amount=rate.amount,
+        currency=rate.currency,
+        row_id=rate.pk,
+        valid_from=rate.valid_from,
+        valid_to=rate.valid_to,
+        label=str(target),
+    )
