@@ -132,7 +132,8 @@ def _item_diff(
         elif field in _PLAIN or (field in _STORY and kind.name == "userstory"):
             diff[field] = words[field] = pair
     words.pop("project", None)
-    return diff, values, words
+    # PostgreSQL's jsonb keeps keys by their length, then by their letters; webhooks show that order.
+    return diff, values, {field: words[field] for field in sorted(words, key=lambda name: (len(name), name))}
 
 
 def _name(field: str, row: Row | None) -> str | None:

@@ -127,6 +127,7 @@ def insert_item(store: Store, kind: Kind, project: Row, owner: int, fields: Row,
     store.values(kind).insert({"attributes_values": {}, "version": 1}, row_id=row["id"])
     row = store.items(kind).update(row["id"], **_closing(store, kind, row, store.now()))
     refresh_story(store, row.get("user_story"))
+    refresh_milestone(store, row["milestone"])
     return row
 
 
@@ -225,6 +226,8 @@ def change_item(call: Call, kind: Kind, number: int) -> Result:
     now, comment = store.now(), str(call.data.get("comment") or "")
     if comment and call.signed_in()["id"] not in before["watchers"]:
         fields["watchers"] = sorted({*fields.get("watchers", before["watchers"]), call.signed_in()["id"]})
+    if kind is STORY and fields.get("status", before["status"]) != before["status"]:
+        fields["kanban_order"] = store.now_ms() * 1000
     fields |= {"version": before["version"] + 1, "modified_date": now, "silent": {}}
     row = store.items(kind).update(number, **fields)
     row = store.items(kind).update(number, **_closing(store, kind, row, now))
@@ -237,6 +240,8 @@ def change_item(call: Call, kind: Kind, number: int) -> Result:
     elif kind is STORY and before["milestone"] != row["milestone"]:
         for task in store.items(TASK).find(user_story=number):
             change_silently(store, TASK, task, milestone=row["milestone"])
+    for sprint in {before["milestone"], row["milestone"]}:
+        refresh_milestone(store, sprint)
     recorded = {**before, **before["silent"]}
     if before["is_unrecorded"]:
         row = store.items(kind).update(number, is_unrecorded=False)
@@ -264,6 +269,16 @@ def _order_header(kind: Kind, before: Row, row: Row) -> str:
     return json.dumps({str(row["id"]): row["us_order"]} if kind is TASK and moved else {})
 
 
+def refresh_milestone(store: Store, number: int | None) -> None:
+    """Closes a sprint when all in it is closed, opens it when something is not: silently."""
+    milestone = store.milestones.get(number)
+    if milestone is None:
+        return
+    held = [store.is_closed(kind, row) for kind in (STORY, TASK) for row in store.items(kind).find(milestone=number)]
+    if held and all(held) != milestone["closed"]:
+        store.milestones.update(milestone["id"], closed=all(held))
+
+
 def change_silently(store: Store, kind: Kind, row: Row, **changes: Any) -> None:
     """Changes an item without version, date and webhook; its next recorded change tells this one too."""
     silent = {field: row[field] for field in changes if row[field] != changes[field]}
@@ -288,3 +303,4 @@ def remove_item(store: Store, kind: Kind, row: Row) -> None:
     store.items(kind).delete(row["id"])
     store.values(kind).delete(row["id"])
     refresh_story(store, row.get("user_story"))
+    refresh_milestone(store, row["milestone"])

@@ -44,8 +44,8 @@ class Store:
         for name in ("issue_types", "priorities", "severities", "epic_attributes"):
             memory.table(name, indexes=by_project)
         for kind in KINDS.values():
-            indexes = ("project", "user_story") if kind.name == "task" else by_project
-            memory.table(kind.path, indexes=indexes)
+            story = ("user_story",) if kind.name == "task" else ()
+            memory.table(kind.path, indexes=("project", "milestone", *story))
             memory.table(kind.attributes, indexes=by_project)
             memory.table(kind.values)
         self.history = memory.table("history", indexes=("key",))

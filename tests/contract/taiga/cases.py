@@ -323,11 +323,11 @@ CASES: dict[str, list[Case]] = {
         case(131, after(103, 120)),
         case(134, after(103, 133)),
         case(177, after(176), check=_values_are(2, {"1": True, "2": 2}, 2)),
-        case(199, after(196, 198)),
+        case(199, after(197, 198)),
         case(212, after(210, 211)),
         case(335, after(333, 334)),
         case(346, after(then=ARCHIVED)),
-        case(383, after(246, 385, then=lambda lab: _set_version(lab, 49, 223))),
+        case(383, after(185, 226, 246, 385, then=lambda lab: _set_version(lab, 49, 223))),
         case(384, after(246, 385, 383)),
         *(case(number, after(246, 385, before)) for number, before in _WRONG_TYPES.items()),
         case(391, after(246, 385, 390)),
@@ -405,4 +405,4 @@ CASES: dict[str, list[Case]] = {
 
 def _set_version(lab: Lab, number: int, version: int) -> None:
     with lab.store.memory.transaction():
-        lab.store.values(TASK).update(number, version=version, attributes_values={"1": True, "2": 243})
+        lab.store.values(TASK).update(number, version=version, attributes_values={"1": True, "2": 243, "3": 100})

@@ -20,7 +20,7 @@ from werkzeug.wrappers import Request, Response
 from sandbox.http_server import ConnectionDropped, Server
 from sandbox.server import serve
 from sandbox.taiga.auth import make_token
-from sandbox.taiga.items import insert_item
+from sandbox.taiga.items import insert_item, refresh_milestone, refresh_story
 from sandbox.taiga.kinds import BY_PATH, KINDS, STORY, TASK, Kind
 from sandbox.taiga.projects import make_project
 from sandbox.taiga.seed import seed
@@ -137,11 +137,11 @@ class Lab:
         self.load("072-task-custom-attribute-extra-notes", "073-task-custom-attribute-extra-url")
 
     def alpha(self) -> None:
-        """Client Alpha with attributes, one webhook, two sprints and two stories, without tasks."""
+        """Client Alpha with attributes, one webhook, two sprints and a story, without tasks."""
         self.projects()
         self.attributes()
         self.load("090-webhook-create", "097-milestone-create", "098-milestone-create-2")
-        self.load("099-userstory-create", "185-userstory-create-3")
+        self.load("099-userstory-create")
 
     # states
 
@@ -183,6 +183,8 @@ class Lab:
         table.insert(stored, row_id=row["id"])
         if store.values(kind).get(row["id"]) is None:
             store.values(kind).insert({"attributes_values": {}, "version": 1}, row_id=row["id"])
+        refresh_story(store, stored.get("user_story"))
+        refresh_milestone(store, row["milestone"])
         project = store.projects.get(row["project"])
         if project is not None and project["last_ref"] < row["ref"]:
             store.projects.update(project["id"], last_ref=row["ref"])
@@ -340,9 +342,12 @@ def _load_log(lab: Lab, row: dict[str, Any]) -> None:
 
 
 def _load_milestone(lab: Lab, row: dict[str, Any]) -> None:
+    table = lab.store.milestones
+    if table.get(row["id"]):
+        table.delete(row["id"])
     names = ("id", "project", "name", "slug", "owner", "estimated_start", "estimated_finish", "closed", "order")
     stored = {name: row[name] for name in names}
-    lab.store.milestones.insert(stored | _dated({n: row[n] for n in _DATES}, *_DATES))
+    table.insert(stored | _dated({n: row[n] for n in _DATES}, *_DATES))
 
 
 _DATES = ("created_date", "modified_date")
@@ -375,7 +380,7 @@ _LOADERS: list[tuple[str, Callable[..., None]]] = [
     (r"/(?P<kind>task|userstory|issue)-statuses(/\d+)?", _load_status),
     (r"/webhooks", _load_webhook),
     (r"/(webhooklogs|webhooks/\d+/test)", _load_log),
-    (r"/milestones", _load_milestone),
+    (r"/milestones(/\d+)?", _load_milestone),
     (r"/timeline/project/\d+", _load_timeline),
     (r"/history/\w+/\d+", _load_history),
     (r"/projects/\d+", _load_project),
