@@ -148,12 +148,11 @@ def _client(call: Call, client_id: str) -> Row:
 def _contacts(store: Store, sent: list[Any], known: list[Row], base_url: str) -> list[Row]:
     """Contacts as they are stored; those sent with a known id keep it and their key."""
     old = {contact["id"]: contact for contact in known}
-    counter = store.memory.table("contacts")
     contacts = []
     for position, values in enumerate(entry for entry in sent if isinstance(entry, dict)):
         before = old.get(values.get("id") or "", {})
         key = before.get("contact_key") or _key(32)
-        row_id = before.get("id") or values.get("id") or store.new_id(counter)
+        row_id = before.get("id") or values.get("id") or store.new_id("contacts")
         texts = {name: as_text(values.get(name, before.get(name))) for name in CONTACT_TEXTS}
         texts["email"] = texts["email"] or " "
         contacts.append(

@@ -32,7 +32,7 @@ def _new(store: Store, table: str, contact_id: str, base_url: str) -> Row:
     key = secrets.token_hex(16)
     now = store.now()
     return {
-        "id": store.new_id(store.memory.table(f"{table}_invitations")),
+        "id": store.new_id(f"{table}_invitations"),
         "client_contact_id": contact_id,
         "key": key,
         "link": f"{base_url}/client/{table.removesuffix('s')}/{key}",

@@ -111,7 +111,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
     _keep_defaults(call, row)
     link_tasks(store, row)
     fire(call, "invoice_create", "invoices", row)
-    apply_flags(call, row["id"])
+    apply_flags(call, row["id"], is_new=True)
     return answer_one(call, "invoices", find_invoice(store, row["id"]))
 
 

@@ -82,7 +82,7 @@ def restore(call: Call, invoice: Row) -> Row:
     return row
 
 
-def apply_flags(call: Call, invoice_id: str) -> None:
+def apply_flags(call: Call, invoice_id: str, *, is_new: bool = False) -> None:
     """The flags of POST and PUT (query or body): mark_sent, paid, amount_paid, send_email, cancel, auto_bill."""
     store = call.store
 
@@ -92,7 +92,7 @@ def apply_flags(call: Call, invoice_id: str) -> None:
         return row
 
     if call.flag("mark_sent") or call.flag("auto_bill"):
-        mark_sent(call, current())
+        mark_sent(call, current(), is_new=is_new)
     amount = call.value("amount_paid")
     if call.flag("paid"):
         mark_paid(call, current())
@@ -101,7 +101,7 @@ def apply_flags(call: Call, invoice_id: str) -> None:
         today = f"{store.utc_today():%Y-%m-%d}"
         send_receipts(store, pay_by_hand(call, row, min(as_number(amount), row["balance"]), today))
     if call.flag("send_email"):
-        send_mails(call, "invoices", mark_sent(call, current()), "invoice")
+        send_mails(call, "invoices", mark_sent(call, current(), is_new=is_new), "invoice")
     if is_on(call.value("cancel")):
         cancel(call, current())
 

@@ -14,7 +14,7 @@ from sandbox.ninja.store import Store
 
 HTML = "text/html; charset=utf-8"
 STATUS = {"1": "draft", "2": "sent", "3": "partial", "4": "paid", "5": "cancelled", "6": "reversed"}
-HIDDEN = ("tokens", "counters")
+HIDDEN = ("tokens", "counters", "contacts", "invoices_invitations", "credits_invitations", "paymentables")
 
 
 def single_page() -> Response:

@@ -74,7 +74,11 @@ def create_payment(call: Call) -> dict[str, Any]:
     if client is None or client["is_deleted"]:
         why = "The selected client id is invalid." if client_id else "The client id field is required."
         raise invalid({"client_id": [why]})
-    invoices, credits = _read_invoices(store, body, client_id), _read_credits(store, body, client_id)
+    errors: Row = {}
+    invoices = _read_invoices(store, body, client_id, errors)
+    credits = _read_credits(store, body, client_id, errors)
+    if errors:
+        raise invalid(errors)
     spent = sum(amount for _, amount in invoices)
     used = sum(amount for _, amount in credits)
     amount = as_number(body["amount"]) if body.get("amount") is not None else whole(spent - used)
@@ -221,37 +225,37 @@ def _store_payment(call: Call, client: Row, values: Row) -> Row:
     return store.insert("payments", {**EMPTY, **own, **values})
 
 
-def _read_invoices(store: Store, body: Row, client_id: str) -> list[tuple[Row, Any]]:
+def _read_invoices(store: Store, body: Row, client_id: str, errors: Row) -> list[tuple[Row, Any]]:
     found = []
     for position, part in enumerate(body.get("invoices") or []):
         invoice = store["invoices"].get(as_text(part.get("invoice_id")))
-        field = f"invoices.{position}.invoice_id"
+        field, amount = f"invoices.{position}.invoice_id", as_number(part.get("amount"))
         if invoice is None or invoice["is_deleted"] or invoice["client_id"] != client_id:
-            raise invalid({field: ["The requested invoice is not available"]})
-        amount = as_number(part.get("amount"))
-        if amount > (invoice["amount"] if invoice["status_id"] == "1" else invoice["balance"]):
-            raise invalid({field: [OVERPAID]})
-        found.append((invoice, amount))
+            errors[field] = ["The requested invoice is not available"]
+        elif amount > (invoice["amount"] if invoice["status_id"] == "1" else invoice["balance"]):
+            errors[field] = [OVERPAID]
+        else:
+            found.append((invoice, amount))
     return found
 
 
-def _read_credits(store: Store, body: Row, client_id: str) -> list[tuple[Row, Any]]:
+def _read_credits(store: Store, body: Row, client_id: str, errors: Row) -> list[tuple[Row, Any]]:
     found = []
     for position, part in enumerate(body.get("credits") or []):
         credit = store["credits"].get(as_text(part.get("credit_id")))
-        field = f"credits.{position}.credit_id"
+        field, amount = f"credits.{position}.credit_id", as_number(part.get("amount"))
         if credit is None or credit["is_deleted"] or credit["client_id"] != client_id:
-            raise invalid({field: ["The requested credit is not available"]})
-        amount = as_number(part.get("amount"))
-        if amount > (credit["amount"] if credit["status_id"] == "1" else credit["balance"]):
-            raise invalid({field: ["Insufficient balance on credit."]})
-        found.append((credit, amount))
+            errors[field] = ["The requested credit is not available"]
+        elif amount > (credit["amount"] if credit["status_id"] == "1" else credit["balance"]):
+            errors[field] = ["Insufficient balance on credit."]
+        else:
+            found.append((credit, amount))
     return found
 
 
 def _add_part(store: Store, payment_id: str, part: Row) -> None:
     now = store.now()
-    row_id = store.new_id(store.memory.table("paymentables"))
+    row_id = store.new_id("paymentables")
     times = {"refunded": 0, "created_at": now, "updated_at": now, "archived_at": 0}
     payment = store["payments"].get(payment_id)
     assert payment is not None

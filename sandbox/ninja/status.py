@@ -14,8 +14,11 @@ from sandbox.ninja.webhooks import fire
 DRAFT, SENT, PARTIAL, PAID, CANCELLED, REVERSED = "1", "2", "3", "4", "5", "6"
 
 
-def mark_sent(call: Call, invoice: Row) -> Row:
-    """A draft becomes sent: its balance is its amount, it gets a number and a due date if it had none."""
+def mark_sent(call: Call, invoice: Row, *, is_new: bool = False) -> Row:
+    """A draft becomes sent: its balance is its amount, it gets a number and a due date if it had none.
+
+    is_new: it is being created, so no update is reported beside the sending.
+    """
     if invoice["status_id"] != DRAFT or invoice["is_deleted"]:
         return invoice
     store = call.store
@@ -30,6 +33,8 @@ def mark_sent(call: Call, invoice: Row) -> Row:
     changes["next_send_date"] = next_send_date(store, {**invoice, **changes})
     row = store.save("invoices", invoice["id"], **changes)
     store.move_client_money(row["client_id"], balance=row["balance"])
+    if not is_new:
+        fire(call, "invoice_update", "invoices", row)
     fire(call, "invoice_sent", "invoices", row)
     return row
 

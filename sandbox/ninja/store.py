@@ -32,6 +32,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     "deliveries": (),
     "counters": (),
     "switches": (),
+    # Rows that live inside others: only their numbers are counted here.
+    "contacts": (),
+    "invoices_invitations": (),
+    "credits_invitations": (),
+    "paymentables": (),
 }
 NUMBERED = ("clients", "projects", "tasks", "invoices", "payments", "credits")
 DEFAULT_TOKEN = "sandbox-ninja-token"
@@ -117,9 +122,9 @@ class Store:
             changes["_number"] = collate(changes["number"] or "")
         return self[table].update(row_id, **changes)
 
-    def new_id(self, counter: Table) -> str:
-        """An id from a counter of rows that live inside other rows (contacts, invitations)."""
-        return encode(counter.next_id())
+    def new_id(self, table: str) -> str:
+        """The next id of a table, for rows that live inside other rows (contacts, invitations)."""
+        return encode(self[table].next_id())
 
     def adopt(self, table: str, row: Row) -> Row:
         """Stores a row exactly as given (a recorded one), replacing a row with its id."""
