@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.errors import ConfigError
+from billing_console.errors import ConfigError, NotAllowed
 from sync.clients.http import Call
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
@@ -176,17 +176,20 @@ def check_pin(server: str) -> UpstreamPin:
     return pin
 
 
-def confirm_pin(server: str, *, user: User) -> UpstreamPin:
-    """An administrator says that the server that answers now is the right one; writing goes on."""
-    identity, base_url = _identity(server), _base_url(server)
+def confirm_pin(pin: UpstreamPin, *, user: User, note: str) -> None:
+    """An administrator says that the server that was seen last is the right one; writing goes on. Calls nobody.
+
+    Raises NotAllowed when no other server was seen (any more).
+    """
     with transaction.atomic():
-        pin = UpstreamPin.objects.select_for_update().get(server=server)
-        pin.base_url, pin.identity = base_url, identity
-        pin.seen_base_url = pin.seen_identity = pin.pause_reason = ""
-        pin.is_paused, pin.checked_at = False, timezone.now()
-        pin.save()
-    logger.warning("%s confirmed %s at %s as the right server", user, server, base_url)
-    return pin
+        row = UpstreamPin.objects.select_for_update().get(pk=pin.pk)
+        if not row.is_paused or not row.seen_identity:
+            raise NotAllowed(_("No other server answers under this address any more; nothing is to be confirmed."))
+        row.base_url, row.identity = row.seen_base_url or row.base_url, row.seen_identity
+        row.seen_base_url = row.seen_identity = row.pause_reason = ""
+        row.is_paused, row.checked_at = False, None  # asked again before the next write
+        row.save()
+    logger.warning("%s confirmed %s at %s as the right server: %s", user, row.server, row.base_url, note)
 
 
 def service_user_id() -> int | None:

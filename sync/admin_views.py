@@ -1,0 +1,139 @@
+"""The page "Needs attention": what is stuck, why, what do I click? Grouped by reason, most money first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from billing_console import formats
+from billing_console.admin_base import PageView, site_page
+from billing_console.errors import ConsoleError
+from billing_console.states import EntryState, Reason, RecordState
+from sync import attention, links, reasons
+from sync.models import RemoteRecord, TimeEntry
+
+SHOWN_PER_GROUP = 200
+
+
+@dataclass
+class Row:
+    """One held entry: what it is, the raw value quoted, its age and its money, and the place to mend it."""
+
+    entry: TimeEntry
+    money: str
+    age: str
+    mend_url: str
+    mend_words: str
+
+
+@dataclass
+class Group:
+    """All entries held for one reason; one mended mapping may free them all."""
+
+    reason: str
+    name: str
+    rows: list[Row] = field(default_factory=list)
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many entries wait."""
+        return len(self.rows)
+
+    @property
+    def money(self) -> str:
+        """What they would be worth as far as that is known, one figure a currency, before tax."""
+        return " + ".join(formats.money(amount, currency) for currency, amount in sorted(self.amounts.items()))
+
+    @property
+    def weight(self) -> Decimal:
+        """Most money first; several currencies simply add up, this only orders."""
+        return sum(self.amounts.values(), Decimal(0))
+
+
+@site_page("sync/attention/", "sync_attention")
+class AttentionPage(PageView):
+    """GET shows, POST reads the items of one group again."""
+
+    template_name = "sync/attention.html"
+    permission = "sync.view_timeentry"
+    act_permission = "sync.work_timeentry"
+    title = gettext_lazy("Needs attention")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        held = TimeEntry.objects.filter(state=EntryState.HELD).select_related(
+            "item__project", "client", "project", "person"
+        )
+        stuck = RemoteRecord.objects.filter(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)).select_related(
+            "item"
+        )
+        groups = group_by_reason(held.order_by("state_since")[:1000])
+        return super().get_context_data(
+            groups=groups,
+            records=list(stuck.select_related("item").order_by("state_since")[:SHOWN_PER_GROUP]),
+            may_act=self.request.user.has_perm("sync.work_timeentry"),
+            **kwargs,
+        )
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        entries = TimeEntry.objects.filter(state=EntryState.HELD, reason=request.POST.get("reason", ""))
+        tried = 0
+        for entry in entries.select_related("item")[:SHOWN_PER_GROUP]:
+            try:
+                attention.try_again(entry, user=request.user)  # type: ignore[arg-type]
+                tried += 1
+            except ConsoleError as error:
+                messages.warning(request, f"{entry}: {error.sentence}")
+        words = ngettext(
+            "%(count)d entry is read again; it leaves this page when it is mended.",
+            "%(count)d entries are read again; they leave this page when they are mended.",
+            tried,
+        )
+        messages.success(request, words % {"count": tried})
+        return HttpResponseRedirect(reverse("admin:sync_attention"))
+
+
+def group_by_reason(entries: Iterable[TimeEntry]) -> list[Group]:
+    """Held entries in groups, most money first, then most rows."""
+    groups: dict[str, Group] = {}
+    for entry in entries:
+        group = groups.setdefault(entry.reason, Group(entry.reason, _name(entry.reason)))
+        group.rows.append(_row(entry))
+        if entry.amount is not None and entry.currency:
+            group.amounts[entry.currency] = group.amounts.get(entry.currency, Decimal(0)) + entry.amount
+    return sorted(groups.values(), key=lambda group: (-group.weight, -group.count, group.name))
+
+
+def _name(reason: str) -> str:
+    return str(Reason(reason).label) if reason in Reason.values else reason
+
+
+def _row(entry: TimeEntry) -> Row:
+    url, words = _mend(entry)
+    return Row(
+        entry=entry,
+        money=formats.money(entry.amount, entry.currency),
+        age=formats.age(entry.state_since),
+        mend_url=url,
+        mend_words=words,
+    )
+
+
+def _mend(entry: TimeEntry) -> tuple[str, str]:
+    text = reasons.TEXTS.get(entry.reason)
+    if text is None:
+        return reverse("admin:sync_timeentry_change", args=[entry.pk]), _("Open the entry")
+    if text.mend == reasons.TAIGA:
+        return links.taiga_item(entry.item), str(text.verb)
+    try:
+        return reverse(text.mend), str(text.verb)
+    except NoReverseMatch:
+        return reverse("admin:sync_timeentry_change", args=[entry.pk]), str(text.verb)
