@@ -166,11 +166,15 @@ def _send(hook: Row, body: bytes) -> tuple[int | None, str]:
         **(hook["headers"] if isinstance(hook["headers"], dict) else {}),
         "User-Agent": "GuzzleHttp/7",
         "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
     }
     try:
         path = url.path or "/"
         target = f"{path}?{url.query}" if url.query else path
-        connection.request(hook["rest_method"].upper(), target, body, headers)
+        connection.putrequest(hook["rest_method"].upper(), target, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
         return connection.getresponse().status, ""
     except (OSError, http.client.HTTPException) as error:
         return None, f"{type(error).__name__}: {error}"

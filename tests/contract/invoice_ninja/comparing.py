@@ -80,7 +80,7 @@ def _compare_field(name: str, recorded: Any, got: Any, path: str, rules: _Rules)
     if name in rules.ignore and not isinstance(recorded, dict | list):
         return [] if _kind(recorded) == _kind(got) else [f"{path}: {got!r}, recorded {recorded!r}"[:400]]
     if name in rules.ignore:
-        return _compare_shape(recorded, got, path)
+        return compare_shape(recorded, got, path)
     if name in UNSTEADY or (name == "id" and (inner or (rules.has_new_id and path == ".data.id"))):
         is_alike = _kind(recorded) == _kind(got) and bool(recorded) == bool(got)
         return [] if is_alike else [f"{path}: {got!r}, recorded {recorded!r}"[:400]]
@@ -89,19 +89,19 @@ def _compare_field(name: str, recorded: Any, got: Any, path: str, rules: _Rules)
     return _compare(recorded, got, path, rules)
 
 
-def _compare_shape(recorded: Any, got: Any, path: str) -> list[str]:
+def compare_shape(recorded: Any, got: Any, path: str) -> list[str]:
     """Keys and types only, of the first entry where there are many; an empty list is like any."""
     if _kind(recorded) != _kind(got):
         return [f"{path}: {got!r} is {_kind(got)}, recorded {recorded!r}"[:400]]
     if isinstance(recorded, list):
-        return _compare_shape(recorded[0], got[0], f"{path}[0]") if recorded and got else []
+        return compare_shape(recorded[0], got[0], f"{path}[0]") if recorded and got else []
     if isinstance(recorded, dict):
         found = [f"{path}: keys {sorted(set(recorded) ^ set(got))}"] if set(recorded) != set(got) else []
         return found + [
             line
             for name in recorded
             if name in got
-            for line in _compare_shape(recorded[name], got[name], f"{path}.{name}")
+            for line in compare_shape(recorded[name], got[name], f"{path}.{name}")
         ]
     return []
 
