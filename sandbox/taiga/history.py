@@ -24,7 +24,6 @@ _PLAIN = (
     "ref",
     "tags",
     "project",
-    "watchers",
     "us_order",
 )
 _STORY = ("is_closed", "client_requirement", "team_requirement", "backlog_order", "sprint_order", "kanban_order")

@@ -2,170 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-
-from sandbox.taiga.kinds import TASK
 from tests.contract.taiga.case import Case, after, case, people, staffed
-from tests.contract.taiga.lab import NOW, Lab
-
-THROTTLED = {"kind": "status", "status": 429}
-
-
-def _project_fields(**fields: Any) -> Any:
-    def then(lab: Lab) -> None:
-        with lab.store.memory.transaction():
-            lab.store.projects.update(2, **fields)
-
-    return then
-
-
-def _beta(**fields: Any) -> Any:
-    """Task 8 moved to Client Beta, where alice has a role and a hook listens."""
-
-    def then(lab: Lab) -> None:
-        lab.join(6, 2, 7)
-        lab.load("331-webhook-create-project-2", "333-task-after-move-attempt", "344-archived-project-get-task")
-        _project_fields(**fields)(lab)
-
-    return then
-
-
-ARCHIVED = _beta(archived_code="archived")
-BLOCKED = _beta(blocked_code="blocked-by-staff")
-
-
-def _refresh(lab: Lab) -> dict[str, Any]:
-    return {"body": {"refresh": lab.token("admin", "refresh")}}
-
-
-def _refresh_used(lab: Lab) -> dict[str, Any]:
-    changes = _refresh(lab)
-    lab.send({"request": {"method": "POST", "path": "/api/v1/auth/refresh", "headers": _JSON}}, changes)
-    return changes
-
-
-_JSON = {"Content-Type": "application/json"}
-
-
-def _old_refresh_used(lab: Lab) -> dict[str, Any]:
-    token = lab.token("admin")
-    _refresh_used(lab)
-    return {"authorization": f"Bearer {token}"}
-
-
-def _expired(kind: str) -> Any:
-    def changes(lab: Lab) -> dict[str, Any]:
-        token = lab.token("admin", kind)
-        lab.running.clock.set(NOW + timedelta(days=9))
-        return {"authorization": f"Bearer {token}"} if kind == "access" else {"body": {"refresh": token}}
-
-    return changes
-
-
-def _header(value: str) -> Any:
-    return lambda lab: {"authorization": value}
-
-
-def _application(lab: Lab) -> dict[str, Any]:
-    token = "sandbox-application-token"
-    row = {"application": "lab-app", "user": 9, "token": token, "auth_code": None, "state": None}
-    with lab.store.memory.transaction():
-        lab.store.application_tokens.insert(row)
-    return {"authorization": f"Application {token}"}
-
-
-def _inactive(lab: Lab) -> None:
-    with lab.store.memory.transaction():
-        lab.store.users.update(10, is_active=False)
-
-
-def _throttled(wait: int, method: str) -> Any:
-    def then(lab: Lab) -> None:
-        lab.app.faults.add({**THROTTLED, "wait_seconds": wait, "method": method})
-
-    return then
-
-
-def _bot_is_admin(lab: Lab) -> None:
-    membership = lab.store.membership(9, 1)
-    assert membership is not None
-    with lab.store.memory.transaction():
-        lab.store.memberships.update(membership["id"], is_admin=True)
-
-
-def _private_blocked(lab: Lab) -> None:
-    lab.store.settings.allow_private_address = False
-
-
-def hook_to(path: str) -> Any:
-    def then(lab: Lab) -> None:
-        with lab.store.memory.transaction():
-            lab.store.webhooks.update(2, url=f"{lab.hooks}{path}")
-
-    return then
-
-
-def _hook(**fields: Any) -> Any:
-    def then(lab: Lab) -> None:
-        with lab.store.memory.transaction():
-            lab.store.webhooks.update(2, **fields)
-
-    return then
-
-
-dead_hook = _hook(url="http://127.0.0.1:1/hook")
-
-
-def _no_people_yet(lab: Lab) -> None:
-    lab.projects(is_staffed=False)
-
-
-def _bob_left(lab: Lab) -> None:
-    membership = lab.store.membership(7, 1)
-    assert membership is not None
-    with lab.store.memory.transaction():
-        lab.store.memberships.delete(membership["id"])
-
-
-def _bob_returned(lab: Lab) -> None:
-    _bob_left(lab)
-    with lab.store.memory.transaction():
-        lab.store.memberships.insert({"id": 8, "project": 2, "user": None, "user_order": 0})
-    lab.join(7, 1, 3)
-    _bot_is_admin(lab)
-
-
-def _as_exported(lab: Lab) -> None:
-    lab.exact_dates()
-    with lab.store.memory.transaction():
-        lab.store.milestones.update(1, name="Sprint 1b")
-        lab.store.items(TASK).update(1, description="new desc", attachments=1)
-        values = {"1": True, "2": 5.0, "3": 85.25, "4": "INV-1", "5": "Invoiced"}
-        lab.store.values(TASK).update(1, attributes_values=values)
-
-
-def _renamed(lab: Lab) -> None:
-    with lab.store.memory.transaction():
-        lab.store.projects.update(1, name="Client Alpha GmbH")
-
-
-def _values_are(number: int, values: dict[str, Any], version: int) -> Any:
-    def check(lab: Lab) -> None:
-        row = lab.store.values(TASK).get(number)
-        assert row is not None
-        assert (row["attributes_values"], row["version"]) == (values, version)
-
-    return check
-
-
-def _deleted(name: str, number: int) -> Any:
-    def then(lab: Lab) -> None:
-        with lab.store.memory.transaction():
-            lab.store.memory.table(name).delete(number)
-
-    return then
-
+from tests.contract.taiga.lab import Lab
+from tests.contract.taiga.states import (
+    ARCHIVED,
+    BLOCKED,
+    application,
+    as_exported,
+    bob_left,
+    bob_returned,
+    bot_is_admin,
+    dead_hook,
+    deleted,
+    expired,
+    header,
+    hook,
+    hook_to,
+    inactive,
+    no_people_yet,
+    old_refresh_used,
+    private_blocked,
+    refresh,
+    refresh_used,
+    renamed,
+    set_version,
+    throttled,
+    values_are,
+)
 
 _TASK = (103,)
 _WRONG_TYPES = {387: 383, 388: 387, 389: 388, 390: 389, 393: 390, 394: 393, 395: 394, 396: 395}
@@ -179,33 +42,33 @@ CASES: dict[str, list[Case]] = {
         case(4, people()),
         case(5, people()),
         case(6, people()),
-        case(360, staffed(then=_throttled(58, "POST"))),
-        case(361, staffed(then=_throttled(58, "POST"))),
-        case(409, people(_inactive)),
+        case(360, staffed(then=throttled(58, "POST"))),
+        case(361, staffed(then=throttled(58, "POST"))),
+        case(409, people(inactive)),
     ],
     "refresh": [
-        case(7, people(_refresh)),
-        case(8, people(_refresh_used)),
+        case(7, people(refresh)),
+        case(8, people(refresh_used)),
         case(9, people()),
         case(12, people(lambda lab: {"body": {"refresh": lab.token("admin")}})),
-        case(23, people(_expired("refresh"))),
+        case(23, people(expired("refresh"))),
     ],
     "me": [
         case(10, people(lambda lab: {"authorization": f"Bearer {lab.token('admin')}"})),
-        case(11, people(_old_refresh_used)),
-        case(13, people(_header("Bearer not-a-token"))),
+        case(11, people(old_refresh_used)),
+        case(13, people(header("Bearer not-a-token"))),
         case(14, people(lambda lab: {"authorization": f"Bearer {lab.token('admin', 'refresh')}"})),
         case(15, people()),
         case(16, people(lambda lab: {"authorization": f"Token {lab.token('admin')}"})),
         case(17, people(lambda lab: {"authorization": f"bearer {lab.token('admin')}"})),
-        case(19, people(_header("Application not-a-token"))),
-        case(22, people(_expired("access"))),
-        case(28, people(_application)),
+        case(19, people(header("Application not-a-token"))),
+        case(22, people(expired("access"))),
+        case(28, people(application)),
         case(53, staffed()),
         case(359, staffed(), "total_private_projects"),
-        case(408, people(_inactive)),
+        case(408, people(inactive)),
         case(428, staffed(), "total_private_projects"),
-        case(435, people(_header("Application not-a-token"))),
+        case(435, people(header("Application not-a-token"))),
     ],
     "project": [
         case(54, staffed(), "my_permissions"),
@@ -222,19 +85,19 @@ CASES: dict[str, list[Case]] = {
         ),
         case(347, after(then=ARCHIVED), "my_permissions members archived_code tags_colors total_watchers"),
         case(352, after(then=BLOCKED), "my_permissions members tags_colors total_watchers"),
-        case(355, staffed(then=_deleted("projects", 2))),
+        case(355, staffed(then=deleted("projects", 2))),
     ],
     "projects": [
-        case(18, people(_header("Bearer not-a-token"))),
+        case(18, people(header("Bearer not-a-token"))),
         case(56, staffed(), "my_permissions"),
     ],
     "memberships": [
-        case(38, _no_people_yet, "created_at"),
-        case(39, _no_people_yet),
+        case(38, no_people_yet, "created_at"),
+        case(39, no_people_yet),
         case(44, staffed()),
         case(45, staffed()),
-        case(340, staffed(then=_bob_left)),
-        case(379, staffed(then=_bob_returned)),
+        case(340, staffed(then=bob_left)),
+        case(379, staffed(then=bob_returned)),
     ],
     "custom_attributes": [case(80, after()), case(81, after())],
     "create_custom_attribute": [
@@ -277,13 +140,13 @@ CASES: dict[str, list[Case]] = {
         case(181, after(181)),
         case(275, after(*_LISTED, then=Lab.exact_dates)),
         case(276, after(*_LISTED, then=Lab.exact_dates)),
-        case(356, staffed(then=_deleted("projects", 2))),
-        case(362, staffed(then=_throttled(60, "GET"))),
+        case(356, staffed(then=deleted("projects", 2))),
+        case(362, staffed(then=throttled(60, "GET"))),
         case(398, people()),
         case(401, staffed()),
-        case(418, after(420, then=_renamed)),
-        case(419, after(420, then=_renamed)),
-        case(420, after(420, then=_renamed)),
+        case(418, after(420, then=renamed)),
+        case(419, after(420, then=renamed)),
+        case(420, after(420, then=renamed)),
     ],
     "values": [
         case(104, after(103, 104)),
@@ -301,7 +164,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "patch_values": [
         case(105, after(103, 104)),
-        case(107, after(103, 105), check=_values_are(1, {"2": 4}, 3)),
+        case(107, after(103, 105), check=values_are(1, {"2": 4}, 3)),
         case(108, after(103, 107)),
         case(109, after(103, 108)),
         case(110, after(103, 109)),
@@ -322,12 +185,12 @@ CASES: dict[str, list[Case]] = {
         case(126, after(103, 120)),
         case(131, after(103, 120)),
         case(134, after(103, 133)),
-        case(177, after(176), check=_values_are(2, {"1": True, "2": 2}, 2)),
+        case(177, after(176), check=values_are(2, {"1": True, "2": 2}, 2)),
         case(199, after(197, 198)),
         case(212, after(210, 211)),
         case(335, after(333, 334)),
         case(346, after(then=ARCHIVED)),
-        case(383, after(185, 226, 246, 385, then=lambda lab: _set_version(lab, 49, 223))),
+        case(383, after(185, 226, 246, 385, then=lambda lab: set_version(lab, 49, 223))),
         case(384, after(246, 385, 383)),
         *(case(number, after(246, 385, before)) for number, before in _WRONG_TYPES.items()),
         case(391, after(246, 385, 390)),
@@ -337,7 +200,7 @@ CASES: dict[str, list[Case]] = {
     "timeline": [
         case(289, after(290, then=lambda lab: lab.older("timeline", 60))),
         case(290, after(290, then=lambda lab: lab.older("timeline", 60))),
-        case(410, after(410, then=_bot_is_admin), "id comment comment_html comment_edited comment_deleted subject"),
+        case(410, after(410, then=bot_is_admin), "id comment comment_html comment_edited comment_deleted subject"),
         case(411, after(410)),
     ],
     "history": [
@@ -348,7 +211,7 @@ CASES: dict[str, list[Case]] = {
         case(433, after(433, 385, then=lambda lab: lab.older("history", 208))),
     ],
     "tasks_csv": [
-        case(279, after(237, 287, then=_as_exported)),
+        case(279, after(237, 287, then=as_exported)),
         case(280, after(287)),
     ],
     "make_csv_uuid": [
@@ -361,8 +224,8 @@ CASES: dict[str, list[Case]] = {
     "webhooks": [
         case(91, after()),
         case(92, after()),
-        case(358, staffed(then=_deleted("projects", 2))),
-        case(380, after(then=_bot_is_admin), "logs_counter"),
+        case(358, staffed(then=deleted("projects", 2))),
+        case(380, after(then=bot_is_admin), "logs_counter"),
     ],
     "create_webhook": [
         case(82, staffed()),
@@ -376,21 +239,21 @@ CASES: dict[str, list[Case]] = {
         case(314, after()),
         case(331, after(), "id"),
         case(348, after(then=ARCHIVED)),
-        case(364, after(then=_private_blocked)),
-        case(365, after(then=_private_blocked), "id"),
-        case(367, after(then=_private_blocked)),
-        case(381, after(then=_bot_is_admin), "id"),
+        case(364, after(then=private_blocked)),
+        case(365, after(then=private_blocked), "id"),
+        case(367, after(then=private_blocked)),
+        case(381, after(then=bot_is_admin), "id"),
     ],
     "test_webhook": [
         case(93, after()),
         case(94, after()),
         case(306, after(then=dead_hook), "id response_data"),
         case(307, after(then=hook_to("/hook/500")), "id"),
-        case(313, after(then=_hook(key="clé-✓")), "id"),
+        case(313, after(then=hook(key="clé-✓")), "id"),
         case(353, after(then=BLOCKED)),
-        case(363, after(then=_throttled(60, "POST"))),
-        case(366, after(365, then=_private_blocked), "id"),
-        case(368, after(then=_private_blocked), "id"),
+        case(363, after(then=throttled(60, "POST"))),
+        case(366, after(365, then=private_blocked), "id"),
+        case(368, after(then=private_blocked), "id"),
         case(374, after(), "id", mode="async"),
     ],
     "webhook_logs": [
@@ -401,8 +264,3 @@ CASES: dict[str, list[Case]] = {
         case(412, after(412)),
     ],
 }
-
-
-def _set_version(lab: Lab, number: int, version: int) -> None:
-    with lab.store.memory.transaction():
-        lab.store.values(TASK).update(number, version=version, attributes_values={"1": True, "2": 243, "3": 100})

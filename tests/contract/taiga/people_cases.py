@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.taiga.kinds import TASK
+from sandbox.taiga.items import insert_item
+from sandbox.taiga.kinds import STORY, TASK
 from tests.contract.taiga.case import Case, after, case, people, staffed
-from tests.contract.taiga.cases import ARCHIVED, BLOCKED, dead_hook, hook_to
 from tests.contract.taiga.lab import Lab
+from tests.contract.taiga.states import ARCHIVED, BLOCKED, dead_hook, hook_to
 
 
 def _task_is(number: int, **fields: Any) -> Any:
@@ -44,6 +45,41 @@ def _history(*changes: tuple[int, dict[str, Any]]) -> Any:
 def _moved_with_its_story(lab: Lab) -> None:
     with lab.store.memory.transaction():
         lab.store.items(TASK).update(1, silent={"milestone": 1})
+
+
+def _story(lab: Lab, number: int, project: int, ref: int, **fields: Any) -> None:
+    row = lab.store.projects.get(project)
+    assert row is not None
+    with lab.store.memory.transaction():
+        lab.store.projects.update(project, last_ref=ref)
+        fields = {"subject": "P2 story", "ref": ref, "kanban_order": 1, **fields}
+        insert_item(lab.store, STORY, row, 5 if project == 2 else 6, fields, row_id=number)
+
+
+def _story_elsewhere(lab: Lab) -> None:
+    _story(lab, 8, 2, 2)
+
+
+def _story_with_open_task(lab: Lab) -> None:
+    _story(lab, 9, 1, 58, subject="Multi")
+    project = lab.store.projects.get(1)
+    assert project is not None
+    with lab.store.memory.transaction():
+        insert_item(lab.store, TASK, project, 6, {"subject": "open", "user_story": 9})
+
+
+def _promoted(lab: Lab) -> None:
+    origin = {"from_task_ref": "Task #7", "is_unrecorded": True, "milestone": 1}
+    _story(lab, 3, 1, 12, subject="Bulk one", **origin)
+
+
+def _before_the_edit(lab: Lab) -> None:
+    with lab.store.memory.transaction():
+        lab.store.projects.update(1, name="Client Alpha GmbH")
+    entry = next(e for e in lab.store.history.all() if e["comment"] == "done, 3h")
+    with lab.store.memory.transaction():
+        changes = {"comment": "done, 2h", "edit_comment_date": None, "comment_versions": None}
+        lab.store.history.update(entry["id"], **changes)
 
 
 def _broker_down(lab: Lab) -> None:
@@ -126,7 +162,7 @@ PEOPLE_CASES: dict[str, list[Case]] = {
     "tasks": [
         case(100, after(), "id ref"),
         *(case(number, after(*before)) for number, before in _PATCHES.items()),
-        case(142, after(141), "total_comments"),
+        case(142, after(141, 134), "total_comments"),
         case(144, after(143), "total_comments"),
         case(151, after(152, then=_history((17, {"subject": []})))),
         case(152, after(149, then=_history((16, {"status": []})))),
@@ -153,6 +189,7 @@ PEOPLE_CASES: dict[str, list[Case]] = {
         case(425, after(185, 386), "project_extra_info"),
         case(430, after(185, 429), "total_comments project_extra_info"),
         case(431, after(185, 430), "total_comments project_extra_info"),
+        case(336, after(331, 226, 185, 189, then=_story_elsewhere)),
         case(345, after(then=ARCHIVED)),
         case(350, after(then=BLOCKED)),
         case(351, after(then=BLOCKED)),
@@ -166,6 +203,7 @@ PEOPLE_CASES: dict[str, list[Case]] = {
     "comments": [
         case(170, after(166, 134, 168)),
         case(171, after(166, 168)),
+        case(432, after(226, 185, 431, 423, 433, then=_before_the_edit)),
         case(172, after(166, 168)),
     ],
     "stories": [
@@ -175,6 +213,8 @@ PEOPLE_CASES: dict[str, list[Case]] = {
         case(201, after(200, 199)),
         case(202, after(201)),
         case(208, after(203)),
+        case(337, after(226, then=_promoted)),
+        case(338, after(then=_story_with_open_task)),
     ],
     "issues": [
         case(210, after(), "id ref"),
