@@ -24,6 +24,8 @@ demo: setup ## Show everything, with stand-ins for Taiga and Invoice Ninja (RESE
 	@exec $(RUN) manage.py demo --port $(PORT) $(if $(RESET),--reset)
 
 test: setup check ## Every check and every test, on a real PostgreSQL and a real Redis
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+		echo "*** BROWSER TESTS WILL BE SKIPPED: there is no Chromium here (on Debian: apt-get install chromium) ***"
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)
 
 check: setup ## Format, lint, types, import rules, migrations, Django's own checks

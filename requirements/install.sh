@@ -29,5 +29,5 @@ if [ "${found}" != "${VENV}/bin/python" ] || ! "${VENV}/bin/python" -m pip --ver
 fi
 
 echo "Installing the pinned requirements (about a minute the first time) …"
-"${VENV}/bin/python" -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt ||
+"${VENV}/bin/python" -m pip install -qq --disable-pip-version-check --requirement requirements/dev.txt ||
     fail "A package could not be installed (see above); check the network and that wheels exist for this machine."
