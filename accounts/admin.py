@@ -19,6 +19,7 @@ from billing_console.admin_base import (
     AdminPasswordChangeForm,
     ModelAdmin,
     PageView,
+    UnfoldAdminCheckboxSelectMultiple,
     UserChangeForm,
     UserCreationForm,
     display,
@@ -46,12 +47,19 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
             _("Rights"),
             {
                 "fields": ("groups", "is_active", "is_superuser"),
-                "description": _("Viewer, billing clerk, approver, administrator: each may do what those before may."),
             },
         ),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
-    add_fieldsets = ((None, {"fields": ("username", "email", "groups", "usable_password", "password1", "password2")}),)
+    add_fieldsets = ((None, {"fields": ("username", "email", "groups", "password1", "password2")}),)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs |= {"widget": UnfoldAdminCheckboxSelectMultiple(), "help_text": ""}
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups":
+            field.help_text = _t("Each group may do what those before it may; one is enough.")
+        return field
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")

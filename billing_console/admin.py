@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from django_celery_beat.admin import CrontabScheduleAdmin as BaseCrontabScheduleAdmin
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm, TaskSelectWidget
@@ -45,6 +46,12 @@ class ScheduledTaskAdmin(BasePeriodicTaskAdmin, ModelAdmin):
     list_display = ("name", "enabled", "scheduler", "last_run_at")
     list_filter = ("enabled",)
     date_hierarchy = None
+    fieldsets = (
+        (None, {"fields": ("name", "regtask", "task", "enabled", "description")}),
+        (_("Schedule"), {"fields": ("interval", "crontab", "start_time", "last_run_at", "one_off")}),
+        (_("Arguments"), {"fields": ("args", "kwargs", "queue"), "classes": ("collapse",)}),
+    )
+    readonly_fields = ("last_run_at",)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Celery beat's actions ask for no right; here they need that to change schedules."""

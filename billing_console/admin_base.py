@@ -47,6 +47,7 @@ from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm
 from unfold.paginator import InfinitePaginator
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultiple,
     UnfoldAdminDateWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -100,6 +101,7 @@ __all__ = [
     "StackedInline",
     "TabularInline",
     "TextFilter",
+    "UnfoldAdminCheckboxSelectMultiple",
     "UnfoldAdminDateWidget",
     "UnfoldAdminSelectWidget",
     "UnfoldAdminTextInputWidget",
@@ -157,7 +159,6 @@ class ModelAdmin(KitModelAdmin):
     secondary_columns: Sequence[str] = ()
     list_filter_submit = True
     list_per_page = 50
-    show_full_result_count = False
     list_after_template = "console/list_totals.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -207,6 +208,7 @@ class JournalModelAdmin(ReadOnlyModelAdmin):
     """A long list, newest first, without counting its rows."""
 
     paginator = InfinitePaginator
+    show_full_result_count = False
     ordering = ("-id",)
 
 

@@ -222,6 +222,7 @@ UNFOLD = {
     "SITE_HEADER": _("Billing console"),
     "SITE_SUBHEADER": _("Taiga → Invoice Ninja"),
     "SITE_SYMBOL": "receipt_long",
+    "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -9,14 +9,15 @@
     // --- the kit's clickable spans become buttons ---
 
     const LABELS = [
-        ["sidebarDesktopOpen", "Show or hide the menu"],
-        ["sidebarMobileOpen", "Show or hide the menu"],
-        ["openUserLinks", "Account, language and theme"],
-        ["filterOpen", "Filters"],
-        ["openTheme", "Theme"],
-        ["openModal = false", "Close"],
-        ["openDropdown", "Choose"],
+        ["sidebarDesktopOpen", "menu"],
+        ["sidebarMobileOpen", "menu"],
+        ["openUserLinks", "account"],
+        ["filterOpen", "filters"],
+        ["openTheme", "theme"],
+        ["openModal = false", "close"],
+        ["openDropdown", "choose"],
     ];
+    const word = (key) => document.getElementById("bc-words")?.dataset[key] ?? "";
 
     const makeReachable = (root) => {
         const clickable = root.querySelectorAll("span, div, td, a:not([href]), h2");
@@ -30,7 +31,7 @@
             const words = element.textContent.replace(/\s+/g, " ").trim();
             const isIcon = element.matches(".material-symbols-outlined") || !words;
             if (!element.hasAttribute("aria-label") && label && (isIcon || label[0] !== "filterOpen")) {
-                element.setAttribute("aria-label", label[1]);
+                element.setAttribute("aria-label", word(label[1]));
             }
             element.addEventListener("keydown", (event) => {
                 if (event.target !== element || !["Enter", " "].includes(event.key)) return;
