@@ -224,8 +224,9 @@ def change_item(call: Call, kind: Kind, number: int) -> Result:
     if moved != project["id"]:
         fields |= _moving(call, kind, before, moved)
     now, comment = store.now(), str(call.data.get("comment") or "")
-    if comment and call.signed_in()["id"] not in before["watchers"]:
-        fields["watchers"] = sorted({*fields.get("watchers", before["watchers"]), call.signed_in()["id"]})
+    if comment:
+        watchers = set(fields["watchers"] if "watchers" in fields else before["watchers"])
+        fields["watchers"] = sorted(watchers | {call.signed_in()["id"]})
     if kind is STORY and fields.get("status", before["status"]) != before["status"]:
         fields["kanban_order"] = store.now_ms() * 1000
     fields |= {"version": before["version"] + 1, "modified_date": now, "silent": {}}

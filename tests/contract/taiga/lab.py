@@ -22,7 +22,7 @@ from sandbox.taiga.auth import make_token
 from sandbox.taiga.kinds import TASK, Kind
 from sandbox.taiga.projects import make_project
 from sandbox.taiga.seed import seed
-from tests.contract.taiga.loading import RECORDINGS, load_recording, parse, read_recording
+from tests.contract.taiga.loading import BLANK_ENTRY, RECORDINGS, load_recording, parse, read_recording
 
 NOW = datetime(2026, 11, 22, 8, 5, tzinfo=UTC)
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -164,7 +164,7 @@ class Lab:
 
     def comment(self, kind: Kind, number: int, text: str = "a comment") -> str:
         """A history entry that is only a comment; answers its id."""
-        entry = {**_ENTRY, "key": f"{kind.model}:{number}", "user": 6, "created_at": NOW, "comment": text}
+        entry = {**BLANK_ENTRY, "key": f"{kind.model}:{number}", "user": 6, "created_at": NOW, "comment": text}
         with self.store.memory.transaction():
             return str(self.store.history.insert(entry, row_id=str(uuid.uuid1()))["id"])
 

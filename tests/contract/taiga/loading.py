@@ -73,7 +73,7 @@ _BLANK: dict[str, dict[str, Any]] = {
     }
     for name in KINDS
 }
-_ENTRY: dict[str, Any] = {
+BLANK_ENTRY: dict[str, Any] = {
     "diff": {},
     "values": {},
     "values_diff": {},
@@ -170,7 +170,7 @@ def _load_timeline(lab: Lab, row: dict[str, Any]) -> None:
 
 
 def _load_history(lab: Lab, row: dict[str, Any]) -> None:
-    entry = {**_ENTRY, **{name: row[name] for name in ("id", "key", "diff", "values", "values_diff", "comment")}}
+    entry = {**BLANK_ENTRY, **{name: row[name] for name in ("id", "key", "diff", "values", "values_diff", "comment")}}
     entry |= {"delete_comment_user": row["delete_comment_user"]}
     entry |= {name: parse(row[name]) for name in ("edit_comment_date", "delete_comment_date")}
     if lab.store.history.get(row["id"]) is None:
