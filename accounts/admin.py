@@ -19,7 +19,7 @@ from billing_console.admin_base import (
     AdminPasswordChangeForm,
     ModelAdmin,
     PageView,
-    UnfoldAdminCheckboxSelectMultiple,
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UserChangeForm,
     UserCreationForm,
     display,
@@ -55,7 +55,7 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            kwargs |= {"widget": UnfoldAdminCheckboxSelectMultiple(), "help_text": ""}
+            kwargs |= {"widget": UnfoldAdminCheckboxSelectMultipleWidget(), "help_text": ""}
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "groups":
             field.help_text = _t("Each group may do what those before it may; one is enough.")

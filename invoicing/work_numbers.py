@@ -174,9 +174,8 @@ def machine() -> Machine:
 def next_run(today: dt.date) -> NextRun | None:
     """The first run day after `today` of all current rule sets; None while there is none that can be computed."""
     soonest: dict[dt.date, list[Period]] = {}
-    for rule_set in RuleSet.objects.filter(is_current=True).only(
-        "frequency", "generation_day", "generation_weekday", "anchor_date"
-    ):
+    schedules = RuleSet.objects.filter(is_current=True).order_by()
+    for rule_set in schedules.only("frequency", "generation_day", "generation_weekday", "anchor_date"):
         if rule_set.frequency == "biweekly" and rule_set.anchor_date is None:
             continue  # has no run day until its anchor is typed; its own form says so
         run_on, period = next_run_after(rule_set, today)
