@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import RecordState
+from sync.exact_json import ExactDecoder, ExactEncoder
 
 
 class Server(models.TextChoices):
@@ -37,10 +38,10 @@ class RemoteRecord(models.Model):
     state = models.CharField(_("state"), max_length=12, choices=RecordState.choices, default=RecordState.PENDING)
     reason = models.CharField(_("reason"), max_length=40, blank=True)
     sentence = models.TextField(_("what happened"), blank=True)
-    desired = models.JSONField(_("wanted"), default=dict)
+    desired = models.JSONField(_("wanted"), default=dict, encoder=ExactEncoder, decoder=ExactDecoder)
     revision = models.PositiveIntegerField(_("revision"), default=1)
     synced_revision = models.PositiveIntegerField(_("revision there"), default=0)
-    seen = models.JSONField(_("last read there"), default=dict, blank=True)
+    seen = models.JSONField(_("last read there"), default=dict, blank=True, encoder=ExactEncoder, decoder=ExactDecoder)
     seen_at = models.DateTimeField(_("read there"), null=True, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
