@@ -14,6 +14,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import helpers
+from django.contrib.admin.checks import ModelAdminChecks
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -154,6 +155,9 @@ class ModelAdmin(KitModelAdmin):
     `pages`: own pages under this model, as (route, name, PageView), e.g. ("<int:pk>/review/", "review", ReviewPage),
     reversed as `admin:<app>_<model>_<name>`. `secondary_columns` are left out of the cards of a narrow screen.
     """
+
+    # The kit's own checks ask the database for permissions, which is empty when the first `migrate` is checked.
+    checks_class = ModelAdminChecks
 
     pages: Sequence[tuple[str, str, type[PageView]]] = ()
     secondary_columns: Sequence[str] = ()
