@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Max, Q, Subquery
 
 from billing_console import clock
+from billing_console.errors import StaleRevision
 from mappings import hooks, rules
 from mappings.models import (
     Client,
@@ -83,13 +84,16 @@ def hour_rules(rule_set: RuleSet) -> rules.HourRules:
     )
 
 
-def new_rule_set_version(client: Client | None, changes: Mapping[str, Any], user: Any = None) -> RuleSet:
+def new_rule_set_version(
+    client: Client | None, changes: Mapping[str, Any], user: Any = None, *, based_on: RuleSet | None = None
+) -> RuleSet:
     """Make the next version of the rules of `client` (None: the company's) and return it, current from now on.
 
     Starts from the client's current version, else from the company's; `changes` are field names and values. Where
     nothing would change, the current version is returned and nothing is written. A biweekly schedule without an
     anchor begins on the Monday of this week (business time). Locks the company's row, so that two at once make
-    two versions. Raises ValidationError for a value the rules do not allow, KeyError for an unknown name.
+    two versions; with `based_on`, the version that was on the screen, the second raises StaleRevision instead.
+    Raises ValidationError for a value the rules do not allow, KeyError for an unknown name.
     """
     if unknown := set(changes) - set(RULE_FIELDS):
         raise KeyError(", ".join(sorted(unknown)))
@@ -97,6 +101,8 @@ def new_rule_set_version(client: Client | None, changes: Mapping[str, Any], user
         Company.current()
         Company.objects.select_for_update().get(pk=1)
         own = RuleSet.objects.filter(client=client, is_current=True).first()
+        if based_on is not None and based_on.pk != (own.pk if own else None):
+            raise StaleRevision()
         base = own or RuleSet.objects.filter(client__isnull=True, is_current=True).first() or RuleSet()
         values = {name: getattr(base, name) for name in RULE_FIELDS} | dict(changes)
         new = RuleSet(client=client, created_by=user, **values)

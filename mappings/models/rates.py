@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
+
+from billing_console.money import exponent
+from mappings.rates import has_currency_decimals
 
 
 class RateLevel(models.TextChoices):
@@ -82,14 +88,37 @@ class Rate(models.Model):
         ordering = ["level", "person", "role", "project", "client", "valid_from"]
         constraints = [
             *(_no_overlap(level) for level in RateLevel),
-            models.CheckConstraint(condition=_keys_fit_level(), name="rate_keys_fit_level"),
-            models.CheckConstraint(condition=Q(amount__gt=0), name="rate_amount_positive"),
+            models.CheckConstraint(
+                condition=_keys_fit_level(),
+                name="rate_keys_fit_level",
+                violation_error_message=_(
+                    "Choose exactly what the level names: person and project, person, role, project, or client."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(amount__gt=0),
+                name="rate_amount_positive",
+                violation_error_message=_("A rate is more than 0. Free work is typed as 0 on the item itself."),
+            ),
             models.CheckConstraint(
                 condition=Q(valid_from__isnull=True) | Q(valid_to__isnull=True) | Q(valid_from__lt=F("valid_to")),
                 name="rate_ends_after_it_begins",
+                violation_error_message=_("“Valid until” must be later than “valid from”."),
             ),
         ]
 
     def __str__(self) -> str:
-        target = " / ".join(str(getattr(self, key)) for key in LEVEL_KEYS[RateLevel(self.level)])
-        return f"{target}: {self.amount} {self.currency}"
+        return f"{self.target}: {self.amount} {self.currency}"
+
+    @property
+    def target(self) -> str:
+        """Whose rate it is, in words: the person, the role, the project or the client."""
+        return " / ".join(str(getattr(self, key)) for key in LEVEL_KEYS[RateLevel(self.level)])
+
+    def clean(self) -> None:
+        """Refuse an unknown currency code and an amount finer than its currency."""
+        if not re.fullmatch(r"[A-Z]{3}", self.currency or ""):
+            raise ValidationError({"currency": _("Write the three letters of the currency, for example EUR.")})
+        if self.amount is not None and not has_currency_decimals(self.amount, self.currency):
+            facts = {"currency": self.currency, "decimals": exponent(self.currency)}
+            raise ValidationError({"amount": _("A rate in %(currency)s has at most %(decimals)s decimals.") % facts})

@@ -1,0 +1,92 @@
+"""Rates as a table in a file: CSV and XLSX, in and out, under the same rules as the form."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from import_export import fields, resources
+from import_export.widgets import ForeignKeyWidget, Widget
+
+from billing_console.form_fields import StrictDecimalField
+from mappings import hooks
+from mappings.models import Client, Person, ProjectMapping, Rate, Role
+from mappings.rate_changes import refusal_of_change
+
+
+class AmountWidget(Widget):
+    """An amount as text that reads back to itself; "1.234" is asked back here too."""
+
+    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> Decimal:
+        """The amount. Raises ValueError with one sentence."""
+        try:
+            # A spreadsheet holds a typed 85.5 as a binary number whose shortest text is what was typed.
+            amount = StrictDecimalField(required=True).clean("" if value is None else str(value))
+        except ValidationError as error:
+            raise ValueError(" ".join(error.messages)) from error
+        assert isinstance(amount, Decimal)
+        return amount
+
+    def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
+        """At least two decimals, a point in every language."""
+        return str(StrictDecimalField().prepare_value(value))
+
+
+class NamedRowWidget(ForeignKeyWidget):
+    """A row by its name outside; says which name is not there."""
+
+    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> Any:
+        """The row, or None for an empty cell. Raises ValueError with one sentence."""
+        if value is None or not str(value).strip():
+            return None
+        found = list(self.get_queryset(value, row, **kwargs).filter(**{self.field: str(value).strip()})[:2])
+        if len(found) != 1:
+            facts = {"what": self.model._meta.verbose_name, "value": value}
+            raise ValueError(_("There is not exactly one %(what)s “%(value)s”.") % facts)
+        return found[0]
+
+
+def _named(column: str, model: Any, field: str) -> fields.Field:
+    return fields.Field(column_name=column, attribute=column, widget=NamedRowWidget(model, field))
+
+
+class RateResource(resources.ModelResource):
+    """One line per rate; a line with the same level, names and first day changes that rate."""
+
+    person = _named("person", Person, "username")
+    role = _named("role", Role, "key")
+    project = _named("project", ProjectMapping, "taiga_project_id")
+    client = _named("client", Client, "ninja_id")
+    amount = fields.Field(column_name="amount", attribute="amount", widget=AmountWidget())
+
+    class Meta:
+        model = Rate
+        fields = ("level", "person", "role", "project", "client", "amount", "currency", "valid_from", "valid_to")
+        export_order = fields
+        import_id_fields = ("level", "person", "role", "project", "client", "valid_from")
+        clean_model_instances = True
+        skip_unchanged = True
+        use_transactions = True
+
+    def get_queryset(self) -> Any:
+        """With the rows whose names are written, in one query."""
+        return super().get_queryset().select_related("person", "role", "project", "client")
+
+    def validate_instance(
+        self, instance: Any, import_validation_errors: Any = None, validate_unique: bool = True
+    ) -> None:
+        """The model's rules, and that a used rate keeps its price."""
+        super().validate_instance(instance, import_validation_errors, validate_unique)
+        stored = Rate.objects.filter(pk=instance.pk).first() if instance.pk else None
+        if stored is None:
+            return
+        wanted = {name: getattr(instance, name) for name in ("amount", "currency", "valid_from", "valid_to")}
+        if refusal := refusal_of_change(stored, **wanted):
+            raise ValidationError(refusal)
+
+    def after_save_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
+        """Whoever depends on the rate hears of it; nobody does in a trial run."""
+        if not kwargs.get("dry_run"):
+            hooks.changed(instance)

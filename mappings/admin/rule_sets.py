@@ -1,0 +1,180 @@
+"""Rule sets: a save makes the next version, an old version is only looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.admin_base import AutocompleteSelectFilter, ModelAdmin, display, hours, percent, pill
+from billing_console.errors import StaleRevision
+from mappings.forms import RuleSetForm
+from mappings.lookups import RULE_FIELDS, new_rule_set_version, zone_of
+from mappings.models import MinimumMode, Rounding, RuleSet, TaxDecision
+from mappings.models.rule_sets import is_time_zone
+from mappings.texts import next_run_sentence
+
+
+class VersionFilter(admin.SimpleListFilter):
+    """Current versions unless all are asked for."""
+
+    title = _("versions")
+    parameter_name = "versions"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Beside the current ones, everything."""
+        return [("all", _("All versions"))]
+
+    def choices(self, changelist: Any) -> Any:
+        """The usual choice is called what it is."""
+        for choice in super().choices(changelist):
+            if choice["query_string"].find(f"{self.parameter_name}=") < 0:
+                choice["display"] = _t("Current versions")
+            yield choice
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[RuleSet]) -> QuerySet[RuleSet]:
+        """Only what holds now, unless all are asked for."""
+        return queryset if self.value() == "all" else queryset.filter(is_current=True)
+
+
+@admin.register(RuleSet)
+class RuleSetAdmin(ModelAdmin):
+    """How hours become invoices, for the company and for clients with rules of their own."""
+
+    form = RuleSetForm
+    list_display = ("whose", "rules_name", "next_run", "rounding_words", "tax_words", "payment_terms", "currentness")
+    list_select_related = ("client",)
+    list_filter = (VersionFilter, "frequency", ("client", AutocompleteSelectFilter))
+    secondary_columns = ("rounding_words", "payment_terms")
+    search_fields = ("name", "client__name", "client__ninja_id")
+    autocomplete_fields = ("client",)
+    ordering = ("client__name", "-version")
+    fieldsets = (
+        (None, {"fields": ("client", "name")}),
+        (
+            _("Hours"),
+            {"fields": ("rounding", "rounding_mode", "min_billable_hours", "min_mode", "prefer")},
+        ),
+        (
+            _("Invoices"),
+            {"fields": ("grouping", "product_key", "payment_terms", "footer", "auto_send", "taiga_invoiced_when")},
+        ),
+        (_("Tax"), {"fields": ("tax_decision", "tax_name", "tax_rate", "no_tax_text")}),
+        (
+            _("When"),
+            {
+                "fields": (
+                    "frequency",
+                    "generation_day",
+                    "generation_weekday",
+                    "anchor_date",
+                    "billing_timezone",
+                    "next_run",
+                )
+            },
+        ),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Whose rules they are is chosen once."""
+        return ("client", "next_run") if obj else ("next_run",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Only the current version is a starting point for the next."""
+        may = super().has_change_permission(request, obj)
+        return may and (not isinstance(obj, RuleSet) or obj.is_current)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Never: invoices and entries point at the version that made them."""
+        return False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A save on a version that is no longer current leads to the current one, with the reason."""
+        if request.method == "POST" and self.has_view_or_change_permission(request):
+            shown = RuleSet.objects.filter(pk=object_id, is_current=False).first() if object_id.isdigit() else None
+            if shown is not None:
+                return self._to_current(request, shown)
+        try:
+            return super().change_view(request, object_id, form_url, extra_context)
+        except StaleRevision:
+            return self._to_current(request, RuleSet.objects.get(pk=object_id))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: RuleSetForm, change: bool) -> None:
+        """Make the next version of what was on the screen; the object becomes that version."""
+        changes = {name: form.cleaned_data[name] for name in RULE_FIELDS if name in form.cleaned_data}
+        shown = RuleSet.objects.get(pk=obj.pk) if change else None
+        made = new_rule_set_version(obj.client, changes, request.user, based_on=shown)
+        obj.__dict__.update(made.__dict__)
+        for warning in form.warnings():
+            messages.warning(request, warning)
+        messages.info(request, f"{made}: {next_run_sentence(made)}")
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """ "Save and continue" continues with the version just made."""
+        if "_continue" in request.POST:
+            messages.success(request, _t("%(rules)s was saved. You can go on editing it.") % {"rules": obj})
+            return HttpResponseRedirect(reverse("admin:mappings_ruleset_change", args=[obj.pk]))
+        return super().response_change(request, obj)
+
+    def _to_current(self, request: HttpRequest, shown: RuleSet) -> HttpResponse:
+        current = RuleSet.objects.filter(client=shown.client_id, is_current=True).first() or shown
+        facts = {"current": current}
+        messages.error(
+            request, _t("Somebody made %(current)s since you opened the page. Check it and do it again.") % facts
+        )
+        return HttpResponseRedirect(reverse("admin:mappings_ruleset_change", args=[current.pk]))
+
+    @display(description=_("whose"), ordering="client__name")
+    def whose(self, rule_set: RuleSet) -> str:
+        """The client, or the company."""
+        return str(rule_set.client) if rule_set.client else _t("The company")
+
+    @display(description=_("rules"), ordering="name")
+    def rules_name(self, rule_set: RuleSet) -> str:
+        """Name and version."""
+        return str(rule_set)
+
+    @display(description=_("next run"))
+    def next_run(self, rule_set: RuleSet) -> str:
+        """What the next run does, from the stored values."""
+        if rule_set.pk is None or not is_time_zone(zone_of(rule_set)):
+            return _t("Is shown when the rules are saved.")
+        return next_run_sentence(rule_set)
+
+    @display(description=_("rounding"))
+    def rounding_words(self, rule_set: RuleSet) -> str:
+        """Rounding and minimum in a line."""
+        rounding = rule_set.get_rounding_display()
+        if rule_set.rounding != Rounding.NONE:
+            rounding = f"{rounding}, {rule_set.get_rounding_mode_display()}"
+        if not rule_set.min_billable_hours:
+            return rounding
+        facts = {"rounding": rounding, "minimum": hours(rule_set.min_billable_hours)}
+        if rule_set.min_mode == MinimumMode.SKIP:
+            return _t("%(rounding)s; below %(minimum)s not billed") % facts
+        return _t("%(rounding)s; at least %(minimum)s") % facts
+
+    @display(description=_("tax"))
+    def tax_words(self, rule_set: RuleSet) -> SafeString | str:
+        """The decision; an open one blocks approval."""
+        if rule_set.tax_decision == TaxDecision.UNDECIDED:
+            return pill("warning", "triangle", _("not decided"))
+        if rule_set.tax_decision == TaxDecision.NO_TAX:
+            return format_html("{}<br>{}", _t("no tax"), rule_set.no_tax_text)
+        return f"{rule_set.tax_name} {percent(rule_set.tax_rate, decimals=2)}"
+
+    @display(description=_("state"))
+    def currentness(self, rule_set: RuleSet) -> SafeString:
+        """Current or followed by a newer version."""
+        if rule_set.is_current:
+            return pill("success", "check", _("current"))
+        return pill("neutral", "cross", _("followed"))
