@@ -10,6 +10,8 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -67,9 +69,29 @@ class Taiga(StandIn):
         self._queue: queue.Queue[Event | None] = queue.Queue()
         self._workers: list[threading.Thread] = []
         self._starting = threading.Lock()
+        self._free_worker = threading.Condition()
+        self._busy_workers = 0
 
     def answer(self, request: Request) -> Response:
         """The API; everything else is a 404 page."""
+        with self._worker():
+            return self._answer(request)
+
+    @contextmanager
+    def _worker(self) -> Iterator[None]:
+        """One of the web workers, waited for where their number is limited."""
+        with self._free_worker:
+            while (limit := self.store.settings.worker_count) is not None and self._busy_workers >= limit:
+                self._free_worker.wait()
+            self._busy_workers += 1
+        try:
+            yield
+        finally:
+            with self._free_worker:
+                self._busy_workers -= 1
+                self._free_worker.notify_all()
+
+    def _answer(self, request: Request) -> Response:
         try:
             handler, arguments = self._route(request)
             call = Call(self.store, request, None, {})

@@ -8,6 +8,7 @@ from sandbox.memory import Row
 from sandbox.taiga.call import Call, Result
 from sandbox.taiga.errors import denied, invalid, not_found
 from sandbox.taiga.store import Store, display_name, gravatar, person, wire_time
+from sandbox.taiga.timeline import note_membership
 
 _NO_LIMITS = {
     "max_private_projects": None,
@@ -161,6 +162,7 @@ def create_membership(call: Call) -> Result:
             "user_order": 0 if user else store.now_ms(),
         }
     )
+    _note(call, row, project, "create")
     return Result(201, show_membership(call, row, project))
 
 
@@ -177,7 +179,14 @@ def delete_membership(call: Call, number: int) -> Result:
     if row["user"] == project["owner"]:
         raise denied()
     call.store.memberships.delete(row["id"])
+    _note(call, row, project, "delete")
     return Result(204, None)
+
+
+def _note(call: Call, row: Row, project: Row, action: str) -> None:
+    user, role = call.store.users.get(row["user"]), call.store.roles.get(row["role"])
+    if user is not None and role is not None:
+        note_membership(call.store, project, user, role, action)
 
 
 def _membership(call: Call, number: int) -> tuple[Row, Row]:

@@ -17,12 +17,17 @@ FRONT = "http://taiga.sandbox.test"
 
 @dataclass
 class Settings:
-    """What an administrator of a Taiga server sets; the defaults fit a stand-in on a loopback address."""
+    """What an administrator of a Taiga server sets; the defaults fit a stand-in on a loopback address.
+
+    worker_count: how many calls it works on at once, the rest wait (None: all); a worker that is still at it after
+    worker_timeout_seconds because a webhook's receiver is slow is killed.
+    """
 
     allow_private_address: bool = True
     allow_redirects: bool = False
     worker_timeout_seconds: float = 30.0
     is_broker_down: bool = False
+    worker_count: int | None = None
 
 
 class Store:

@@ -67,6 +67,16 @@ def note_milestone(store: Store, project: Row, user: Row | None, action: str, ro
     _insert(store, project, f"milestones.milestone.{action}", 49, data, store.now())
 
 
+def note_membership(store: Store, project: Row, member: Row, role: Row, action: str) -> None:
+    """Writes projects.membership.<action>: without a diff and without a comment."""
+    data = {
+        "role": {"id": role["id"], "name": role["name"]},
+        "user": _user(member),
+        "project": {field: project[field] for field in ("id", "name", "slug", "description")},
+    }
+    _insert(store, project, f"projects.membership.{action}", 14, data, store.now())
+
+
 def note_item(
     store: Store,
     kind: Kind,

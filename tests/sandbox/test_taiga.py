@@ -369,6 +369,45 @@ def test_a_receiver_that_asks_back_before_it_answers_is_served(inline: World) ->
     assert seen == [200]
 
 
+def test_a_receiver_that_asks_back_deadlocks_a_server_with_few_workers(inline: World) -> None:
+    tasks = [inline.task(subject=f"T{number}") for number in range(2)]
+    barrier = threading.Barrier(2)
+
+    def receive(request: Request) -> Response:
+        barrier.wait(5)
+        inline.call("GET", f"/tasks/{json.loads(request.get_data())['data']['id']}")
+        return Response("{}", 202)
+
+    server = Server("127.0.0.1", 0, receive)
+    server.start()
+    inline.call("PATCH", "/webhooks/1", {"url": server.url}, who="bot")
+    inline.app.store.settings.worker_count = 2
+    inline.app.store.settings.worker_timeout_seconds = 0.5
+    statuses: list[int] = []
+
+    def change(number: int) -> None:
+        statuses.append(inline.call("PATCH", f"/tasks/{number}", {"version": 1, "subject": "saved"}).status_code)
+
+    threads = [threading.Thread(target=change, args=(task["id"],)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    server.stop()
+    assert 500 in statuses
+    assert {row["subject"] for row in inline.call("GET", "/tasks?project=1").json()} == {"saved"}
+
+
+def test_members_come_and_go_in_the_timeline_without_a_diff(inline: World) -> None:
+    body = {"project": 1, "role": 3, "username": "carol@example.test"}
+    inline.app.seed({"users": [{"username": "carol"}]})
+    member = inline.call("POST", "/memberships", body, who="bot").json()
+    assert inline.call("DELETE", f"/memberships/{member['id']}", who="bot").status_code == 204
+    entries = inline.call("GET", "/timeline/project/1").json()
+    assert [entry["event_type"] for entry in entries] == ["projects.membership.delete", "projects.membership.create"]
+    assert list(entries[0]["data"]) == ["role", "user", "project"]
+
+
 def test_a_moved_task_keeps_values_of_the_old_project(inline: World) -> None:
     other = {"name": "Mobile", "owner": "admin", "members": [{"username": "alice"}], "stories": [{"subject": "S"}]}
     inline.app.seed({**SEED, "projects": [other]})
