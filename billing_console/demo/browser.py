@@ -8,7 +8,6 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
 
 TIMEOUT_SECONDS = 30
 _VOID = frozenset({"input", "br", "img", "meta", "link", "hr", "source", "path", "use", "circle", "rect", "line"})
@@ -37,7 +36,7 @@ class Link:
 
 
 class Page(HTMLParser):
-    """What stands on a page: forms, links, tables (rows of cells, each one text) and the whole text."""
+    """What stands on a page: forms, unticked boxes, links, tables (rows of cells, each one text) and the whole text."""
 
     def __init__(self, url: str, status: int, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -46,6 +45,7 @@ class Page(HTMLParser):
         self.links: list[Link] = []
         self.rows: list[list[str]] = []
         self.words: list[str] = []
+        self.choices: list[tuple[str, str]] = []
         self._form: Form | None = None
         self._row: list[str] | None = None
         self._cell: list[str] | None = None
@@ -58,6 +58,14 @@ class Page(HTMLParser):
     def text(self) -> str:
         """All words of the page, separated by single spaces."""
         return " ".join(" ".join(self.words).split())
+
+    @property
+    def token(self) -> str:
+        """Django's token against forged posts, from any form of the page."""
+        found = [value for form in self.forms for name, value in form.fields if name == "csrfmiddlewaretoken"]
+        if not found:
+            raise PageError(f"{self.url} has no form to post.")
+        return found[0]
 
     def find_form(self, button: str) -> tuple[Form, tuple[str, str]]:
         """The form that has a button whose words begin with `button`, and that button's (name, value)."""
@@ -101,6 +109,8 @@ class Page(HTMLParser):
         kind, name = values.get("type", "text"), values.get("name", "")
         if kind == "submit":
             self._form.buttons.append((name, values.get("value", ""), values.get("value", "")))
+        elif kind == "checkbox" and "checked" not in values:
+            self.choices.append((name, values.get("value", "on")))
         elif name and (kind not in ("checkbox", "radio") or "checked" in values):
             self._form.fields.append((name, values.get("value", "on" if kind == "checkbox" else "")))
 

@@ -50,7 +50,7 @@ def compare_end(player: Player, visitor: Visitor) -> Report:
     _compare_values(report, player)
     _compare_invoices(report, player)
     _compare_mails(report, player)
-    _compare_pages(report, visitor)
+    _compare_pages(report, visitor, unbilled_on="in a draft")
     overdue = visitor.overdue()
     wanted = {scenario.MOBILE.client_name: Decimal("462.30"), scenario.API.client_name: Decimal("660.96")}
     report.expect("overdue on 15 February", wanted, overdue)
@@ -164,10 +164,11 @@ def _compare_mails(report: Report, player: Player) -> None:
     report.expect("mails that left", sorted(project.email for project in PROJECTS), mails)
 
 
-def _compare_pages(report: Report, visitor: Visitor) -> None:
-    for outcome in ("held", "unbilled"):
+def _compare_pages(report: Report, visitor: Visitor, *, unbilled_on: str = "unbilled") -> None:
+    """`unbilled_on`: the list where January's work stands; from 1 February on it is in January's draft."""
+    for outcome, page in (("held", "held"), ("unbilled", unbilled_on)):
         wanted = sorted(work.subject for work in scenario.WORK if work.outcome == outcome)
-        report.expect(f"{outcome}, on the console's page", wanted, visitor.entries(outcome))
+        report.expect(f"{outcome} in December, on the console's list “{page}”", wanted, visitor.entries(page))
     wanted = [work.subject for work in scenario.WORK if not work.has_story]
     report.expect("found by the sweep, on the console's page", wanted, visitor.found_by_sweep())
 
