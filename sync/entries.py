@@ -74,7 +74,7 @@ def _evaluate_one(
         return _open_cycle(item, [], world, user, is_known_there) if item.state == ItemState.CLOSED else None
     if last.state in CLAIMED:
         if claimed.follow(item, entries, world, user):
-            return _open_cycle(item, entries, world, user, is_known_there=True)
+            return _open_cycle(item, entries, world, user, is_known_there)
         return last
     if last.state in FINAL:
         return last
@@ -88,14 +88,14 @@ def _evaluate_one(
 def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool) -> Cycle:
     if entry.first_closed_at is None:
         raise ValueError(f"entry {entry.pk} has no closing")
-    is_pushed = any(other.remote_task_id is not None for other in [*earlier, entry])
     return Cycle(
         first_closed_at=entry.first_closed_at,
         person=entry.person,
         confirmed=confirmed_tokens(entry),
         raw_before=money.total(other.raw_hours or money.ZERO for other in earlier),
         billed_before=money.total(other.billed_hours or money.ZERO for other in earlier),
-        is_known_there=is_known_there or is_pushed or bool(entry.facts.get("is_known_there")),
+        is_known_there=is_known_there or bool(entry.facts.get("is_known_there")),
+        is_pushed=any(other.remote_task_id is not None for other in [*earlier, entry]),
     )
 
 
@@ -137,6 +137,8 @@ def _judge_again(
     else:
         judgement.facts |= {key: entry.facts[key] for key in ("typed_at",) if key in entry.facts}
     changes = _columns(entry, judgement) | {"closing": item.closings}
+    if _is_unchanged(entry, judgement, changes):
+        return
     if judgement.state != entry.state:
         why = str(changes["reason_sentence"]) or _("evaluated again")
         advance(entry, judgement.state, why=why, user=user, correlation_id=item.correlation_id, **changes)
@@ -145,6 +147,13 @@ def _judge_again(
     if earlier:
         claimed.note_lost_hours(item, entries, judgement)
     _tell_outward(entry)
+
+
+def _is_unchanged(entry: TimeEntry, judgement: Judgement, changes: dict[str, Any]) -> bool:
+    """Whether the row already says all of this, so that a batch writes only what a change really moved."""
+    is_wanted = entry.remote_task_id is not None or judgement.state != EntryState.READY
+    same = all(getattr(entry, name) == value for name, value in changes.items() if name != "evaluated_at")
+    return is_wanted and same and judgement.state == entry.state
 
 
 def _keep_holds(entry: TimeEntry, judgement: Judgement) -> None:

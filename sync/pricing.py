@@ -30,7 +30,8 @@ BILL_HERE = "bill_here"
 class Cycle:
     """What is fixed for the cycle that is judged, and what came before it.
 
-    `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja holds a task of this item.
+    `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja was asked and holds a task of this
+    item; `is_pushed`: we wanted one there ourselves.
     """
 
     first_closed_at: dt.datetime
@@ -39,6 +40,7 @@ class Cycle:
     raw_before: Decimal = money.ZERO
     billed_before: Decimal = money.ZERO
     is_known_there: bool = False
+    is_pushed: bool = False
 
 
 @dataclass
@@ -211,7 +213,8 @@ class _Judge:
 
     def _ask_billed_elsewhere(self) -> None:
         says_invoiced = attributes.parse_status(self.raw.get(STATUS)) == attributes.INVOICED
-        if says_invoiced and not self.cycle.is_known_there and BILL_HERE not in self.cycle.confirmed:
+        is_ours = self.cycle.is_known_there or self.cycle.is_pushed or BILL_HERE in self.cycle.confirmed
+        if says_invoiced and not is_ours:
             self.hold(Reason.BILLED_ELSEWHERE)
 
     # --- who pays ---

@@ -1,0 +1,190 @@
+"""After the claim: a stale draft, a Difference, or the next cycle; never the same hours twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from billing_console.states import DifferenceState, EntryState, ItemState
+from mappings.models import Rate, RuleSet
+from sync import entries, hooks
+from sync.models import Difference, TimeEntry, WorkItem
+from tests.sync.making import Office
+
+pytestmark = pytest.mark.django_db
+LATER = datetime(2026, 1, 10, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the holder of the invoice is told; it answers "approved" unless a test says "draft"."""
+    sentences: list[str] = []
+    monkeypatch.setattr(hooks, "_on_changed", [lambda entry, sentence: sentences.append(sentence) or ""])
+    return sentences
+
+
+def test_four_cycles_bill_what_one_would_have(office: Office) -> None:
+    item = office.item(who=office.alice, hours=Decimal("2.1"))
+    office.claim(office.entry(item))
+    for hours in ("2.2", "2.3", "2.4"):
+        office.reopen(item)
+        entry = office.close(item, LATER, hours=Decimal(hours))
+        if entry.state == EntryState.READY:
+            office.claim(entry)
+    rows = TimeEntry.objects.order_by("cycle").values_list("cycle", "raw_hours", "billed_hours")
+    assert list(rows) == [(1, Decimal("2.1"), Decimal("2.25")), (2, Decimal("0.2"), Decimal("0.25"))]
+    assert sum(TimeEntry.objects.values_list("billed_hours", flat=True)) == Decimal("2.50")
+    assert not Difference.objects.exists()
+
+
+def test_the_next_cycle_has_its_own_date_person_and_rate(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.reopen(item)
+    item.assignee = office.carol
+    second = office.close(item, LATER, hours=3)
+    assert (second.cycle, second.state, second.person) == (2, EntryState.READY, office.carol)
+    assert (second.raw_hours, second.billed_hours, second.amount) == (1, 1, 50)
+    assert str(second.work_date) == "2026-01-10"
+    assert second.remote_task is not None
+    assert second.remote_task.our_key == "TAIGA-T1-2"
+
+
+def test_closed_again_with_the_same_hours_is_no_change(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    first = office.claim(office.entry(item))
+    office.reopen(item)
+    assert office.close(item, LATER).pk == first.pk
+    assert TimeEntry.objects.count() == 1
+    assert not Difference.objects.exists()
+
+
+def test_closed_again_with_fewer_hours_is_a_difference(office: Office) -> None:
+    item = office.item(who=office.alice, hours=3)
+    office.claim(office.entry(item))
+    office.reopen(item)
+    office.close(item, LATER, hours=2)
+    difference = Difference.objects.get()
+    assert (difference.billed_hours, difference.hours_now, difference.amount) == (3, 2, -95)
+    assert TimeEntry.objects.count() == 1
+
+
+def test_closed_again_with_unreadable_hours_is_a_held_next_cycle(office: Office) -> None:
+    item = office.item(who=office.alice, hours=3)
+    office.claim(office.entry(item))
+    office.reopen(item)
+    second = office.close(item, LATER, hours="more")
+    assert (second.cycle, second.state, second.reason) == (2, EntryState.HELD, "unreadable_hours")
+    freed = office.type(item, hours=4)
+    assert (freed.pk, freed.state, freed.billed_hours) == (second.pk, EntryState.READY, 1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "now", "amount"),
+    [
+        ({"hours": 4}, "4", "190"),
+        ({"hours": 1}, "1", "-95"),
+        ({"billable": False}, "0", "-190"),
+        ({"status": "Not Billable"}, "0", "-190"),
+        ({"rate": 100}, "2", "10"),
+    ],
+)
+def test_a_change_while_closed_is_one_open_difference(
+    office: Office, typed: dict[str, object], now: str, amount: str
+) -> None:
+    item = office.item(who=office.alice, hours=2)
+    first = office.claim(office.entry(item))
+
+    office.type(item, **typed)
+    office.type(item, **typed)
+
+    difference = Difference.objects.get()
+    assert difference.state == DifferenceState.OPEN
+    assert (difference.billed_hours, difference.hours_now) == (2, Decimal(now))
+    assert (difference.amount, difference.currency) == (Decimal(amount), "EUR")
+    assert difference.entry == first
+    assert "#101" in difference.sentence
+    entry = TimeEntry.objects.get()
+    assert (entry.state, entry.billed_hours, entry.amount) == ("invoiced", 2, 190)
+
+
+def test_the_difference_follows_and_closes_by_itself(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.type(item, hours=4)
+    office.type(item, hours=5)
+    assert Difference.objects.get().hours_now == 5
+    office.type(item, hours=2)
+    assert Difference.objects.get().state == DifferenceState.CLOSED
+    office.type(item, hours=6)
+    assert Difference.objects.filter(state=DifferenceState.OPEN).count() == 1
+
+
+def test_a_difference_that_was_ignored_does_not_come_back_by_itself(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.type(item, hours=4)
+    Difference.objects.update(state=DifferenceState.IGNORED)
+    entries.evaluate(item)
+    assert Difference.objects.count() == 1
+    office.type(item, hours=5)
+    assert Difference.objects.filter(state=DifferenceState.OPEN).count() == 1
+
+
+def test_closing_again_closes_the_open_difference(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.type(item, hours=3)
+    office.reopen(item)
+    second = office.close(item, LATER)
+    assert Difference.objects.get().state == DifferenceState.CLOSED
+    assert (second.cycle, second.billed_hours) == (2, 1)
+
+
+def test_later_rules_and_rates_touch_nothing_that_is_claimed(office: Office, told: list[str]) -> None:
+    item = office.item(who=office.alice, hours=Decimal("2.1"))
+    first = office.claim(office.entry(item))
+    Rate.objects.update(amount=200)
+    RuleSet.objects.update(rounding="hour")
+    entries.evaluate(item)
+    again = TimeEntry.objects.get()
+    assert (again.facts, again.amount, again.rate) == (first.facts, Decimal("213.75"), 95)
+    assert not Difference.objects.exists()
+    assert told == []
+
+
+def test_an_unapproved_draft_is_told_and_nothing_else_happens(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(hooks, "_on_changed", [lambda entry, sentence: told.append(sentence) or "draft"])
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item), "claimed")
+    office.type(item, hours=3)
+    assert told == ["#101 changed in Taiga: hours 2 → 3."]
+    assert not Difference.objects.exists()
+    assert TimeEntry.objects.get().billed_hours == 2
+
+
+@pytest.mark.parametrize("state", [ItemState.OPEN, ItemState.GONE])
+def test_reopened_or_gone_after_the_claim_is_told_and_is_no_difference(
+    office: Office, told: list[str], state: str
+) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    WorkItem.objects.update(state=state)
+    entries.evaluate(item)
+    assert len(told) == 1
+    assert not Difference.objects.exists()
+
+
+def test_hours_taken_below_the_earlier_cycles_stand_as_a_difference(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    first = office.claim(office.entry(item))
+    office.reopen(item)
+    second = office.close(item, LATER, hours=3)
+    assert second.state == EntryState.READY
+    again = office.type(item, hours=1)
+    assert (again.pk, again.state, again.billed_hours) == (second.pk, EntryState.BELOW_MINIMUM, 0)
+    difference = Difference.objects.get()
+    assert (difference.entry, difference.hours_now, difference.amount) == (first, 1, -95)
