@@ -54,7 +54,7 @@ def preview(period: Period, chosen: Mapping[Client, RuleSet]) -> list[PreviewRow
         before.filter(billable_before(period.end))
         .values("client", "currency")
         .annotate(
-            lines=Count("pk", filter=is_in),
+            included=Count("pk", filter=is_in),
             raw=Sum("raw_hours", filter=is_in),
             billed=Sum("billed_hours", filter=is_in),
             net=Sum("amount", filter=is_in),
@@ -67,7 +67,7 @@ def preview(period: Period, chosen: Mapping[Client, RuleSet]) -> list[PreviewRow
         PreviewRow(
             client=by_id[row["client"]],
             currency=row["currency"],
-            lines=row["lines"],
+            lines=row["included"],
             raw_hours=row["raw"] or money.ZERO,
             billed_hours=row["billed"] or money.ZERO,
             net=row["net"] or money.ZERO,

@@ -75,7 +75,7 @@ def start_run(
         )
         run = InvoiceRun.objects.select_for_update(no_key=True).get(pk=run.pk)
         if is_new:
-            record(run, "", RunState.BUILDING, why=RunTrigger(trigger).label, user=user)
+            record(run, "", RunState.BUILDING, why=str(RunTrigger(trigger).label), user=user)
         elif run.state == RunState.CANCELLED:
             raise NotAllowed(_("This run was cancelled. Start a supplement for the same period instead."))
         elif run.is_early:

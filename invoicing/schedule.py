@@ -114,6 +114,9 @@ def periods_ending_in(month: Period, rule_set: RuleSet) -> list[Period]:
     """The billing periods of these rules whose last day lies in `month`."""
     if rule_set.frequency == Frequency.MONTHLY:
         return [month]
-    find = iso_week if rule_set.frequency == Frequency.WEEKLY else partial(biweekly, rule_set.anchor_date)
+    anchor = rule_set.anchor_date
+    if rule_set.frequency == Frequency.BIWEEKLY and anchor is None:
+        raise ValueError(f"rule set {rule_set.pk} is biweekly without an anchor")
+    find = partial(biweekly, anchor) if rule_set.frequency == Frequency.BIWEEKLY and anchor else iso_week
     found = {find(month.start + dt.timedelta(days=offset)) for offset in range((month.end - month.start).days)}
     return sorted(period for period in found if month.contains(period.last_day))

@@ -1,0 +1,296 @@
+"""Lists and forms of runs, invoices, payments and sendings: to look at. Acts are on the pages below them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, F, Prefetch, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from billing_console import clock, formats
+from billing_console.admin_base import (
+    ChoicesCheckboxFilter,
+    RangeDateFilter,
+    ReadOnlyModelAdmin,
+    RelatedDropdownFilter,
+    badge,
+    display,
+)
+from billing_console.errors import ConsoleError
+from billing_console.states import InvoiceState
+from invoicing import approve_views, draft_acts, draft_views, invoice_page, payments, run_views, sending_views
+from invoicing.models import Invoice, InvoiceRun, Payment, RunClient, Sending
+from invoicing.payments import OWED
+from invoicing.run import DEAD, UNAPPROVED
+
+
+@admin.register(InvoiceRun)
+class InvoiceRunAdmin(ReadOnlyModelAdmin):
+    """Which runs there were, and what each came to; a row opens the run's own page."""
+
+    list_display = ("period_cell", "frequency", "drafts", "net_cell", "state_cell", "requested_at")
+    list_display_links = None
+    list_filter = (("state", ChoicesCheckboxFilter), "frequency", ("period_start", RangeDateFilter))
+    secondary_columns = ("frequency", "requested_at")
+    pages = (*run_views.PAGES, *approve_views.RUN_PAGES)
+    list_before_template = "invoicing/_run_list_head.html"
+    list_per_page = 30
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InvoiceRun]:
+        invoices = Invoice.objects.exclude(state__in=DEAD).only("run", "currency", "net", "state")
+        clients = RunClient.objects.only("run", "state")
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related(Prefetch("invoices", invoices, to_attr="live"), Prefetch("clients", clients))
+        )
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The run's own page is the page of a run."""
+        if not object_id.isdecimal() or not self.has_view_permission(request):
+            return super().change_view(request, object_id, *args, **kwargs)
+        return HttpResponseRedirect(reverse("admin:invoicing_invoicerun_review", args=[object_id]))
+
+    @display(description=_("Period"), ordering="period_start")
+    def period_cell(self, run: InvoiceRun) -> SafeString:
+        return format_html(
+            '<a href="{}">{}</a><span class="bc-sub">{}{}</span>',
+            reverse("admin:invoicing_invoicerun_review", args=[run.pk]),
+            formats.period(run.period_start, run.period_end),
+            run.timezone,
+            f" · {gettext('supplement')} {run.sequence}" if run.sequence > 1 else "",
+        )
+
+    @display(description=_("Drafts"))
+    def drafts(self, run: InvoiceRun) -> SafeString:
+        failed = sum(row.state == "failed" for row in run.clients.all())
+        words = f"{failed} {gettext('failed')}" if failed else ""
+        return format_html('<span class="bc-num">{}<span class="bc-sub">{}</span></span>', len(run.live), words)
+
+    @display(description=_("Before tax"))
+    def net_cell(self, run: InvoiceRun) -> SafeString:
+        return format_html('<span class="bc-num">{}</span>', run_views.money_words(run.live) or "–")
+
+    @display(description=_("State"), ordering="state")
+    def state_cell(self, run: InvoiceRun) -> SafeString:
+        return badge(run.state, run.get_state_display())
+
+
+class OverdueFilter(admin.SimpleListFilter):
+    """Sent, not paid in full, and due before today by the business clock."""
+
+    title = _("owed")
+    parameter_name = "owed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("overdue", _("Overdue")), ("open", _("Open, not due yet"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
+        if self.value() == "overdue":
+            return payments.overdue(queryset)
+        if self.value() == "open":
+            return queryset.filter(state__in=OWED, balance__gt=0).exclude(pk__in=payments.overdue())
+        return queryset
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyModelAdmin):
+    """State, amounts and payments of every invoice; drafts open their review page."""
+
+    list_display = (
+        "client_cell",
+        "period_cell",
+        "number_cell",
+        "net_cell",
+        "gross_cell",
+        "balance_cell",
+        "due_cell",
+        "state_cell",
+    )
+    list_display_links = None
+    list_filter = (
+        ("state", ChoicesCheckboxFilter),
+        OverdueFilter,
+        ("client", RelatedDropdownFilter),
+        "currency",
+        ("period_start", RangeDateFilter),
+        ("due_date", RangeDateFilter),
+    )
+    search_fields = ("client__name", "number", "lines__notes")
+    search_help_text = _("Client, invoice number, or the text of a line")
+    secondary_columns = ("period_cell", "net_cell", "due_cell")
+    list_select_related = ("client", "run")
+    actions = ("approve_selected", "send_selected")
+    pages = (*draft_views.PAGES, *draft_acts.PAGES, *approve_views.INVOICE_PAGES, *sending_views.INVOICE_PAGES)
+    fields = ()
+    change_form_before_template = "invoicing/invoice.html"
+
+    def get_list_totals(self, request: HttpRequest, rows: QuerySet[Invoice]) -> list[tuple[str, str]]:
+        sums = rows.values("currency").annotate(
+            count=Count("pk", distinct=True), sum_net=Sum("net"), sum_gross=Sum("gross"), sum_balance=Sum("balance")
+        )
+        totals = list(sums.order_by("currency"))
+        lines = [(gettext("Invoices"), str(sum(row["count"] for row in totals)))]
+        for row in totals:
+            lines.append((gettext("Before tax"), formats.money(row["sum_net"], row["currency"])))
+            lines.append((gettext("With tax"), formats.money(row["sum_gross"], row["currency"])))
+            if row["sum_balance"]:
+                lines.append((gettext("Open, with tax"), formats.money(row["sum_balance"], row["currency"])))
+        return lines
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        page = invoice_context(object_id) if self.has_view_permission(request) else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **page})
+
+    def has_approve_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm("invoicing.approve_invoice")
+
+    def has_send_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm("invoicing.send_invoice")
+
+    @admin.action(description=_("Approve…"), permissions=["approve"])
+    def approve_selected(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> HttpResponse | None:
+        """Goes on to the question; changes nothing."""
+        return self._ask(request, approve_views.start, queryset)
+
+    @admin.action(description=_("Send…"), permissions=["send"])
+    def send_selected(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> HttpResponse | None:
+        """Goes on to the question; changes nothing."""
+        return self._ask(request, sending_views.start, queryset)
+
+    def _ask(self, request: HttpRequest, start: Any, queryset: QuerySet[Invoice]) -> HttpResponse | None:
+        try:
+            return start(request, queryset)
+        except ConsoleError as error:
+            messages.error(request, error.sentence)
+            return None
+
+    @display(description=_("Client"), ordering="client__name")
+    def client_cell(self, invoice: Invoice) -> SafeString:
+        name = "review" if invoice.state in UNAPPROVED else "change"
+        return format_html(
+            '<a href="{}">{}</a>', reverse(f"admin:invoicing_invoice_{name}", args=[invoice.pk]), invoice.client
+        )
+
+    @display(description=_("Period"), ordering="period_start")
+    def period_cell(self, invoice: Invoice) -> str:
+        return formats.period(invoice.period_start, invoice.period_end)
+
+    @display(description=_("Number"), ordering="number")
+    def number_cell(self, invoice: Invoice) -> str:
+        return invoice.number or "–"
+
+    @display(description=_("Before tax"), ordering="net")
+    def net_cell(self, invoice: Invoice) -> SafeString:
+        return format_html('<span class="bc-num">{}</span>', formats.money(invoice.net, invoice.currency))
+
+    @display(description=_("With tax"), ordering="gross")
+    def gross_cell(self, invoice: Invoice) -> SafeString:
+        return format_html('<span class="bc-num">{}</span>', formats.money(invoice.gross, invoice.currency))
+
+    @display(description=_("Open, with tax"), ordering="balance")
+    def balance_cell(self, invoice: Invoice) -> SafeString:
+        owed = invoice.balance if invoice.state in (*OWED, InvoiceState.PAID) else None
+        return format_html('<span class="bc-num">{}</span>', formats.money(owed, invoice.currency))
+
+    @display(description=_("Due"), ordering="due_date")
+    def due_cell(self, invoice: Invoice) -> str:
+        return formats.day(invoice.due_date)
+
+    @display(description=_("State"), ordering="state")
+    def state_cell(self, invoice: Invoice) -> SafeString:
+        shown = badge(invoice.state, invoice.get_state_display())
+        today = clock.today(invoice.timezone)
+        if invoice.state in OWED and invoice.balance and invoice.due_date and invoice.due_date < today:
+            words = gettext("Overdue, %(age)s") % {"age": formats.age(invoice.due_date, invoice.timezone)}
+            return format_html("{} {}", shown, badge("overdue", words))
+        if invoice.is_stale and invoice.state in UNAPPROVED:
+            return format_html("{} {}", shown, badge("warning", gettext("Taiga changed since")))
+        return shown
+
+
+def invoice_context(object_id: str) -> dict[str, Any]:
+    """What the page of one invoice shows; a constant number of queries."""
+    return invoice_page.context_of(int(object_id)) if object_id.isdecimal() else {}
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyModelAdmin):
+    """What was paid, as Invoice Ninja reports it; amounts with tax."""
+
+    list_display = ("invoice_cell", "amount_cell", "refunded_cell", "paid_on", "state_cell")
+    list_display_links = None
+    list_filter = (("paid_on", RangeDateFilter), ("invoice__client", RelatedDropdownFilter))
+    search_fields = ("invoice__number", "invoice__client__name")
+    list_select_related = ("invoice__client",)
+
+    def get_list_totals(self, request: HttpRequest, rows: QuerySet[Payment]) -> list[tuple[str, str]]:
+        sums = (
+            rows.filter(is_deleted=False)
+            .values("invoice__currency")
+            .annotate(sum_paid=Sum(F("amount") - F("refunded")))
+        )
+        return [
+            (gettext("Paid, with tax"), formats.money(row["sum_paid"], row["invoice__currency"]))
+            for row in sums.order_by("invoice__currency")
+        ]
+
+    @display(description=_("Invoice"))
+    def invoice_cell(self, payment: Payment) -> SafeString:
+        invoice = payment.invoice
+        return format_html(
+            '<a href="{}">{}</a><span class="bc-sub">{}</span>',
+            reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
+            invoice.client,
+            invoice.number,
+        )
+
+    @display(description=_("Paid, with tax"), ordering="amount")
+    def amount_cell(self, payment: Payment) -> SafeString:
+        return format_html('<span class="bc-num">{}</span>', formats.money(payment.amount, payment.invoice.currency))
+
+    @display(description=_("Refunded"), ordering="refunded")
+    def refunded_cell(self, payment: Payment) -> SafeString:
+        text = formats.money(payment.refunded, payment.invoice.currency) if payment.refunded else "–"
+        return format_html('<span class="bc-num">{}</span>', text)
+
+    @display(description=_("State"))
+    def state_cell(self, payment: Payment) -> SafeString:
+        if payment.is_deleted:
+            return badge("cancelled", gettext("Deleted"))
+        return badge("reversed", gettext("Refunded")) if payment.refunded else badge("paid")
+
+
+@admin.register(Sending)
+class SendingAdmin(ReadOnlyModelAdmin):
+    """What was mailed, when, and with which proof."""
+
+    list_display = ("invoice_cell", "by", "asked_at", "called_at", "proven_at", "what_happened")
+    list_display_links = None
+    list_filter = (("invoice__client", RelatedDropdownFilter),)
+    secondary_columns = ("by", "called_at")
+    search_fields = ("invoice__number", "invoice__client__name")
+    list_select_related = ("invoice__client", "by", "selection")
+    pages = sending_views.SENDING_PAGES
+
+    @display(description=_("Invoice"))
+    def invoice_cell(self, sending: Sending) -> SafeString:
+        invoice = sending.invoice
+        return format_html(
+            '<a href="{}">{}</a><span class="bc-sub">{}</span>',
+            reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
+            invoice.client,
+            invoice.number,
+        )
+
+    @display(description=_("What happened"))
+    def what_happened(self, sending: Sending) -> str:
+        return sending.sentence or "–"

@@ -1,0 +1,193 @@
+"""What the buttons of a draft post to: one act each, with the revision on screen, then back to a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from billing_console.admin_base import PageView
+from billing_console.errors import StaleRevision
+from billing_console.formats import money
+from invoicing import review, review_queue
+from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import refresh_draft
+
+VIEW, PREPARE, APPROVE = "invoicing.view_invoice", "invoicing.prepare_invoice", "invoicing.approve_invoice"
+
+
+class DraftAct(PageView):
+    """Base: POST only; afterwards, or after a refusal, the draft's review page is shown again."""
+
+    permission = VIEW
+    http_method_names = ["post"]
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        invoice = get_object_or_404(Invoice.objects.select_related("client", "run"), pk=self.kwargs["pk"])
+        sentence = self.do(invoice)
+        if sentence:
+            messages.success(request, sentence)
+        return HttpResponseRedirect(self.get_next_url(invoice))
+
+    def do(self, invoice: Invoice) -> str:
+        """Call the service; returns the sentence to show. May raise a ConsoleError."""
+        raise NotImplementedError
+
+    def get_next_url(self, invoice: Invoice) -> str:
+        """Where the person goes on: the same draft, unless an act knows better."""
+        return self.get_failure_url()
+
+    def get_failure_url(self) -> str:
+        return reverse("admin:invoicing_invoice_review", args=[self.kwargs["pk"]])
+
+    @property
+    def revision(self) -> int:
+        """The revision that the person saw. Raises StaleRevision when the form has none."""
+        value = self.request.POST.get("revision", "")
+        if not value.isdecimal():
+            raise StaleRevision
+        return int(value)
+
+    @property
+    def reason(self) -> str:
+        """What the person wrote."""
+        return self.request.POST.get("reason", "").strip()[:1000]
+
+
+class ApproveDraft(DraftAct):
+    """Approve, and with `next` in the form go on to the next draft of the run."""
+
+    act_permission = APPROVE
+
+    def do(self, invoice: Invoice) -> str:
+        self.following = review_queue.place_of(invoice).next_draft_id
+        approved = review.approve(invoice, revision=self.revision, user=self.request.user)  # type: ignore[arg-type]
+        return _("%(client)s approved: %(net)s before tax. It is being created in Invoice Ninja.") % {
+            "client": approved.client,
+            "net": money(approved.net, approved.currency),
+        }
+
+    def get_next_url(self, invoice: Invoice) -> str:
+        if "next" not in self.request.POST:
+            return super().get_next_url(invoice)
+        if self.following is None:
+            return reverse("admin:invoicing_invoicerun_review", args=[invoice.run_id])
+        return reverse("admin:invoicing_invoice_review", args=[self.following])
+
+
+class HoldDraft(DraftAct):
+    """Keep a draft from being approved, with a note."""
+
+    act_permission = PREPARE
+
+    def do(self, invoice: Invoice) -> str:
+        review.hold_draft(invoice, revision=self.revision, user=self.request.user, note=self.reason)  # type: ignore[arg-type]
+        return _("%(client)s is held.") % {"client": invoice.client}
+
+
+class UnholdDraft(DraftAct):
+    """Free a held draft for review."""
+
+    act_permission = PREPARE
+
+    def do(self, invoice: Invoice) -> str:
+        review.unhold_draft(invoice, revision=self.revision, user=self.request.user)  # type: ignore[arg-type]
+        return _("%(client)s can be approved again.") % {"client": invoice.client}
+
+
+class RejectDraft(DraftAct):
+    """Throw a draft away; its entries are ready again."""
+
+    act_permission = APPROVE
+
+    def do(self, invoice: Invoice) -> str:
+        self.following = review_queue.place_of(invoice).next_draft_id
+        review.reject_draft(invoice, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        return _("The draft of %(client)s is rejected; its entries are ready to be billed again.") % {
+            "client": invoice.client
+        }
+
+    def get_next_url(self, invoice: Invoice) -> str:
+        if self.following is None:
+            return reverse("admin:invoicing_invoicerun_review", args=[invoice.run_id])
+        return reverse("admin:invoicing_invoice_review", args=[self.following])
+
+
+class RefreshDraft(DraftAct):
+    """Ask for a draft again, with what Taiga says now."""
+
+    act_permission = PREPARE
+
+    def do(self, invoice: Invoice) -> str:
+        refresh_draft(invoice, user=self.request.user)  # type: ignore[arg-type]
+        return _("%(client)s is being refreshed with what Taiga says now.") % {"client": invoice.client}
+
+    def get_next_url(self, invoice: Invoice) -> str:
+        return reverse("admin:invoicing_invoicerun_review", args=[invoice.run_id])
+
+
+class WithdrawApproval(DraftAct):
+    """Take an approval back while nothing can be in Invoice Ninja."""
+
+    act_permission = APPROVE
+
+    def do(self, invoice: Invoice) -> str:
+        review.withdraw_approval(invoice, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        return _("The approval of %(client)s is taken back; it is a draft again.") % {"client": invoice.client}
+
+
+class LineAct(DraftAct):
+    """Base of the acts on one line; goes back to that line."""
+
+    act_permission = PREPARE
+
+    def line(self, invoice: Invoice) -> InvoiceLine:
+        """The line of the address, with its entry."""
+        return get_object_or_404(invoice.lines.select_related("entry"), pk=self.kwargs["line"])
+
+    def get_failure_url(self) -> str:
+        page = self.request.POST.get("page", "")
+        query = f"?page={page}" if page.isdecimal() else ""
+        return f"{super().get_failure_url()}{query}#line-{self.kwargs['line']}"
+
+
+class ExcludeLine(LineAct):
+    """Put a line off to the next run."""
+
+    def do(self, invoice: Invoice) -> str:
+        line = self.line(invoice)
+        after = review.exclude_line(line, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        return _("“%(line)s” waits for the next run. The draft is now %(net)s before tax.") % {
+            "line": line.notes,
+            "net": money(after.net, after.currency),
+        }
+
+
+class EditText(LineAct):
+    """Change the printed text of a line."""
+
+    def do(self, invoice: Invoice) -> str:
+        review.edit_text(
+            self.line(invoice),
+            revision=self.revision,
+            user=self.request.user,  # type: ignore[arg-type]
+            text=self.request.POST.get("text", "")[:2000],
+            reason=self.reason,
+        )
+        return _("The text is changed; hours and money are as they were.")
+
+
+PAGES = (
+    ("<int:pk>/approve/", "approve", ApproveDraft),
+    ("<int:pk>/hold/", "hold", HoldDraft),
+    ("<int:pk>/free/", "free", UnholdDraft),
+    ("<int:pk>/reject/", "reject", RejectDraft),
+    ("<int:pk>/refresh/", "refresh", RefreshDraft),
+    ("<int:pk>/withdraw/", "withdraw", WithdrawApproval),
+    ("<int:pk>/lines/<int:line>/exclude/", "exclude_line", ExcludeLine),
+    ("<int:pk>/lines/<int:line>/text/", "edit_line", EditText),
+)

@@ -1,0 +1,80 @@
+"""What stands on the page of one invoice: both sides' numbers, its lines, payments, mails and trail. Reading only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Prefetch, Q
+from django.utils.translation import gettext as _
+
+from billing_console import clock, formats
+from billing_console.money import same_amount
+from billing_console.states import InvoiceState
+from invoicing.models import Invoice, InvoiceLine, Sending
+from sync import links
+from sync.models import RemoteRecord, Transition
+
+LINES_SHOWN = 500
+
+
+@dataclass(frozen=True)
+class Side:
+    """One number on both sides; `differs` where Invoice Ninja holds something else, None where it has none yet."""
+
+    name: str
+    ours: str
+    theirs: str
+    differs: bool = False
+
+
+def context_of(invoice_id: int) -> dict[str, Any]:
+    """Everything the page shows; {} for an invoice that does not exist. A constant number of queries."""
+    rows = Invoice.objects.select_related("client", "run", "rule_set", "approved_by", "remote")
+    printed = InvoiceLine.objects.filter(is_voided=False).order_by("position", "pk")
+    sendings = Sending.objects.select_related("by", "selection").prefetch_related("mails").order_by("-pk")
+    invoice = rows.prefetch_related(Prefetch("sendings", sendings), "payments").filter(pk=invoice_id).first()
+    if invoice is None:
+        return {}
+    lines = list(printed.filter(invoice=invoice)[: LINES_SHOWN + 1])
+    remote = invoice.remote
+    trail = Q(model="invoicing.invoice", row_id=invoice.pk)
+    if remote is not None:
+        trail |= Q(model="sync.remoterecord", row_id=remote.pk)
+    owed = invoice.state in (InvoiceState.SENT, InvoiceState.PARTLY_PAID) and bool(invoice.balance)
+    return {
+        "invoice": invoice,
+        "sides": sides_of(invoice, remote),
+        "lines": lines[:LINES_SHOWN],
+        "has_more_lines": len(lines) > LINES_SHOWN,
+        "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
+        "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
+        "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
+    }
+
+
+def sides_of(invoice: Invoice, remote: RemoteRecord | None) -> list[Side]:
+    """What we sealed beside what Invoice Ninja was last read to hold, amounts in the invoice's currency."""
+    seen, currency = (remote.seen if remote else {}), invoice.currency
+    amount, tax = _read(seen, "amount"), _read(seen, "total_taxes")
+
+    def side(name: str, ours: Decimal, theirs: Decimal | None) -> Side:
+        differs = theirs is not None and not same_amount(ours, theirs, currency)
+        return Side(name, formats.money(ours, currency), formats.money(theirs, currency), differs)
+
+    def theirs_only(name: str, theirs: Decimal | None) -> Side:
+        return Side(name, "–", formats.money(theirs, currency))
+
+    return [
+        Side(_("Number"), "–", invoice.number or "–"),
+        side(_("Before tax"), invoice.net, amount - tax if amount is not None and tax is not None else None),
+        side(_("Tax"), invoice.tax, tax),
+        side(_("With tax"), invoice.gross, amount),
+        theirs_only(_("Paid"), invoice.paid_to_date if invoice.balance is not None else None),
+        theirs_only(_("Open"), invoice.balance),
+    ]
+
+
+def _read(seen: dict[str, Any], name: str) -> Decimal | None:
+    return Decimal(seen[name]) if seen.get(name) not in (None, "") else None

@@ -1,0 +1,431 @@
+"""The pages of runs and drafts: who may do what, nothing on GET, once, and constant queries."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from billing_console import clock
+from billing_console.states import InvoiceState
+from invoicing import review
+from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Selection
+from sync.models import TimeEntry, Transition
+from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
+
+pytestmark = pytest.mark.django_db
+
+GROUPS = ("Viewer", "Billing clerk", "Approver", "Administrator")
+CLERKS, APPROVERS = GROUPS[1:], GROUPS[2:]
+
+
+@pytest.fixture(autouse=True)
+def _in_january() -> Iterator[None]:
+    with clock.set_to(IN_JANUARY):
+        yield
+
+
+def browser(group: str = "Administrator") -> Client:
+    client = Client()
+    client.force_login(make_user(group))
+    return client
+
+
+def drafts(count: int = 1, lines: int = 2) -> InvoiceRun:
+    for number in range(count):
+        project = make_project(make_client(f"Client {number:02}"))
+        for ref in range(1, lines + 1):
+            make_work(project, "2.1", ref=ref)
+    return built()
+
+
+def url(name: str, *args: Any) -> str:
+    return reverse(f"admin:invoicing_{name}", args=args)
+
+
+def messages_of(response: Any) -> str:
+    return " ".join(str(message) for message in response.context["messages"])
+
+
+# --- who may see and do what --------------------------------------------------------------------------------------
+
+
+def get_pages(run: InvoiceRun, invoice: Invoice) -> list[str]:
+    return [
+        url("invoicerun_changelist"),
+        url("invoicerun_review", run.pk),
+        url("invoicerun_preview"),
+        url("invoice_changelist"),
+        url("invoice_review", invoice.pk),
+        url("invoice_change", invoice.pk),
+        url("payment_changelist"),
+        url("sending_changelist"),
+    ]
+
+
+def test_every_page_is_for_the_four_groups_only() -> None:
+    run = drafts()
+    pages = get_pages(run, run.invoices.get())
+    for page in pages:
+        response = Client().get(page)
+        assert response.status_code == 302
+        assert "/login/" in response["Location"]
+        for group in GROUPS:
+            assert browser(group).get(page).status_code == 200, (group, page)
+        nobody = Client()
+        nobody.force_login(make_user(""))
+        assert nobody.get(page).status_code == 403, page
+
+
+def acts(run: InvoiceRun, invoice: Invoice) -> list[tuple[str, dict[str, str], tuple[str, ...]]]:
+    line = invoice.lines.order_by("position").first()
+    assert line is not None
+    seen = {"revision": str(invoice.revision), "reason": "Because"}
+    return [
+        (url("invoice_hold", invoice.pk), seen, CLERKS),
+        (url("invoice_free", invoice.pk), seen, CLERKS),
+        (url("invoice_refresh", invoice.pk), seen, CLERKS),
+        (url("invoice_exclude_line", invoice.pk, line.pk), seen, CLERKS),
+        (url("invoice_edit_line", invoice.pk, line.pk), {**seen, "text": "x"}, CLERKS),
+        (url("invoice_approve", invoice.pk), seen, APPROVERS),
+        (url("invoice_reject", invoice.pk), seen, APPROVERS),
+        (url("invoice_withdraw", invoice.pk), seen, APPROVERS),
+        (url("invoicerun_refresh", run.pk), {}, CLERKS),
+        (url("invoicerun_build_again", run.pk, run.clients.get().pk), {}, CLERKS),
+        (url("invoicerun_approve", run.pk), {}, APPROVERS),
+        (url("invoicerun_preview"), {"month": "2025-12"}, CLERKS),
+    ]
+
+
+def fingerprint() -> tuple[Any, ...]:
+    return (
+        list(Invoice.objects.order_by("pk").values_list("pk", "state", "revision", "net")),
+        list(InvoiceLine.objects.order_by("pk").values_list("pk", "is_voided", "notes")),
+        list(TimeEntry.objects.order_by("pk").values_list("pk", "state")),
+        list(InvoiceRun.objects.order_by("pk").values_list("pk", "state")),
+        Transition.objects.count(),
+        Selection.objects.count(),
+    )
+
+
+def test_no_act_on_get_nor_for_who_may_not() -> None:
+    run = drafts()
+    invoice = run.invoices.get()
+    before = fingerprint()
+    browsers = {group: browser(group) for group in GROUPS}
+    for address, data, allowed in acts(run, invoice):
+        assert browsers["Administrator"].get(address).status_code in (200, 405), address
+        assert "/login/" in Client().post(address, data)["Location"]
+        for group in set(GROUPS) - set(allowed):
+            assert browsers[group].post(address, data).status_code == 403, (group, address)
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_who_may_act_acts(group: str) -> None:
+    run = drafts()
+    invoice = run.invoices.get()
+    client = browser(group)
+    for address, data, allowed in acts(run, invoice):
+        if group in allowed:
+            assert client.post(address, data).status_code == 302, (group, address)
+
+
+def test_buttons_are_drawn_by_right_and_state() -> None:
+    run = drafts()
+    invoice = run.invoices.get()
+    page = url("invoice_review", invoice.pk)
+    viewer = browser("Viewer").get(page).content.decode()
+    assert "Hold…" not in viewer
+    assert "Exclude to next run…" not in viewer
+    clerk = browser("Billing clerk").get(page).content.decode()
+    assert "Hold…" in clerk
+    assert "Reject…" not in clerk
+    assert "An approver must approve this draft." in clerk
+    approver = browser("Approver").get(page).content.decode()
+    assert "Approve 427.50\xa0EUR and next" in approver
+    assert "Reject…" in approver
+
+
+# --- one draft ----------------------------------------------------------------------------------------------------
+
+
+def test_the_draft_page_says_who_how_much_and_why() -> None:
+    project = make_project(make_client())
+    make_work(project, "0.10", ref=68, subject="Fix header")
+    make_work(project, "2.10", ref=45, closed=dt.datetime(2025, 11, 28, 9, tzinfo=dt.UTC))
+    invoice = built().invoices.get()
+    text = browser().get(url("invoice_review", invoice.pk)).content.decode()
+    assert "237.50\xa0EUR" in text
+    assert "VAT 21.0\xa0% 49.88" in text
+    assert "gross 287.38" in text
+    assert "2 lines to look at" in text
+    assert "late: worked on 28 Nov 2025" in text
+    assert "uplift 150\xa0%" in text
+    assert "due 1 Feb 2026 if approved today" in text
+    assert "quarter hour" in text
+    assert "project default" in text
+
+
+def test_approve_and_next_walks_through_the_run() -> None:
+    run = drafts(3)
+    ids = list(run.invoices.order_by("client__name").values_list("pk", flat=True))
+    client = browser("Approver")
+    form = {"revision": "2", "next": "1"}
+    assert client.post(url("invoice_approve", ids[1]), form)["Location"] == url("invoice_review", ids[2])
+    assert client.post(url("invoice_approve", ids[2]), form)["Location"] == url("invoice_review", ids[0])
+    assert client.post(url("invoice_approve", ids[0]), form)["Location"] == url("invoicerun_review", run.pk)
+    assert set(Invoice.objects.values_list("state", flat=True)) == {"approved"}
+    run.refresh_from_db()
+    assert run.state == "done"
+
+
+def test_a_second_click_says_what_happened_and_changes_nothing() -> None:
+    invoice = drafts().invoices.get()
+    client = browser("Approver")
+    client.post(url("invoice_approve", invoice.pk), {"revision": "2"})
+    before = fingerprint()
+    response = client.post(url("invoice_approve", invoice.pk), {"revision": "2"}, follow=True)
+    assert "is approved already" in messages_of(response)
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize("revision", ["1", "", "x", "3"])
+def test_an_old_or_missing_revision_is_refused(revision: str) -> None:
+    invoice = drafts().invoices.get()
+    response = browser().post(url("invoice_approve", invoice.pk), {"revision": revision}, follow=True)
+    assert "Somebody changed this since you opened the page" in messages_of(response)
+    assert Invoice.objects.get().state == "draft"
+
+
+def test_excluding_a_line_from_the_page() -> None:
+    invoice = drafts(lines=3).invoices.get()
+    line = invoice.lines.get(ref=2)
+    form = {"revision": "2", "reason": "Wait for Acme", "page": "1"}
+    response = browser("Billing clerk").post(url("invoice_exclude_line", invoice.pk, line.pk), form, follow=True)
+    assert "The draft is now 427.50\xa0EUR before tax" in messages_of(response)
+    text = response.content.decode()
+    assert "Wait for Acme" in text
+    assert "Excluded" in text
+
+
+def test_a_stale_draft_offers_the_refresh_and_no_approval() -> None:
+    invoice = drafts().invoices.get()
+    change_hours(TimeEntry.objects.get(item__ref=1), "3.1")
+    text = browser().get(url("invoice_review", invoice.pk)).content.decode()
+    assert "Cannot be approved yet" in text
+    assert "Taiga changed since this draft was built: #1" in text
+    assert "Refresh draft" in text
+    assert "and next <kbd>" not in text
+
+
+def test_an_undecided_tax_is_said_where_it_is_mended() -> None:
+    project = make_project(make_client(tax_decision="undecided", tax_name="", tax_rate=D(0)))
+    make_work(project)
+    invoice = built().invoices.get()
+    text = browser().get(url("invoice_review", invoice.pk)).content.decode()
+    assert "Choose the tax for Acme Corp" in text
+    assert "Tax not decided" in text
+
+
+def test_earlier_periods_are_compared_and_drawn() -> None:
+    project = make_project(make_client())
+    for month, hours in ((9, "1"), (10, "2"), (11, "3")):
+        from mappings.rules import month as month_of
+
+        make_work(project, hours, closed=dt.datetime(2025, month, 10, tzinfo=dt.UTC))
+        invoice = built(month_of(2025, month)).invoices.get()
+        review.approve(invoice, revision=2, user=make_user())
+    make_work(project, "4")
+    invoice = built().invoices.get()
+    text = browser().get(url("invoice_review", invoice.pk)).content.decode()
+    assert "+190.00\xa0EUR" in text
+    assert "+100.0\xa0%" in text
+    for label in ("Sep", "Oct", "Nov", "Dec"):
+        assert f">{label}</text>" in text
+
+
+# --- the run ------------------------------------------------------------------------------------------------------
+
+
+def test_the_run_page_lists_drafts_odd_ones_first() -> None:
+    plain = make_project(make_client("Plain"), rate="200")
+    make_work(plain, "4.5")
+    odd = make_project(make_client("Odd"))
+    make_work(odd, "0.10")
+    run = built()
+    text = browser().get(url("invoicerun_review", run.pk)).content.decode()
+    assert text.index(">Odd</a>") < text.index(">Plain</a>")
+    assert "923.75\xa0EUR" in text
+    assert "uplift 1" in text
+    assert "Approve 1 without a warning, 900.00\xa0EUR…" in text
+
+
+def test_a_building_run_refreshes_itself_and_a_failed_client_can_be_built_again() -> None:
+    project = make_project(make_client())
+    make_work(project)
+    run = built()
+    run.clients.update(state="failed", sentence="Webshop could not be swept: Taiga cannot be reached.")
+    run.invoices.all().update(state="rejected")
+    client = browser("Billing clerk")
+    text = client.get(url("invoicerun_review", run.pk)).content.decode()
+    assert "Taiga cannot be reached." in text
+    assert "Build again" in text
+    assert "every 3s" not in text
+    client.post(url("invoicerun_build_again", run.pk, run.clients.get().pk))
+    text = client.get(url("invoicerun_review", run.pk)).content.decode()
+    assert "every 3s" in text
+    assert "0 of 1 client built" in text
+
+
+def test_bulk_approval_asks_first_then_skips_what_moved_on() -> None:
+    run = drafts(3, lines=1)
+    first, second, third = run.invoices.order_by("client__name")
+    client = browser("Approver")
+    response = client.post(url("invoicerun_approve", run.pk))
+    assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
+    page = client.get(response["Location"]).content.decode()
+    assert "Approve 3 drafts, 641.25\xa0EUR?" in page
+    assert "SANDBOX" in page
+    review.hold_draft(second, revision=2, user=make_user(), note="Ask")
+    review.edit_text(third.lines.get(), revision=2, user=make_user(), text="y", reason="z")
+    page = client.get(response["Location"]).content.decode()
+    assert "Approve 1 draft, 213.75\xa0EUR?" in page
+    assert "it was changed since you selected it" in page
+    after = client.post(response["Location"], follow=True)
+    assert "1 draft approved." in messages_of(after)
+    assert "Client 01" in messages_of(after)
+    states = {invoice.client.name: invoice.state for invoice in Invoice.objects.select_related("client")}
+    assert states == {"Client 00": "approved", "Client 01": "held", "Client 02": "draft"}
+    again = client.post(response["Location"], follow=True)
+    assert "This was confirmed already" in messages_of(again)
+
+
+def test_somebody_elses_selection_is_refused() -> None:
+    run = drafts(1, lines=1)
+    address = browser("Approver").post(url("invoicerun_approve", run.pk))["Location"]
+    other = browser("Approver")
+    assert "This selection is not yours" in messages_of(other.get(address, follow=True))
+    other.post(address)
+    assert Invoice.objects.get().state == "draft"
+
+
+def test_the_list_action_only_asks() -> None:
+    run = drafts(2, lines=1)
+    data = {"action": "approve_selected", "_selected_action": list(run.invoices.values_list("pk", flat=True))}
+    response = browser("Approver").post(url("invoice_changelist"), data)
+    assert "/approve/" in response["Location"]
+    assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
+    browser("Viewer").post(url("invoice_changelist"), data)
+    assert Selection.objects.count() == 1
+
+
+def test_the_preview_writes_nothing_and_starts_on_post() -> None:
+    project = make_project(make_client())
+    make_work(project)
+    make_work(project, "1", is_synced=False)
+    before = fingerprint()
+    client = browser("Billing clerk")
+    text = client.get(url("invoicerun_preview"), {"month": "2025-12"}).content.decode()
+    assert "213.75\xa0EUR" in text
+    assert "1 not in Invoice Ninja yet" in text
+    assert fingerprint() == before
+    response = client.post(url("invoicerun_preview"), {"month": "2025-12"})
+    run = InvoiceRun.objects.get()
+    assert (response["Location"], run.trigger) == (url("invoicerun_review", run.pk), "person")
+
+
+def test_an_unfinished_month_needs_the_tick() -> None:
+    make_work(make_project(make_client()))
+    client = browser("Billing clerk")
+    assert "The month is not over" in client.get(url("invoicerun_preview"), {"month": "2026-01"}).content.decode()
+    refused = client.post(url("invoicerun_preview"), {"month": "2026-01"}, follow=True)
+    assert "is not over" in messages_of(refused)
+    assert not InvoiceRun.objects.exists()
+    client.post(url("invoicerun_preview"), {"month": "2026-01", "is_early": "yes"})
+    assert InvoiceRun.objects.get().is_early
+
+
+@pytest.mark.parametrize("month", ["", "2025-13", "x", "0000-01", "２０２５-12"])
+def test_a_strange_month_falls_back_to_the_last_one(month: str) -> None:
+    make_project(make_client())
+    text = browser().get(url("invoicerun_preview"), {"month": month}).content.decode()
+    assert "1–31 Dec 2025" in text
+
+
+# --- lists and weight ---------------------------------------------------------------------------------------------
+
+
+def test_the_invoice_list_shows_overdue_by_the_business_clock() -> None:
+    invoice = drafts().invoices.get()
+    review.approve(invoice, revision=2, user=make_user())
+    Invoice.objects.update(state=InvoiceState.SENT, balance=D("517.28"), number="0001")
+    client = browser()
+    page = url("invoice_changelist")
+    with clock.set_to(dt.datetime(2026, 2, 1, 12, tzinfo=dt.UTC)):
+        assert "Overdue, " not in client.get(page).content.decode()
+        assert "0001" not in client.get(page, {"owed": "overdue"}).content.decode()
+    with clock.set_to(dt.datetime(2026, 2, 15, 12, tzinfo=dt.UTC)):
+        assert "Overdue, 14 days" in client.get(page).content.decode()
+        assert "0001" in client.get(page, {"owed": "overdue"}).content.decode()
+
+
+def count_queries(client: Client, page: str) -> int:
+    client.get(page)  # whatever is read once per process
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert client.get(page).status_code == 200
+    return len(queries)
+
+
+def test_lists_cost_the_same_for_one_and_for_many() -> None:
+    client = browser()
+    pages = [url("invoicerun_changelist"), url("invoice_changelist"), url("invoicerun_preview") + "?month=2025-12"]
+    run = drafts(1, lines=1)
+    few = [count_queries(client, page) for page in (*pages, url("invoicerun_review", run.pk))]
+    for number in range(12):
+        make_work(make_project(make_client(f"More {number}")))
+    review_page = url("invoicerun_review", run.pk)
+    built()
+    for number in range(12):
+        make_work(make_project(make_client(f"Still {number}")))
+    assert [count_queries(client, page) for page in (*pages, review_page)] == few
+
+
+def test_a_draft_costs_the_same_for_one_line_and_for_many_and_shows_a_hundred() -> None:
+    client = browser()
+    project = make_project(make_client())
+    entry = make_work(project, ref=1)
+    invoice = built().invoices.get()
+    few = count_queries(client, url("invoice_review", invoice.pk))
+    line = InvoiceLine.objects.get(entry=entry)
+    copies = []
+    for number in range(149):
+        copies.append(InvoiceLine.objects.get(pk=line.pk))
+        copies[-1].pk, copies[-1].entry, copies[-1].ref, copies[-1].position = None, None, number + 2, number + 2
+    InvoiceLine.objects.bulk_create(copies)
+    page = url("invoice_review", invoice.pk)
+    assert count_queries(client, page) == few
+    first = client.get(page).content.decode()
+    second = client.get(page + "?page=2").content.decode()
+    assert (first.count('class="bc-line"'), second.count('class="bc-line"')) == (100, 50)
+
+
+def test_an_invoice_page_shows_both_sides() -> None:
+    invoice = drafts().invoices.get()
+    review.approve(invoice, revision=2, user=make_user())
+    invoice.refresh_from_db()
+    remote = invoice.remote
+    remote.seen = {"number": "0001", "amount": "500.00", "total_taxes": "89.78", "balance": "500.00"}
+    remote.save()
+    text = browser("Viewer").get(url("invoice_change", invoice.pk)).content.decode()
+    assert "517.28\xa0EUR" in text
+    assert "500.00\xa0EUR" in text
