@@ -8,12 +8,16 @@ from typing import Any
 from django.core.management import BaseCommand, call_command
 from django.db import connection
 
+from billing_console.checks import TAG
+
 # Any constant that nobody else uses: it names the lock in PostgreSQL.
 LOCK_KEY = 8_312_025
 
 
 class Command(BaseCommand):
     help = "Migrates the database, collects the static files and sets up the schedule; safe to repeat."
+    # A configuration that is not safe migrates nothing; the other checks need the tables.
+    requires_system_checks = [TAG]
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,6 +34,7 @@ class Command(BaseCommand):
                 call_command("setup_schedule", verbosity=options["verbosity"])
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_KEY])
+        self.check(databases=["default"])
         connection.close()
         if not options["no_static"]:
             call_command("collectstatic", interactive=False, verbosity=0)
