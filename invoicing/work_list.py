@@ -59,7 +59,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         held_tile(entries[EntryState.HELD]),
         draft_tile(invoices["draft"]),
         send_tile(invoices["send"]),
-        overdue_tile(invoices["overdue"], today),
+        overdue_tile(invoices["overdue"]),
         unbilled_tile(entries[EntryState.READY]),
         failed_tile(work_numbers.broken_records(), checked),
         coverage_tile(work_numbers.coverage(clock.now() - dt.timedelta(days=COVERAGE_DAYS))),
@@ -142,9 +142,8 @@ def send_tile(pile: Pile) -> Tile:
     )
 
 
-def overdue_tile(pile: Pile, today: dt.date) -> Tile:
+def overdue_tile(pile: Pile) -> Tile:
     """Sent, due before today and not paid: what is still owed, tax included."""
-    due_before = (("due_date__lt", today.isoformat()), ("balance__gt", "0"))
     return Tile(
         name=_("Overdue"),
         figure=str(pile.count),
@@ -152,7 +151,7 @@ def overdue_tile(pile: Pile, today: dt.date) -> Tile:
         money=_money_lines(pile),
         foot=_oldest(pile),
         verb=_("Open list"),
-        url=link(("admin:invoicing_invoice_changelist",), query=(*_states(*work_numbers.OWED), *due_before)),
+        url=link(("admin:invoicing_invoice_changelist",), query=(("owed", "overdue"),)),
         tone="danger" if pile.count else "success",
         shape="triangle" if pile.count else "check",
         edge="danger" if pile.count else "",
@@ -216,7 +215,7 @@ def coverage_tile(found: Coverage) -> Tile:
         name=name,
         figure=percent(share),
         unit=_("%(told)d of %(all)d") % {"told": found.by_webhook, "all": found.total},
-        foot=_("%(count)d found by the sweep, %(days)d days") % {"count": found.by_sweep, "days": COVERAGE_DAYS},
+        foot=_("%(count)d by sweep, %(days)d days") % {"count": found.by_sweep, "days": COVERAGE_DAYS},
         verb=_("Open list"),
         url=url,
         tone="warning" if is_low else "success",

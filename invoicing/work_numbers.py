@@ -18,7 +18,7 @@ from mappings.rules import Period, next_run_after
 from sync.models import Heartbeat, RemoteRecord, TimeEntry, UpstreamPin, WebhookDelivery, WorkItem
 
 TO_SEND = (InvoiceState.APPROVED, InvoiceState.CREATED, InvoiceState.SENDING, InvoiceState.ATTENTION)
-OWED = (InvoiceState.CREATED, InvoiceState.SENT, InvoiceState.PARTLY_PAID)
+OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
 BROKEN = (RecordState.IN_DOUBT, RecordState.ATTENTION)
 PAID, OPEN, UNSENT = "paid", "open", "unsent"
 

@@ -212,7 +212,7 @@ def test_failed_syncs_coverage_and_the_next_run(root: User, work: Work) -> None:
     assert (tiles["Failed syncs"].figure, tiles["Failed syncs"].edge) == ("1", "danger")
     coverage = tiles["Webhook coverage"]
     assert (coverage.figure, coverage.unit) == (f"75.0{NBSP}%", "3 of 4")
-    assert coverage.foot == "1 found by the sweep, 7 days"
+    assert coverage.foot == "1 by sweep, 7 days"
     run = tiles["Next run"]
     assert (run.figure, run.money, run.foot) == ("1 Feb 2026", ("bills 1–31 Jan 2026",), "in 20 days")
 

@@ -64,6 +64,8 @@
         [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")].filter(isVisible);
 
     const mendPage = () => {
+        const skip = document.querySelector(".bc-skip");
+        if (skip) document.body.prepend(skip); // the first stop of Tab
         const main = document.getElementById("main");
         if (main) {
             main.setAttribute("role", "main");
