@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from functools import reduce
+from operator import or_
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
@@ -51,11 +54,11 @@ def _no_overlap(level: RateLevel) -> ExclusionConstraint:
 
 
 def _keys_fit_level() -> Q:
-    condition = Q(pk__isnull=True)
-    for level, keys in LEVEL_KEYS.items():
-        nulls = {f"{key}__isnull": key not in keys for key in ("person", "role", "project", "client")}
-        condition |= Q(level=level.value, **nulls)
-    return condition
+    fitting = [
+        Q(level=level.value, **{f"{key}__isnull": key not in keys for key in ("person", "role", "project", "client")})
+        for level, keys in LEVEL_KEYS.items()
+    ]
+    return reduce(or_, fitting)
 
 
 class Rate(models.Model):
@@ -122,3 +125,8 @@ class Rate(models.Model):
         if self.amount is not None and not has_currency_decimals(self.amount, self.currency):
             facts = {"currency": self.currency, "decimals": exponent(self.currency)}
             raise ValidationError({"amount": _("A rate in %(currency)s has at most %(decimals)s decimals.") % facts})
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """The database's rules; none can be checked while the level itself is wrong, and that is said already."""
+        if "level" not in (exclude or ()):
+            super().validate_constraints(exclude)

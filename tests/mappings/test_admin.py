@@ -202,6 +202,7 @@ def test_the_currency_is_the_clients_else_the_companys(admin_browser: Browser) -
     [
         ({"level": "user_in_project", "person": "PERSON"}, "This level needs it."),
         ({"level": "role"}, "This level needs it."),
+        ({"level": "boss", "person": "PERSON"}, "boss is not one of the available choices."),
         ({"person": "PERSON", "amount": "0"}, "A rate is more than 0. Free work is typed as 0 on the item itself."),
         ({"person": "PERSON", "amount": "-5"}, "greater than or equal to 0"),
         ({"person": "PERSON", "amount": "9.9951"}, "no more than 3 decimal places"),
