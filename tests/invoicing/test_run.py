@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Iterator
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -147,14 +148,16 @@ def test_a_client_without_work_is_empty_and_the_run_done() -> None:
     assert run.finished_at is not None
 
 
-def test_a_client_that_was_not_swept_since_the_period_fails_alone_and_mends_itself() -> None:
+def test_a_client_that_was_not_swept_since_the_period_fails_alone_and_mends_itself(settings: Any) -> None:
+    settings.TAIGA_API, settings.TAIGA_TOKEN = "http://127.0.0.1:9/api/v1", "sandbox-taiga-token"  # nobody listens
     good, bad = make_project(make_client("Good")), make_project(make_client("Bad"))
     make_work(good)
     make_work(bad)
     sweep_project(bad, dt.datetime(2025, 12, 31, 22, 0, tzinfo=dt.UTC), error="Taiga cannot be reached.")
     run = built()
     assert states(run) == {"Good": "built", "Bad": "failed"}
-    assert "Taiga cannot be reached." in run.clients.get(client__name="Bad").sentence
+    sentence = run.clients.get(client__name="Bad").sentence
+    assert sentence.startswith("Webshop could not be swept: Taiga cannot be reached")
     assert run.state == RunState.IN_REVIEW
     sweep_project(bad, IN_JANUARY)
     build.build_due()
