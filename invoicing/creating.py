@@ -11,22 +11,21 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from billing_console.states import EntryState, InvoiceState, Reason, RecordState
+from billing_console.errors import NotAllowed
+from billing_console.states import EntryState, InvoiceState, RecordState
+from invoicing import claim as claims
+from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
+from invoicing.creating_compare import invoice_body
 from invoicing.models import Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from sync import doorbell, upstreams, writeback
-from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaInvoice
+from sync.claims import Claim, Handler, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
-from sync.outbox import Claim, Handler, NeedsPerson, NotThere, Proof, drain
-from sync.transitions import advance, record
-
-TASK_LINE = "2"  # Invoice Ninja's type of a line that bills a task
-
+from sync.outbox import drain
+from sync.transitions import advance, can_advance, record
 
 # --- what we want there -------------------------------------------------------------------------------------------
 
@@ -36,18 +35,31 @@ def request_invoice(invoice: Invoice) -> RemoteRecord:
     remote = invoice.remote
     if remote is None:
         remote = RemoteRecord.objects.create(
-            server=Server.NINJA, kind=RecordKind.INVOICE, our_key=invoice.key, desired=desired_invoice(invoice)
+            server=Server.NINJA,
+            kind=RecordKind.INVOICE,
+            our_key=invoice.key,
+            desired=desired_invoice(invoice),
+            correlation_id=invoice.uuid,
         )
         record(remote, "", RecordState.PENDING, why=_("the draft was approved"))
         invoice.remote = remote
         invoice.save(update_fields=["remote"])
+        transaction.on_commit(lambda: doorbell.ring("invoices"))
     else:
-        remote.desired, remote.revision = desired_invoice(invoice), F("revision") + 1
-        remote.save(update_fields=["desired", "revision"])
-        remote.refresh_from_db()
-        advance(remote, RecordState.PENDING, why=_("the draft was approved again"))
-    transaction.on_commit(lambda: doorbell.ring("invoices"))
+        want(remote, desired_invoice(invoice), why=_("the draft was approved again"))
     return remote
+
+
+def want(remote: RemoteRecord, desired: dict[str, Any], *, why: str) -> None:
+    """Want a new revision of an invoice whose record is dropped or synced. Locks the record until the commit.
+
+    Raises NotAllowed while it is being written.
+    """
+    revision = remote.revision + 1
+    changes = {"desired": desired, "revision": revision, "not_before": None}
+    if not can_advance(remote, RecordState.PENDING) or not advance(remote, RecordState.PENDING, why=why, **changes):
+        raise NotAllowed(_("This invoice is just being written to Invoice Ninja. Wait a moment, then do it again."))
+    transaction.on_commit(lambda: doorbell.ring("invoices"))
 
 
 def desired_invoice(invoice: Invoice) -> dict[str, Any]:
@@ -98,170 +110,59 @@ def create_due(limit: int = 200) -> int:
 
 
 def write_invoice(claim: Claim) -> Proof:
-    """Look up by our key, check that our tasks are free, POST, GET and compare."""
+    """Create the claimed record's invoice, or change the one that is there, read it back and compare.
+
+    1. look up by our key, before the first POST too; 2. our tasks must be free; 3. POST, or a complete PUT of what a
+    newer revision wants; 4. GET, and compare content and every task.
+    """
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
     claim.before_call()
-    found = _find(remote, ninja)
+    found = find_invoice(remote, ninja)
     if found is None:
         claim.before_call()
-        _check_tasks_free(remote, ninja)
+        check_tasks_free(remote, ninja)
         claim.before_call(writes=True)
-        found = ninja.create_invoice(body_of(remote.desired))
+        created = ninja.create_invoice(invoice_body(remote.desired))
+        claim.before_call()
+        found = ninja.invoice(created.id)
+    if is_to_change(found, remote):
+        claim.before_call()
+        check_tasks_free(remote, ninja, besides=found.id)
+        claim.before_call(writes=True)
+        ninja.update_invoice(found.id, invoice_body(remote.desired))
         claim.before_call()
         found = ninja.invoice(found.id)
     claim.before_call()
-    return _proof(found, remote, ninja)
+    return prove_invoice(found, remote, ninja)
 
 
 def look_up_invoice(remote: RemoteRecord) -> Proof:
-    """What became of a POST whose outcome is unknown. Raises NotThere when no invoice carries our key."""
+    """What became of a write whose outcome is unknown. Raises NotThere when it is to be written (again)."""
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
-    found = _find(remote, ninja)
-    if found is None:
+    found = find_invoice(remote, ninja)
+    if found is None or is_to_change(found, remote):
         raise NotThere
-    return _proof(found, remote, ninja)
-
-
-def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice | None:
-    found = [ninja.invoice(remote.remote_id)] if remote.remote_id else ninja.find_invoices(remote.our_key)
-    if len(found) > 1:
-        raise NeedsPerson(
-            "found_twice",
-            _("Invoice Ninja has %(count)d invoices with our key %(key)s. Delete the wrong one, then try again.")
-            % {"count": len(found), "key": remote.our_key},
-        )
-    if found and found[0].is_deleted:
-        raise NeedsPerson(
-            "deleted_there",
-            _("Somebody deleted invoice %(number)s in Invoice Ninja. Restore it there, then try again.")
-            % {"number": found[0].number},
-        )
-    return found[0] if found else None
-
-
-def body_of(desired: dict[str, Any]) -> dict[str, Any]:
-    """The request body: every text number as an exact Decimal, one task per line, nothing billed by itself."""
-    keys = ("client_id", "date", "due_date", "terms", "footer", "public_notes", "private_notes", "tax_name1")
-    return {
-        **{key: desired[key] for key in keys},
-        "tax_rate1": Decimal(desired["tax_rate1"]),
-        "auto_bill_enabled": False,
-        "line_items": [
-            {
-                "type_id": TASK_LINE,
-                "task_id": line["task_id"],
-                "product_key": line["product_key"],
-                "notes": line["notes"],
-                "quantity": Decimal(line["quantity"]),
-                "cost": Decimal(line["cost"]),
-            }
-            for line in desired["lines"]
-        ],
-    }
-
-
-def _check_tasks_free(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> None:
-    taken = [
-        task.number
-        for task in _our_tasks(remote, ninja)
-        if task.invoice_id  # no invoice carries our key yet, so whichever it is, it is not ours
-    ]
-    if taken:
-        raise NeedsPerson(
-            Reason.INVOICED_BY_HAND,
-            _(
-                "%(tasks)s is already on an invoice in Invoice Ninja that the console did not make. "
-                "Withdraw the approval and exclude it, or take it off that invoice and try again."
-            )
-            % {"tasks": ", ".join(sorted(taken))},
-        )
-
-
-def _our_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[Any]:
-    """Our tasks as they are there: one call each for a short invoice, one list of the client for a long one."""
-    wanted = {line["task_id"] for line in remote.desired["lines"] if line["task_id"]}
-    if len(wanted) <= 3:
-        return [ninja.task(task_id) for task_id in sorted(wanted)]
-    tasks = [task for task in ninja.tasks(client_id=remote.desired["client_id"]) if task.id in wanted]
-    missing = wanted - {task.id for task in tasks}
-    return tasks + [ninja.task(task_id) for task_id in sorted(missing)]
-
-
-# --- comparing ----------------------------------------------------------------------------------------------------
-
-
-def differences(found: NinjaInvoice, desired: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Where the invoice there is not as sealed: what → (ours, theirs). Amounts are compared at currency precision."""
-    currency = desired["currency"]
-
-    def rounded(value: Any) -> str:
-        return str(money.quantize(Decimal(value), currency))
-
-    pairs = {
-        _("client"): (desired["client_id"], found.client_id),
-        _("invoice date"): (desired["date"], _iso(found.date)),
-        _("due date"): (desired["due_date"], _iso(found.due_date)),
-        _("lines"): (str(len(desired["lines"])), str(len(found.lines))),
-        _("tax"): (rounded(desired["tax"]), rounded(found.total_taxes)),
-        _("total"): (rounded(desired["gross"]), rounded(found.amount)),
-        _("net"): (
-            rounded(desired["net"]),
-            str(money.total(money.quantize(line.line_total, currency) for line in found.lines)),
-        ),
-    }
-    for position, (ours, theirs) in enumerate(zip(desired["lines"], found.lines, strict=False), 1):
-        name = _("line %(position)d") % {"position": position}
-        pairs[name] = (
-            f"{ours['notes']} | {Decimal(ours['quantity']):.2f} × {rounded(ours['cost'])} | {ours['task_id']}",
-            f"{theirs.notes} | {theirs.quantity:.2f} × {rounded(theirs.cost)} | {theirs.task_id}",
-        )
-        pairs[name + " " + _("amount")] = (rounded(ours["amount"]), rounded(theirs.line_total))
-    return {name: (ours, theirs) for name, (ours, theirs) in pairs.items() if ours != theirs}
-
-
-def _iso(day: Any) -> str:
-    return day.isoformat() if day else ""
-
-
-def _proof(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> Proof:
-    wrong = differences(found, remote.desired)
-    if not wrong:
-        stolen = [task.number for task in _our_tasks(remote, ninja) if task.invoice_id != found.id]
-        if stolen:
-            wrong = {_("tasks linked"): (_("all"), _("not %(tasks)s") % {"tasks": ", ".join(sorted(stolen))})}
-    if wrong:
-        # The id is kept: the invoice exists, whatever a person decides about it.
-        RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=found.id)
-        listed = "; ".join(f"{name}: {ours} / {theirs}" for name, (ours, theirs) in wrong.items())
-        raise NeedsPerson(
-            "differs_there",
-            _(
-                "Invoice %(number)s in Invoice Ninja is not what was approved (ours / there: %(differences)s). "
-                "Correct or delete it there, then try again."
-            )
-            % {"number": found.number or found.id, "differences": listed},
-        )
-    return Proof(
-        found.id,
-        {
-            "number": found.number,
-            "status_id": found.status_id,
-            "amount": str(found.amount),
-            "balance": str(found.balance),
-            "total_taxes": str(found.total_taxes),
-            "updated_at": found.updated_at.isoformat() if found.updated_at else None,
-        },
-    )
+    return prove_invoice(found, remote, ninja)
 
 
 # --- after the proof ----------------------------------------------------------------------------------------------
 
 
+def _lock_first(remote: RemoteRecord) -> None:
+    """Items, entries, then the invoice: the order in which everybody takes them."""
+    items = InvoiceLine.objects.filter(invoice__remote=remote, is_voided=False).values_list("entry__item_id", flat=True)
+    claims.lock_work(items)
+    Invoice.objects.select_for_update(of=("self",), no_key=True).filter(remote=remote).first()
+
+
 def _after_sync(remote: RemoteRecord) -> None:
-    """The invoice is created, its entries are invoiced. Runs in the transaction that writes the proof."""
-    invoice = Invoice.objects.select_for_update(of=("self",)).get(remote=remote)
+    """The invoice is created, its entries are invoiced. Runs in the transaction that writes the proof.
+
+    One that is further already was only changed: nothing follows.
+    """
+    invoice = Invoice.objects.get(remote=remote)
     if invoice.state != InvoiceState.APPROVED:
         return
     seen = remote.seen
@@ -313,4 +214,4 @@ def refresh_statuses(invoice: Invoice) -> None:
         writeback.request_status(item)
 
 
-HANDLER = Handler(RecordKind.INVOICE, write_invoice, look_up_invoice, _after_sync)
+HANDLER = Handler(RecordKind.INVOICE, write_invoice, look_up_invoice, _after_sync, _lock_first)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,13 +22,15 @@ from billing_console.states import InvoiceState
 from invoicing import creating
 from invoicing.models import Invoice, Payment, PollCursor
 from sync import heartbeats, upstreams
-from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaInvoice, NinjaPayment
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice, NinjaPayment
 from sync.models import Server
-from sync.transitions import advance
+from sync.transitions import advance, can_advance
 
 OVERLAP = dt.timedelta(seconds=5)
 INVOICES, PAYMENTS = "invoices", "payments"
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
+IN_OUR_HANDS = (InvoiceState.APPROVED, InvoiceState.SENDING, InvoiceState.ATTENTION)
 STATE_BY_STATUS = {
     SENT: InvoiceState.SENT,
     PARTIAL: InvoiceState.PARTLY_PAID,
@@ -50,6 +54,7 @@ def poll() -> int:
         payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
         observe_payments(payments)
         _advance_cursor(PAYMENTS, payments)
+        _catch_up(ninja)
     except (UpstreamError, ConfigError) as error:
         heartbeats.note("payments_failed", error.sentence)
         return 0
@@ -71,20 +76,23 @@ def observe_invoices(rows: Iterable[NinjaInvoice]) -> int:
 
 def _observe(invoice: Invoice, there: NinjaInvoice) -> None:
     with transaction.atomic():
-        locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
+        locked = Invoice.objects.select_for_update(of=("self",), no_key=True).get(pk=invoice.pk)
         if locked.remote_updated_at and there.updated_at and there.updated_at < locked.remote_updated_at:
             return  # an older reading never overwrites a newer one
-        facts = {
-            "number": there.number or locked.number,
+        facts: dict[str, Any] = {
+            # The server renames what is deleted; people know it by its first number.
+            "number": locked.number if there.is_deleted else there.number or locked.number,
             "remote_status": there.status_id,
             "balance": there.balance,
             "paid_to_date": there.paid_to_date,
             "remote_updated_at": there.updated_at,
         }
         to = _state_after(locked, there)
-        if to and to != locked.state:
+        if locked.state not in IN_OUR_HANDS:
+            facts["attention_sentence"] = _what_to_decide(locked, there, to)
+        if to and to != locked.state and can_advance(locked, to):
             sent_at = {"sent_at": timezone.now()} if locked.state == InvoiceState.CREATED else {}
-            advance(locked, to, why=_why(locked, there), **facts, **sent_at)
+            advance(locked, to, why=_why(locked, there, to), **facts, **sent_at)
             creating.refresh_statuses(locked)
         else:
             Invoice.objects.filter(pk=locked.pk).update(**facts)
@@ -92,21 +100,55 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> None:
 
 def _state_after(invoice: Invoice, there: NinjaInvoice) -> str | None:
     """The state that the observation means, or None to leave it: while we send, sending decides."""
-    if invoice.state in (InvoiceState.SENDING, InvoiceState.ATTENTION, InvoiceState.APPROVED):
-        return None
-    ended = there.is_deleted or there.status_id in (CANCELLED, REVERSED)
-    if ended and there.paid_to_date > 0:
-        sentence = _("Invoice %(number)s was cancelled or deleted in Invoice Ninja although money came in.") % {
-            "number": there.number
-        }
-        Invoice.objects.filter(pk=invoice.pk).update(attention_sentence=sentence)
+    if invoice.state in IN_OUR_HANDS or _lost_money(invoice, there):
         return None
     if there.is_deleted:
         return InvoiceState.CANCELLED
+    if invoice.state == InvoiceState.CREATED and there.status_id == SENT and _may_be_sent_again(invoice):
+        return None
     return STATE_BY_STATUS.get(there.status_id)
 
 
-def _why(invoice: Invoice, there: NinjaInvoice) -> str:
+def _may_be_sent_again(invoice: Invoice) -> bool:
+    """Our own call marked it as sent there, and a person said that the mail did not arrive."""
+    return invoice.sendings.filter(is_called=True).exists()
+
+
+def _has_ended(there: NinjaInvoice) -> bool:
+    return there.is_deleted or there.status_id in (CANCELLED, REVERSED)
+
+
+def _lost_money(invoice: Invoice, there: NinjaInvoice) -> bool:
+    """Cancelled or deleted although money came in; deleting takes its payments along, so our rows count too."""
+    if not _has_ended(there) or invoice.state in (InvoiceState.CANCELLED, InvoiceState.REVERSED):
+        return False
+    return there.paid_to_date > 0 or invoice.payments.filter(amount__gt=F("refunded")).exists()
+
+
+def _what_to_decide(invoice: Invoice, there: NinjaInvoice, to: str | None) -> str:
+    number = {"number": invoice.number or there.number}
+    if _lost_money(invoice, there):
+        return (
+            _(
+                "Invoice %(number)s was cancelled or deleted in Invoice Ninja although money came in. "
+                "Restore it there, or give the money back there first."
+            )
+            % number
+        )
+    if to and to != invoice.state and not can_advance(invoice, to):
+        return (
+            _(
+                "Invoice %(number)s lives again in Invoice Ninja after it was cancelled here. "
+                "Cancel it there, or its work may be billed twice."
+            )
+            % number
+        )
+    return ""
+
+
+def _why(invoice: Invoice, there: NinjaInvoice, to: str) -> str:
+    if to in (InvoiceState.CANCELLED, InvoiceState.REVERSED):
+        return _("seen in Invoice Ninja: deleted") if there.is_deleted else _("seen in Invoice Ninja: cancelled")
     if invoice.state == InvoiceState.CREATED:
         return _("seen in Invoice Ninja: sent by hand")
     return _("seen in Invoice Ninja: paid %(paid)s, open %(open)s %(currency)s") % {
@@ -116,30 +158,44 @@ def _why(invoice: Invoice, there: NinjaInvoice) -> str:
     }
 
 
+def _catch_up(ninja: InvoiceNinjaClient) -> None:
+    """Read again what changed there while it was in our hands: that change was seen, and left to us, before."""
+    behind = Q(pk__in=[])
+    for status, state in STATE_BY_STATUS.items():
+        behind |= Q(remote_status=status) & ~Q(state=state)
+    rows = Invoice.objects.filter(behind, state__in=(InvoiceState.CREATED, *OWED, InvoiceState.PAID))
+    for invoice in rows.filter(attention_sentence="", remote__remote_id__isnull=False).select_related("remote")[:100]:
+        if not (invoice.remote_status == SENT and _may_be_sent_again(invoice)):
+            observe_invoices([ninja.invoice(NinjaId(invoice.remote.remote_id))])  # type: ignore[union-attr, arg-type]
+
+
 def observe_payments(rows: Iterable[NinjaPayment]) -> None:
-    """Keep every payment that was applied to one of our invoices, as it is now."""
-    pairs = [(row, part) for row in rows for part in row.allocations if part.invoice_id]
-    ours = {
-        invoice.remote.remote_id: invoice
-        for invoice in Invoice.objects.filter(
-            remote__remote_id__in={part.invoice_id for _row, part in pairs}
-        ).select_related("remote")
-        if invoice.remote
-    }
+    """Keep every payment that was applied to one of our invoices, as it is now; the last of several readings counts."""
+    pairs: dict[tuple[str, str], tuple[NinjaPayment, Decimal, Decimal]] = {}
+    for row in rows:
+        parts: dict[str, tuple[Decimal, Decimal]] = {}
+        for part in row.allocations:
+            if part.invoice_id:
+                amount, refunded = parts.get(part.invoice_id, (Decimal(0), Decimal(0)))
+                parts[part.invoice_id] = amount + part.amount, refunded + part.refunded
+        for invoice_id, (amount, refunded) in parts.items():
+            pairs[invoice_id, row.id] = row, amount, refunded
+    found = Invoice.objects.filter(remote__remote_id__in={invoice_id for invoice_id, _payment in pairs})
+    ours = {invoice.remote.remote_id: invoice for invoice in found.select_related("remote") if invoice.remote}
     Payment.objects.bulk_create(
         [
             Payment(
-                invoice=ours[part.invoice_id],
+                invoice=ours[invoice_id],
                 ninja_id=row.id,
-                amount=part.amount,
-                refunded=part.refunded,
+                amount=amount,
+                refunded=refunded,
                 status=row.status_id,
                 paid_on=row.date,
                 is_deleted=row.is_deleted,
                 seen_at=timezone.now(),
             )
-            for row, part in pairs
-            if part.invoice_id in ours
+            for (invoice_id, _payment), (row, amount, refunded) in pairs.items()
+            if invoice_id in ours
         ],
         update_conflicts=True,
         unique_fields=["invoice", "ninja_id"],
@@ -157,10 +213,10 @@ def overdue(invoices: QuerySet[Invoice] | None = None) -> QuerySet[Invoice]:
     return rows.filter(late, state__in=OWED, balance__gt=0)
 
 
-def _since(name: str) -> int:
-    """Unix seconds to ask from: the last value seen, minus an overlap for rows of the same second."""
+def _since(name: str) -> dt.datetime | None:
+    """The time to ask from: the last value seen, minus an overlap for rows of the same second; None is all."""
     cursor = PollCursor.objects.filter(name=name).first()
-    return int((cursor.seen_until - OVERLAP).timestamp()) if cursor else 0
+    return cursor.seen_until - OVERLAP if cursor else None
 
 
 def _advance_cursor(name: str, rows: Iterable[NinjaInvoice] | Iterable[NinjaPayment]) -> None:

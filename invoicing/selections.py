@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from billing_console import formats
 from billing_console.errors import NotAllowed
 from invoicing.models import Invoice, Selection
 
@@ -55,3 +57,12 @@ def _invoices(marks: dict[int, str]) -> QuerySet[Invoice]:
 def use(selection: Selection) -> bool:
     """Mark the selection as acted on; False when it was already, by a second click. One conditional UPDATE."""
     return Selection.objects.filter(pk=selection.pk, used_at__isnull=True).update(used_at=timezone.now()) == 1
+
+
+def total(rows: Iterable[Chosen], column: str) -> str:
+    """The sum of an amount column of the selected invoices, per currency, as it is shown to a person."""
+    totals: dict[str, Decimal] = {}
+    for row in rows:
+        currency = row.invoice.currency
+        totals[currency] = totals.get(currency, Decimal(0)) + getattr(row.invoice, column)
+    return " + ".join(formats.money(amount, currency) for currency, amount in sorted(totals.items()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -21,12 +20,13 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console.errors import ConfigError, NotAllowed, UpstreamError
-from billing_console.states import InvoiceState
+from billing_console.states import InvoiceState, RecordState
 from invoicing import creating
 from invoicing.models import ContactMail, Invoice, Selection, Sending
+from invoicing.sending_checks import receivers_of, refusal
 from sync import doorbell, outbox, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, NinjaClient, NinjaInvoice
+from sync.clients.ninja_rows import NinjaClient, NinjaInvoice
 from sync.models import Server
 from sync.transitions import advance
 
@@ -34,14 +34,6 @@ logger = logging.getLogger(__name__)
 
 PROOF_PAUSE_SECONDS = 2.0
 MAX_PROOF_PAUSE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why the mail must not go out: `sentence` for a person; `was_sent` when it left by hand already."""
-
-    sentence: str
-    was_sent: bool = False
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -61,10 +53,20 @@ def request_sending(invoice: Invoice, *, seal: str, user: User | None, selection
             )
         if locked.seal != seal:
             raise NotAllowed(_("%(invoice)s is not sent: it was changed since you looked at it.") % {"invoice": locked})
+        if not is_written(locked):
+            raise NotAllowed(
+                _("%(invoice)s is not sent: it is just being changed in Invoice Ninja.") % {"invoice": locked}
+            )
         advance(locked, InvoiceState.SENDING, why=_("send confirmed"), user=user)
         sending = Sending.objects.create(invoice=locked, by=user, selection=selection, seal=seal)
         transaction.on_commit(lambda: doorbell.ring("sendings"))
     return sending
+
+
+def is_written(invoice: Invoice) -> bool:
+    """Whether Invoice Ninja is proven to hold the invoice as it is sealed now."""
+    remote = invoice.remote
+    return remote is not None and remote.state == RecordState.SYNCED and remote.synced_revision == remote.revision
 
 
 def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
@@ -78,6 +80,8 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
         locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
         if locked.state != InvoiceState.ATTENTION:
             raise NotAllowed(_("%(invoice)s does not wait for a decision any more.") % {"invoice": locked})
+        if not note.strip():
+            raise NotAllowed(_("Say how you know, in a few words."))
         advance(locked, to, why=note, user=user, attention_sentence="", **sent_at)
         if was_sent:
             creating.refresh_statuses(locked)
@@ -128,58 +132,14 @@ def _step(sending: Sending) -> None:
         _look_for_proof(sending, there)
         return
     contacts = ninja.client(there.client_id)
-    refused = refusal(invoice, there, contacts)
+    # A call of ours that a person judged not to have arrived has marked the invoice as sent all the same.
+    has_called = invoice.sendings.filter(is_called=True).exists()
+    refused = refusal(invoice, there, contacts, has_called=has_called)
     if refused is not None:
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
     if _commit_to_calling(sending, there, contacts):
         _call(sending, ninja, there)
-
-
-def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient) -> Refused | None:
-    """Why the invoice, as just read, must not be mailed; None when it may.
-
-    It must still be a draft there, be exactly what was sealed, and every contact who gets mail must have an address:
-    without one the server says "sent" although nothing was.
-    """
-    number = there.number or there.id
-    if there.is_deleted or there.status_id in (CANCELLED, REVERSED):
-        return Refused(_("Invoice %(number)s was deleted or cancelled in Invoice Ninja.") % {"number": number})
-    if there.status_id != DRAFT:
-        return Refused(
-            _("Invoice %(number)s was sent by hand in Invoice Ninja; it is not mailed again.") % {"number": number},
-            was_sent=True,
-        )
-    if invoice.remote is None:
-        raise ValueError(f"invoice {invoice.pk} is not in Invoice Ninja")
-    wrong = creating.differences(there, invoice.remote.desired)
-    if wrong:
-        listed = "; ".join(f"{name}: {ours} / {theirs}" for name, (ours, theirs) in wrong.items())
-        return Refused(
-            _("Invoice %(number)s was changed in Invoice Ninja since its approval (ours / there: %(differences)s).")
-            % {"number": number, "differences": listed}
-        )
-    receivers = _receivers(there, client)
-    without = [name for _invitation, name, email in receivers if not email]
-    if without or not receivers:
-        who = ", ".join(without) or _("nobody")
-        return Refused(
-            _("Client %(client)s: %(who)s has no e-mail address. Add it in Invoice Ninja, then send again.")
-            % {"client": client.name, "who": who}
-        )
-    return None
-
-
-def _receivers(there: NinjaInvoice, client: NinjaClient) -> list[tuple[str, str, str]]:
-    """(invitation id, contact's name, address) of everyone who would get the mail."""
-    contacts = {contact.id: contact for contact in client.contacts}
-    found = []
-    for invitation in there.invitations:
-        contact = contacts.get(invitation.contact_id)
-        if contact is None or contact.gets_mail:
-            name = f"{contact.first_name} {contact.last_name}".strip() if contact else ""
-            found.append((invitation.id, name or _("a contact"), contact.email if contact else ""))
-    return found
 
 
 def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClient) -> bool:
@@ -200,7 +160,7 @@ def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClien
             ContactMail(
                 sending=sending, invitation_id=invitation, name=name, email=email, message_id_before=before[invitation]
             )
-            for invitation, name, email in _receivers(there, client)
+            for invitation, name, email in receivers_of(there, client)
         )
     sending.is_called, sending.called_at = True, now
     return True
@@ -212,13 +172,18 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> N
         ninja.email_invoice(there.id)
     except UpstreamError as error:
         logger.warning("mailing invoice %s: %s", there.number, error)
-        _wait_for_proof(sending, error.sentence)
+        if error.is_permanent and not error.is_outcome_unknown:
+            _finish(sending, InvoiceState.ATTENTION, _("The mail was not sent. %(why)s") % {"why": error.sentence})
+        else:
+            _wait_for_proof(sending, error.sentence)
         return
     _look_for_proof(sending, ninja.invoice(there.id))
 
 
 def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
     """Sent when every contact has a new message id; attention when one has none after SEND_PROOF_SECONDS."""
+    if not _is_ours(sending):
+        return
     after = {invitation.id: invitation for invitation in there.invitations}
     mails = list(sending.mails.all())
     for mail in mails:
@@ -242,6 +207,10 @@ def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
         )
     else:
         _wait_for_proof(sending, _("Waiting for the proof that the mail left."))
+
+
+def _is_ours(sending: Sending) -> bool:
+    return Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).exists()
 
 
 def _names(mails: Iterable[ContactMail]) -> str:

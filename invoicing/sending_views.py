@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -17,11 +16,12 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
-from invoicing import selections, sending
+from invoicing import redating, selections, sending
 from invoicing.models import Invoice, Sending
+from invoicing.redating_views import PAGES as REDATING_PAGES
 from invoicing.selections import Chosen
 
-SEND = "invoicing.send_invoice"
+SEND, APPROVE = "invoicing.send_invoice", "invoicing.approve_invoice"
 
 
 class SelectToSend(PageView):
@@ -48,9 +48,17 @@ def start(request: HttpRequest, invoices: Any) -> HttpResponse:
 class ConfirmSend(ConfirmView):
     """What exactly leaves, to whom? The amounts are gross where they are owed, net beside them."""
 
+    template_name = "invoicing/confirm_send.html"
     permission = SEND
     act_permission = SEND
     title = gettext_lazy("Send invoices")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        going, _staying = self._split()
+        older = [chosen for chosen in going if redating.new_date(chosen.invoice)]
+        url = reverse("admin:invoicing_invoice_redate", args=[self.kwargs["selection"]]) if older else ""
+        may_redate = self.request.user.has_perm(APPROVE)
+        return super().get_context_data(older=older, redate_url=url if may_redate else "", **kwargs)
 
     def get_confirmation(self) -> Confirmation:
         going, staying = self._split()
@@ -59,7 +67,7 @@ class ConfirmSend(ConfirmView):
                 _("None of the selected invoices can be sent. %(why)s") % {"why": staying[0][1] if staying else ""}
             )
         count = len(going)
-        gross = _per_currency(going, "gross")
+        gross = selections.total(going, "gross")
         question = ngettext("Send %(count)d invoice, %(gross)s?", "Send %(count)d invoices, %(gross)s?", count)
         label = ngettext("Send %(count)d invoice, %(gross)s", "Send %(count)d invoices, %(gross)s", count)
         words = {"count": count, "gross": gross}
@@ -70,8 +78,8 @@ class ConfirmSend(ConfirmView):
             cancel_label=_("Back, send nothing"),
             cancel_url=reverse("admin:invoicing_invoice_changelist"),
             facts=[
-                (_("Before tax"), _per_currency(going, "net")),
-                (_("Tax"), _per_currency(going, "tax")),
+                (_("Before tax"), selections.total(going, "net")),
+                (_("Tax"), selections.total(going, "tax")),
                 (_("To pay"), gross),
                 (_("Invoice date"), _days(chosen.invoice.invoice_date for chosen in going)),
                 (_("Due"), _days(chosen.invoice.due_date for chosen in going)),
@@ -136,6 +144,8 @@ def _why_not(chosen: Chosen) -> str:
         return _("it is “%(state)s”, not ready to be sent") % {"state": invoice.get_state_display()}
     if invoice.seal != chosen.mark:
         return _("it was changed since you selected it")
+    if not sending.is_written(invoice):
+        return _("it is just being changed in Invoice Ninja; select it again in a moment")
     if not invoice.client.emails():
         return _("no contact of this client has an e-mail address")
     return ""
@@ -151,14 +161,6 @@ def _row(invoice: Invoice) -> Sequence[str]:
         formats.money(invoice.net, invoice.currency),
         formats.money(invoice.gross, invoice.currency),
     ]
-
-
-def _per_currency(chosen: Sequence[Chosen], column: str) -> str:
-    totals: dict[str, Decimal] = {}
-    for one in chosen:
-        currency = one.invoice.currency
-        totals[currency] = totals.get(currency, Decimal(0)) + getattr(one.invoice, column)
-    return " + ".join(formats.money(amount, currency) for currency, amount in sorted(totals.items()))
 
 
 def _days(days: Any) -> str:
@@ -245,6 +247,7 @@ class DecideSending(ConfirmView):
 
 
 INVOICE_PAGES = (
+    *REDATING_PAGES,
     ("send/select/", "send_select", SelectToSend),
     ("send/<uuid:selection>/", "send", ConfirmSend),
     ("<int:pk>/decide/<slug:answer>/", "decide", DecideSending),

@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -23,69 +21,13 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ClaimLost, ConfigError, ConsoleError, UpstreamError
 from billing_console.states import RecordState
-from sync.models import RecordKind, RemoteRecord
+from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.models import RecordKind, RemoteRecord, WorkItem
 from sync.transitions import advance
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=6)
-
-
-class NeedsPerson(ConsoleError):
-    """Only a person can decide how this goes on; `reason` is a short code."""
-
-    def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason = reason
-
-
-class NotThere(ConsoleError):
-    """A look-up found nothing under our key: the write was not done."""
-
-
-@dataclass
-class Claim:
-    """One record, ours until `lease_until` (real time). `wrote`: a call that may change the server has started."""
-
-    record: RemoteRecord
-    claim_id: uuid.UUID
-    lease_until: datetime
-    revision: int
-    wrote: bool = False
-
-    def before_call(self, *, writes: bool = False) -> None:
-        """A call is about to start. Raises ClaimLost when less lease is left than the call's total deadline."""
-        deadline = timedelta(seconds=settings.CALL_DEADLINE_SECONDS)
-        if timezone.now() + deadline >= self.lease_until:
-            raise ClaimLost
-        self.wrote = self.wrote or writes
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was read back: the id there (None: nothing of ours is there), and the facts worth keeping (JSON)."""
-
-    remote_id: str | None
-    seen: dict[str, Any]
-
-
-Work = Callable[[Claim], Proof]
-LookUp = Callable[[RemoteRecord], Proof]
-AfterSync = Callable[[RemoteRecord], None]
-
-
-@dataclass(frozen=True)
-class Handler:
-    """How one kind of record is written, looked up when its outcome is unknown, and what follows its proof.
-
-    `write` and `look_up` call the server outside any transaction; `look_up` only reads, and raises NotThere when the
-    write was not done. `after_sync` runs in the transaction that writes the proof; it calls nobody.
-    """
-
-    kind: RecordKind
-    write: Work
-    look_up: LookUp
-    after_sync: AfterSync = lambda record: None
 
 
 # --- claiming -----------------------------------------------------------------------------------------------------
@@ -153,10 +95,13 @@ def _settle(claim: Claim, to: str, why: str, **changes: Any) -> None:
         raise ClaimLost
 
 
-def prove(record: RemoteRecord, proof: Proof, revision: int, *, claim: Claim | None = None) -> None:
+def prove(
+    record: RemoteRecord, proof: Proof, revision: int, *, claim: Claim | None = None, only_if: Q | None = None
+) -> None:
     """Write down that the server holds `revision` of the record; a newer one that came meanwhile is pending again.
 
-    Without a claim the record is in doubt, or a person adopts it. Raises ClaimLost when it moved on meanwhile.
+    Without a claim the record is in doubt, or a person adopts it. Raises ClaimLost when it moved on meanwhile, or
+    `only_if` no longer holds.
     """
     changes: dict[str, Any] = {
         "remote_id": proof.remote_id,
@@ -170,7 +115,7 @@ def prove(record: RemoteRecord, proof: Proof, revision: int, *, claim: Claim | N
     }
     if claim is not None:
         _settle(claim, RecordState.SYNCED, _("read back and equal"), **changes)
-    elif not advance(record, RecordState.SYNCED, why=_("looked up and equal"), **changes):
+    elif not advance(record, RecordState.SYNCED, why=_("looked up and equal"), only_if=only_if, **changes):
         raise ClaimLost
     newest = RemoteRecord.objects.values_list("revision", flat=True).get(pk=record.pk)
     if newest > revision:
@@ -215,6 +160,11 @@ def _look_up_wait() -> timedelta:
     return timedelta(seconds=settings.LOOK_UP_AFTER_SECONDS)
 
 
+def lock_item(record: RemoteRecord) -> None:
+    """Lock the record's item until the caller's transaction ends, as everybody who evaluates it does first."""
+    WorkItem.objects.select_for_update(no_key=True).filter(pk=record.item_id).first()
+
+
 # --- the loop -----------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +190,7 @@ def write_one(claim: Claim, handler: Handler) -> None:
             _postpone(claim, error)
         else:
             with transaction.atomic():
+                handler.lock_first(claim.record)
                 prove(claim.record, proof, claim.revision, claim=claim)
                 handler.after_sync(claim.record)
     except ClaimLost:
@@ -254,33 +205,32 @@ def look_up_doubtful(handler: Handler, limit: int = 100) -> int:
     ).select_related("item")
     settled = 0
     for record in due.order_by("not_before")[:limit]:
-        # The wait is moved first and is a small claim of its own: two workers do not look at the same record.
-        reserved = RemoteRecord.objects.filter(
-            pk=record.pk, state=RecordState.IN_DOUBT, not_before=record.not_before
-        ).update(not_before=timezone.now() + _look_up_wait())
-        if reserved:
-            settled += _settle_doubt(record, handler)
+        # Moving the wait is a small claim of its own: two workers do not look at the same record, and who sleeps
+        # after his look-up settles nothing once the record was in doubt anew.
+        reserved_until = timezone.now() + _look_up_wait()
+        rows = RemoteRecord.objects.filter(pk=record.pk, state=RecordState.IN_DOUBT, not_before=record.not_before)
+        if rows.update(not_before=reserved_until):
+            settled += _settle_doubt(record, handler, Q(not_before=reserved_until))
     return settled
 
 
-def _settle_doubt(record: RemoteRecord, handler: Handler) -> bool:
+def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
     revision = record.revision
     try:
         proof = handler.look_up(record)
     except NotThere:
-        return advance(
-            record, RecordState.PENDING, why=_("looked up: not there, so it is written again"), not_before=None
-        )
+        why = _("looked up: not there, so it is written again")
+        return advance(record, RecordState.PENDING, why=why, only_if=ours, not_before=None)
     except NeedsPerson as question:
-        return advance(
-            record, RecordState.ATTENTION, why=question.reason, reason=question.reason, sentence=question.sentence
-        )
+        changes = {"reason": question.reason, "sentence": question.sentence, "not_before": None}
+        return advance(record, RecordState.ATTENTION, why=question.reason, only_if=ours, **changes)
     except (UpstreamError, ConfigError) as error:
-        RemoteRecord.objects.filter(pk=record.pk, state=RecordState.IN_DOUBT).update(sentence=error.sentence)
+        RemoteRecord.objects.filter(ours, pk=record.pk, state=RecordState.IN_DOUBT).update(sentence=error.sentence)
         return False
     try:
         with transaction.atomic():
-            prove(record, proof, revision)
+            handler.lock_first(record)
+            prove(record, proof, revision, only_if=ours)
             handler.after_sync(record)
     except ClaimLost:
         return False

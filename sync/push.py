@@ -7,7 +7,6 @@ The POST answer is only memory: what counts is the task read back afterwards. Up
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -18,11 +17,13 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.errors import Rejected
 from billing_console.states import EntryState, ItemKind, Reason, RecordState
-from sync import discovery, doorbell, upstreams, writeback
+from sync import discovery, doorbell, reasons, upstreams, writeback
+from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
-from sync.outbox import Claim, Handler, NeedsPerson, NotThere, Proof, drain
+from sync.outbox import drain, lock_item
+from sync.push_compare import facts_of, is_archived, mismatches, task_body
 from sync.transitions import advance, record
 
 KIND_WORDS = {ItemKind.TASK: "Task", ItemKind.STORY: "User story", ItemKind.ISSUE: "Issue"}
@@ -111,7 +112,8 @@ def _ninja_project_id(entry: TimeEntry) -> str:
 
 def describe(entry: TimeEntry) -> str:
     """The words of an entry on tasks and invoice lines: "Task #45: Implement payment gateway"."""
-    return f"{KIND_WORDS[ItemKind(entry.item.kind)]} #{entry.item.ref}: {entry.item.subject}"
+    # Without spaces at its end, which the server would cut off.
+    return f"{KIND_WORDS[ItemKind(entry.item.kind)]} #{entry.item.ref}: {entry.item.subject}".strip()
 
 
 # --- calling ------------------------------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
     desired = claim.record.desired
     claim.before_call(writes=True)
     try:
-        created = ninja.create_task(_body(desired))
+        created = ninja.create_task(task_body(desired))
     except Rejected as error:
         if "number" not in error.fields:
             raise
@@ -195,13 +197,13 @@ def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
     if Decimal(desired["rate"]) == 0:
         # The server replaces a rate of 0 on create; only an update can set it.
         claim.before_call(writes=True)
-        ninja.update_task(created.id, _body(desired))
+        ninja.update_task(created.id, task_body(desired))
     return created.id
 
 
 def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
     desired = claim.record.desired
-    if task.is_deleted or ((task.archived_at is not None) and not desired["archived"]):
+    if task.is_deleted or (is_archived(task) and not desired["archived"]):
         claim.before_call(writes=True)
         ninja.restore_task(task.id)
     if desired["archived"]:
@@ -209,56 +211,18 @@ def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
         ninja.archive_task(task.id)
         return
     claim.before_call(writes=True)
-    ninja.update_task(task.id, _body(desired))
+    ninja.update_task(task.id, task_body(desired))
 
 
-def _body(desired: dict[str, Any]) -> dict[str, Any]:
-    start, end = desired["time_log"]
-    return {
-        "number": desired["number"],
-        "client_id": desired["client_id"],
-        "project_id": desired["project_id"],
-        "description": desired["description"],
-        # The server wants JSON inside a string; a real list is a 500 there. The fourth element is "billable".
-        "time_log": json.dumps([[start, end, "", True]]),
-        "rate": Decimal(desired["rate"]),
-    }
-
-
-# --- comparing ----------------------------------------------------------------------------------------------------
-
-
-def mismatches(task: NinjaTask, desired: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Fields of `task` that are not as wanted: name → (wanted, there). Of an archived one only that is compared."""
-    if desired["archived"]:
-        gone = (task.archived_at is not None) or task.is_deleted
-        return {} if gone else {"archived": ("yes", "no")}
-    pairs: dict[str, tuple[Any, Any]] = {
-        "number": (desired["number"], task.number),
-        "client": (desired["client_id"], task.client_id),
-        "project": (desired["project_id"], task.project_id),
-        "description": (desired["description"], task.description),
-        "times": (desired["time_log"], _segment(task)),
-        "rate": (Decimal(desired["rate"]), task.rate),
-        "deleted": (False, task.is_deleted),
-        "archived": (False, (task.archived_at is not None)),
-    }
-    return {name: (str(wanted), str(there)) for name, (wanted, there) in pairs.items() if wanted != there}
-
-
-def _segment(task: NinjaTask) -> list[int] | str:
-    try:
-        segments = json.loads(task.time_log)
-        return list(segments[0][:2]) if len(segments) == 1 else task.time_log
-    except (ValueError, TypeError, IndexError, KeyError):
-        return task.time_log
+# --- judging -----------------------------------------------------------------------------------------------------
 
 
 def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
-    if task.invoice_id and not remote.desired["archived"]:
-        _check_ours(task, remote)
+    _check_ours(task, remote)
     wrong = mismatches(task, remote.desired)
     if wrong:
+        # The id is kept: the task exists, whatever a person decides about it.
+        RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=task.id)
         listed = "; ".join(f"{name}: {wanted} / {there}" for name, (wanted, there) in wrong.items())
         raise NeedsPerson(
             "differs_there",
@@ -268,23 +232,16 @@ def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
             )
             % {"number": remote.our_key, "differences": listed},
         )
-    return Proof(
-        task.id,
-        {
-            "client_id": task.client_id,
-            "project_id": task.project_id,
-            "number": task.number,
-            "rate": str(task.rate),
-            "time_log": task.time_log,
-            "description": task.description,
-            "invoice_id": task.invoice_id,
-            "is_archived": (task.archived_at is not None),
-        },
-    )
+    return Proof(task.id, facts_of(task))
 
 
 def _check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
-    """Refuse to touch a task that a person deleted, or that is on an invoice we did not make."""
+    """Refuse to touch a task that a person deleted, or that is on an invoice we did not make.
+
+    One that we only want archived is as good as that in either case.
+    """
+    if remote.desired["archived"]:
+        return
     if task.is_deleted and remote.reason != DELETED_THERE:
         raise NeedsPerson(
             DELETED_THERE,
@@ -318,9 +275,15 @@ def _is_claimed(remote: RemoteRecord) -> bool:
 
 def _hold(remote: RemoteRecord, reason: str) -> None:
     with transaction.atomic():
-        entry = TimeEntry.objects.select_for_update(of=("self",)).filter(remote_task=remote).first()
+        entry = (
+            TimeEntry.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("item")
+            .filter(remote_task=remote)
+            .first()
+        )
         if entry is not None and entry.state == EntryState.READY:
-            advance(entry, EntryState.HELD, why=reason, reason=reason)
+            sentence = reasons.sentence(reason, {**entry.facts, "ref": entry.item.ref})
+            advance(entry, EntryState.HELD, why=sentence, reason=reason, reason_sentence=sentence)
 
 
 def _after_sync(remote: RemoteRecord) -> None:
@@ -328,4 +291,4 @@ def _after_sync(remote: RemoteRecord) -> None:
         writeback.request_status(remote.item)
 
 
-HANDLER = Handler(RecordKind.TASK, write_task, look_up_task, _after_sync)
+HANDLER = Handler(RecordKind.TASK, write_task, look_up_task, _after_sync, lock_item)

@@ -1,8 +1,9 @@
 """The invoice status back into Taiga, without losing anything that a person typed.
 
 The values of an item are one dict with a version that is no lock: read it, change one key, PATCH the whole dict. The
-answer's version = read version + 1 proves that nobody wrote in between; else their changes are read from the history
-and applied again (design: The remote writes).
+answer's version = read version + 1 proves that nobody wrote in between; else what they wrote is read from the history
+entry of our own PATCH, whose "before" is what we overwrote, and applied again (design: The remote writes).
+"Not Billable" is a person's word: it is never overwritten, and the item is read again when it is met.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import UpstreamError
 from billing_console.states import EntryState, RecordState
 from mappings.models import InvoicedWhen
-from sync import doorbell, hooks, upstreams
+from sync import attributes, doorbell, hooks, upstreams
+from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import AttributeValues
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
-from sync.outbox import Claim, Handler, NeedsPerson, NotThere, Proof, drain
+from sync.outbox import drain, lock_item
 from sync.transitions import advance, record
 
 INVOICED, PENDING_INVOICE = "Invoiced", "Pending Invoice"
@@ -113,17 +116,24 @@ def write_status(claim: Claim) -> Proof:
     upstreams.check_pin(Server.TAIGA)
     claim.before_call()
     read = taiga.values(item.kind, item.taiga_id)
-    key, wanted = _remember_original(item, read), _wanted(claim.record)
-    if read.values.get(key) == wanted:
-        return _proof(item, read, wanted)
+    key = _status_key(item)
+    wanted = _wanted(claim.record, item, read.values.get(key))
     target = {**read.values, key: wanted}
+    if read.values.get(key) == wanted:
+        return _proof(claim.record, item, read, wanted)
+    _remember_original(item, read.values.get(key))
     for _attempt in range(MERGE_ATTEMPTS):
         answer = _patch(claim, taiga, item, target, read)
         if answer.version == read.version + 1:
-            return _proof(item, answer, wanted)
+            return _proof(claim.record, item, answer, wanted)
         # Somebody wrote between our read and our PATCH, and we overwrote it: give their values back.
-        target = {**target, **_changes_of_others(taiga, item, read, answer), key: wanted}
-        read = answer
+        claim.before_call()
+        lost = _overwritten(taiga, item, read, target)
+        wanted = _wanted(claim.record, item, lost.get(key, wanted))
+        merged = {**target, **lost, key: wanted}
+        if merged == target:
+            return _proof(claim.record, item, answer, wanted)
+        target, read = merged, answer
     raise NeedsPerson(
         "status_contested",
         _('Somebody keeps changing #%(ref)s in Taiga while we write "%(wanted)s" (last seen: "%(seen)s"). Try again.')
@@ -136,10 +146,11 @@ def look_up_status(remote: RemoteRecord) -> Proof:
     item = _item_of(remote)
     taiga = upstreams.taiga_client(item=item, correlation_id=remote.correlation_id)
     read = taiga.values(item.kind, item.taiga_id)
-    wanted = _wanted(remote)
-    if read.values.get(_status_key(item)) != wanted:
+    there = read.values.get(_status_key(item))
+    wanted = _wanted(remote, item, there)
+    if there != wanted:
         raise NotThere
-    return _proof(item, read, wanted)
+    return _proof(remote, item, read, wanted)
 
 
 def _patch(
@@ -159,28 +170,25 @@ def _patch(
         return after
 
 
-def _changes_of_others(
-    taiga: TaigaClient, item: WorkItem, read: AttributeValues, answer: AttributeValues
-) -> dict[str, Any]:
-    """Values that others set between `read` and `answer`, by attribute id; the oldest first, so the newest wins.
+def _overwritten(taiga: TaigaClient, item: WorkItem, read: AttributeValues, target: dict[str, Any]) -> dict[str, Any]:
+    """What others had set since `read`, by attribute id, when our PATCH of `target` replaced it.
 
-    The history holds one entry per write of the values; the newest is our own PATCH.
+    The newest entry of ours that ends in `target` holds everything as it was right before. Without one our PATCH
+    changed nothing, so nothing was lost.
     """
-    foreign = answer.version - read.version - 1
-    changes: dict[str, Any] = {}
-    newest_first = []
+    us = upstreams.service_user_id()
     for entry in taiga.history(item.kind, item.taiga_id):
-        if "custom_attributes" not in entry.diff:
+        if "custom_attributes" not in entry.diff or entry.user_id != us:
             continue
-        newest_first.append(entry)
-        if len(newest_first) == foreign + 1:
-            break
-    for entry in reversed(newest_first[1:]):
-        before, after = entry.diff["custom_attributes"]
-        old = {str(row["id"]): row.get("value") for row in before or []}
-        new = {str(row["id"]): row.get("value") for row in after or []}
-        changes.update({key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)})
-    return changes
+        before, after = (_by_id(side) for side in entry.diff["custom_attributes"])
+        if after == {key: value for key, value in target.items() if value is not None}:
+            known = read.values
+            return {key: before.get(key) for key in before.keys() | known.keys() if before.get(key) != known.get(key)}
+    return {}
+
+
+def _by_id(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
+    return {str(row["id"]): row["value"] for row in rows or [] if row.get("value") is not None}
 
 
 def _item_of(remote: RemoteRecord) -> WorkItem:
@@ -199,36 +207,48 @@ def _status_key(item: WorkItem) -> str:
     return str(item.status_attribute_id)
 
 
-def _wanted(remote: RemoteRecord) -> Any:
-    if remote.desired.get("restore"):
-        original = _item_of(remote).status_before_ours
-        return original["value"] if original else None
-    return remote.desired["value"]
+def _wanted(remote: RemoteRecord, item: WorkItem, there: Any) -> Any:
+    """The value to leave in Taiga where it now holds `there`.
+
+    An item that is no longer ours gets its first value back only where our word stands: a person's stays.
+    """
+    if attributes.parse_status(there) == attributes.NOT_BILLABLE:
+        return there
+    if not remote.desired.get("restore"):
+        return remote.desired["value"]
+    is_ours = there == item.status_written or there in (INVOICED, PENDING_INVOICE)
+    return item.status_before_ours["value"] if item.status_before_ours and is_ours else there
 
 
-def _remember_original(item: WorkItem, read: AttributeValues) -> str:
-    """Keep, before our first write, what a person had there; returns the attribute's id as Taiga keys it."""
-    key = _status_key(item)
+def _remember_original(item: WorkItem, there: Any) -> None:
+    """Keep, before our first write, what a person had there."""
     if item.status_before_ours is None:
-        item.status_before_ours = {"value": read.values.get(key)}
+        item.status_before_ours = {"value": there}
         WorkItem.objects.filter(pk=item.pk, status_before_ours__isnull=True).update(
             status_before_ours=item.status_before_ours
         )
-    return key
 
 
-def _proof(item: WorkItem, values: AttributeValues, wanted: Any) -> Proof:
-    return Proof(str(item.taiga_id), {"value": wanted, "version": values.version, "values": values.values})
+def _proof(remote: RemoteRecord, item: WorkItem, values: AttributeValues, wanted: Any) -> Proof:
+    is_ours = not remote.desired.get("restore") and wanted == remote.desired["value"]
+    seen = {"value": wanted, "version": values.version, "values": values.values, "is_ours": is_ours}
+    return Proof(str(item.taiga_id), seen)
 
 
 def _after_sync(remote: RemoteRecord) -> None:
     """Remember what we wrote, so that its webhook is recognised as our own echo and costs no call."""
-    version, values = remote.seen["version"], remote.seen["values"]
-    item = WorkItem.objects.select_for_update().get(pk=remote.item_id)
-    if item.values_version is None or item.values_version <= version:
-        item.values, item.values_version = values, version
-    item.status_written = remote.seen["value"] or ""
-    item.save(update_fields=["values", "values_version", "status_written"])
+    item = WorkItem.objects.get(pk=remote.item_id)
+    changed = ["status_written"]
+    item.status_written = remote.seen["value"] if remote.seen["is_ours"] else ""
+    if item.values_version is None or item.values_version <= remote.seen["version"]:
+        item.values, item.values_version = remote.seen["values"], remote.seen["version"]
+        changed += ["values", "values_version"]
+    if not remote.desired.get("restore") and not remote.seen["is_ours"]:
+        # A person said "Not Billable" and we have not read it yet: their word decides, not ours.
+        item.is_dirty, item.dirty_at, item.not_before = True, timezone.now(), None
+        changed += ["is_dirty", "dirty_at", "not_before"]
+        transaction.on_commit(lambda: doorbell.ring("items"))
+    item.save(update_fields=changed)
 
 
-HANDLER = Handler(RecordKind.STATUS, write_status, look_up_status, _after_sync)
+HANDLER = Handler(RecordKind.STATUS, write_status, look_up_status, _after_sync, lock_item)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.standins import running_standins, world  # noqa: F401
+
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 

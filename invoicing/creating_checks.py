@@ -1,0 +1,130 @@
+"""What is read in Invoice Ninja before and after an invoice is written: is it there, is it ours, is it what was sealed.
+
+Everything here only reads; what only a person can decide is raised as NeedsPerson with its sentence.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from billing_console.states import Reason
+from invoicing.creating_compare import (
+    Differences,
+    as_it_was,
+    content_differences,
+    describe,
+    differences,
+    facts_of,
+    task_ids,
+)
+from sync.claims import NeedsPerson, Proof
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice, NinjaTask
+from sync.models import RemoteRecord
+
+DELETED_THERE, DIFFERS_THERE = "deleted_there", "differs_there"
+
+
+def find_invoice(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice | None:
+    """The living invoice that is ours. One that a person deleted is asked about once; tried again, it is made anew."""
+    known = [ninja.invoice(NinjaId(remote.remote_id))] if remote.remote_id else []
+    if not known or known[0].is_deleted:
+        known += ninja.find_invoices(remote.our_key)
+    living = {row.id: row for row in known if not row.is_deleted}
+    if len(living) > 1:
+        raise NeedsPerson(
+            "found_twice",
+            _("Invoice Ninja has %(count)d invoices with our key %(key)s. Delete the wrong one, then try again.")
+            % {"count": len(living), "key": remote.our_key},
+        )
+    if not living and known and remote.reason not in (DELETED_THERE, DIFFERS_THERE):
+        raise NeedsPerson(
+            DELETED_THERE,
+            _(
+                "Somebody deleted invoice %(number)s in Invoice Ninja. Restore it there and try again; "
+                "if you only try again, it is made anew."
+            )
+            % {"number": known[0].number},
+        )
+    return next(iter(living.values()), None)
+
+
+def is_to_change(found: NinjaInvoice, remote: RemoteRecord) -> bool:
+    """Whether a PUT is due: a newer revision of what was proven there, or texts that the client's own replaced.
+
+    Only a draft that nobody touched since is changed; raises NeedsPerson for one that was sent or edited meanwhile.
+    """
+    if not differences(found, remote.desired):
+        return False
+    if remote.synced_revision == 0:
+        # On a POST the client's notes win over ours; a PUT keeps what it is given.
+        return found.status_id == DRAFT and not content_differences(found, remote.desired)
+    if found.status_id != DRAFT:
+        raise NeedsPerson(
+            "sent_there",
+            _(
+                "Invoice %(number)s was sent in Invoice Ninja before its new date could be written there; "
+                "the client has the old one (ours / there: %(differences)s). Correct it there, then try again."
+            )
+            % {"number": found.number, "differences": describe(differences(found, remote.desired))},
+        )
+    if edited := differences(found, as_it_was(remote.desired)):
+        raise _differs(found, edited)
+    return True
+
+
+def check_tasks_free(remote: RemoteRecord, ninja: InvoiceNinjaClient, besides: str = "") -> None:
+    """Raises NeedsPerson when a task of ours is on an invoice other than `besides`, which would lose it, or deleted."""
+    tasks = _our_tasks(remote, ninja)
+    taken = sorted(task.number for task in tasks if task.invoice_id not in ("", besides))
+    if taken:
+        raise NeedsPerson(
+            Reason.INVOICED_BY_HAND,
+            _(
+                "%(tasks)s is already on an invoice in Invoice Ninja that the console did not make. "
+                "Take it off that invoice there, then try again."
+            )
+            % {"tasks": ", ".join(taken)},
+        )
+    deleted = sorted(task.number for task in tasks if task.is_deleted)
+    if deleted:
+        raise NeedsPerson(
+            DELETED_THERE,
+            _("Somebody deleted %(tasks)s in Invoice Ninja. Restore it there, then try again.")
+            % {"tasks": ", ".join(deleted)},
+        )
+
+
+def _our_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[NinjaTask]:
+    """Our tasks as they are there: one call each for a short invoice, one list of the client for a long one."""
+    wanted = task_ids(remote.desired)
+    if len(wanted) <= 3:
+        return [ninja.task(NinjaId(task_id)) for task_id in sorted(wanted)]
+    tasks = [task for task in ninja.tasks(client_id=remote.desired["client_id"]) if task.id in wanted]
+    missing = wanted - {task.id for task in tasks}
+    return tasks + [ninja.task(NinjaId(task_id)) for task_id in sorted(missing)]
+
+
+def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> Proof:
+    """The proof that the invoice there is what was sealed and has all its tasks. Raises NeedsPerson where it is not."""
+    wrong = differences(found, remote.desired)
+    if not wrong:
+        stolen = [task.number for task in _our_tasks(remote, ninja) if task.invoice_id != found.id]
+        if stolen:
+            wrong = {_("tasks linked"): (_("all"), _("not %(tasks)s") % {"tasks": ", ".join(sorted(stolen))})}
+    if wrong:
+        # The id is kept: the invoice exists, whatever a person decides about it.
+        RemoteRecord.objects.filter(pk=remote.pk).update(remote_id=found.id)
+        raise _differs(found, wrong)
+    return Proof(found.id, facts_of(found))
+
+
+def _differs(found: NinjaInvoice, wrong: Differences) -> NeedsPerson:
+    return NeedsPerson(
+        DIFFERS_THERE,
+        _(
+            "Invoice %(number)s in Invoice Ninja is not what was approved (ours / there: %(differences)s). "
+            "Correct or delete it there, then try again."
+        )
+        % {"number": found.number or found.id, "differences": describe(wrong)},
+    )
