@@ -173,6 +173,24 @@ class ModelAdmin(KitModelAdmin):
         ]
         return own + super().get_urls()
 
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """`fields = ()` means none: the template says everything. (To Django it means all of them.)"""
+        if self.fields == ():
+            return ()
+        return super().get_fieldsets(request, obj)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """The buttons of a form that make sense in the row's present state; one query when some depend on it."""
+        actions = super().get_actions_detail(request, object_id)
+        if not any(getattr(action.method, "offered_when", None) for action in actions):
+            return actions
+        row = self.get_object(request, str(object_id))
+        return [
+            action
+            for action in actions
+            if row is None or not (is_offered := getattr(action.method, "offered_when", None)) or is_offered(row)
+        ]
+
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Any]) -> Sequence[tuple[Text, Text]]:
         """Totals of the filtered set as (label, value), shown below the list; one query at most."""
         return ()
@@ -287,11 +305,13 @@ def dialog_action(
     url_path: str | None = None,
     icon: str | None = None,
     variant: ActionVariant = ActionVariant.DEFAULT,
+    offered_when: Callable[[Any], bool] | None = None,
 ) -> Callable[[Callable[..., Text | None]], Any]:
     """A button (`actions_detail`, `actions_row`, `actions_list`) that opens a form and acts only when it is posted.
 
     The method is `(self, request, form, object_id)`, for `actions_list` without `object_id`. It calls its service and
     returns the sentence to show, or None. A ConsoleError is shown as its sentence. `permission` is "app.codename".
+    `offered_when` says of a row whether its form shows the button; the service checks the state again all the same.
     """
 
     def decorate(method: Callable[..., Text | None]) -> Any:
@@ -306,7 +326,7 @@ def dialog_action(
                     messages.success(request, sentence)
             return redirect_after(request, _back_url(model_admin, kwargs.get("object_id")))
 
-        return kit_action(
+        action = kit_action(
             description=title,  # type: ignore[arg-type]
             permissions=[permission],
             url_path=url_path,
@@ -319,6 +339,8 @@ def dialog_action(
                 "form_submit_text": submit_text,
             },
         )(act)
+        action.offered_when = offered_when  # type: ignore[attr-defined]
+        return action
 
     return decorate
 

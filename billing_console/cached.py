@@ -14,7 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 def remember(key: str, seconds: int, make: Callable[[], Value]) -> Value:
-    """The value under `key`, made anew when it is older than `seconds`; never fails because the cache does."""
+    """The value under `key`, made anew when it is older than `seconds`; never fails because the cache does.
+
+    0 seconds: made anew each time.
+    """
+    if seconds == 0:
+        return make()
     try:
         known = cache.get(key)
     except (RedisError, OSError) as error:

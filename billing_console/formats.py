@@ -81,6 +81,13 @@ def raw_to_billed(raw: Decimal | None, billed: Decimal | None) -> SafeString:
     )
 
 
+def cell(text: str, below: str = "") -> SafeString:
+    """HTML of a cell with a number in a list: its column is aligned right; `below` is its second, smaller line."""
+    if below:
+        return format_html('<span class="bc-num">{}<span class="bc-sub">{}</span></span>', text, below)
+    return format_html('<span class="bc-num">{}</span>', text)
+
+
 def percent(value: Decimal | None, *, is_signed: bool = False, decimals: int = 1) -> str:
     """`value` is already in per cent; rounded half up to `decimals`, e.g. "+0.8 %"."""
     if value is None:

@@ -68,6 +68,7 @@ TASK_NUMBER_PREFIX = env("TASK_NUMBER_PREFIX", default="TAIGA-")
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=3.0 if _quick else 300.0)
 POLL_SECONDS = env.float("POLL_SECONDS", default=3.0 if _quick else 600.0)
 RUN_WAIT_SECONDS = env.float("RUN_WAIT_SECONDS", default=60.0 if _quick else 900.0)
+WAITING_COUNT_SECONDS = 30  # how old the numbers in the sidebar may be
 TICK_SECONDS = env.float("TICK_SECONDS", default=2.0 if _quick else 60.0)
 WEBHOOK_MAX_BYTES = 1024 * 1024
 
@@ -168,6 +169,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A bell waits in the queue, not in a worker: one that stops has to finish only what it has begun.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "console"
 
 LANGUAGE_CODE = "en-gb"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.db.models import Count, Value
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -17,8 +18,6 @@ from billing_console.cached import remember
 from billing_console.states import DifferenceState, EntryState, InvoiceState
 from invoicing.models import Invoice
 from sync.models import Difference, TimeEntry
-
-BADGE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """The navigation as the kit takes it. At most one query, and none within 30 seconds of the last."""
+    """The navigation as the kit takes it. At most one query, and none while the numbers are new enough."""
     counts = waiting_counts() if request.user.has_perm("sync.view_timeentry") else {}
     groups: list[dict[str, Any]] = []
     for title, items in GROUPS:
@@ -142,8 +141,8 @@ def link(names: Sequence[str], *args: Any, query: Sequence[tuple[str, str]] = ()
 
 
 def waiting_counts() -> dict[str, int]:
-    """How many entries are held, drafts wait and differences are open; at most 30 seconds old."""
-    return remember("console.waiting", BADGE_SECONDS, count_waiting)
+    """How many entries are held, drafts wait and differences are open; at most WAITING_COUNT_SECONDS old."""
+    return remember("console.waiting", settings.WAITING_COUNT_SECONDS, count_waiting)
 
 
 def count_waiting() -> dict[str, int]:

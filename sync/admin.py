@@ -30,7 +30,8 @@ from billing_console.admin_base import (
     display,
 )
 from billing_console.errors import ConsoleError
-from sync import attention, decisions, entry_page, upstreams
+from billing_console.states import EntryState
+from sync import attention, decisions, entries, entry_page, upstreams
 from sync.admin_views import AttentionPage  # noqa: F401 -- puts the page on the site
 from sync.models import (
     Difference,
@@ -44,6 +45,26 @@ from sync.models import (
 
 WORK = "sync.work_timeentry"
 ADMINISTER = "sync.change_upstreampin"
+
+
+def _is_held(entry: TimeEntry) -> bool:
+    return entry.state == EntryState.HELD
+
+
+def _is_waiting(entry: TimeEntry) -> bool:
+    return entry.state in entries.WAITING
+
+
+def _is_holdable(entry: TimeEntry) -> bool:
+    return _is_waiting(entry) and not entry.held_by_person
+
+
+def _is_confirmable(entry: TimeEntry) -> bool:
+    return _is_held(entry) and entry.reason in attention.CONFIRMABLE
+
+
+def _is_final(entry: TimeEntry) -> bool:
+    return entry.state in entries.FINAL
 
 
 @admin.register(TimeEntry)
@@ -107,12 +128,12 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         return formats.raw_to_billed(entry.raw_hours, entry.billed_hours)
 
     @display(description=_("Rate"), ordering="rate")
-    def rate_cell(self, entry: TimeEntry) -> str:
-        return formats.rate(entry.rate, entry.currency)
+    def rate_cell(self, entry: TimeEntry) -> SafeString:
+        return formats.cell(formats.rate(entry.rate, entry.currency))
 
     @display(description=_("Before tax"), ordering="amount")
-    def amount_cell(self, entry: TimeEntry) -> str:
-        return formats.money(entry.amount, entry.currency)
+    def amount_cell(self, entry: TimeEntry) -> SafeString:
+        return formats.cell(formats.money(entry.amount, entry.currency))
 
     @display(description=_("State"), ordering="state")
     def state_cell(self, entry: TimeEntry) -> SafeString:
@@ -137,37 +158,43 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
     def has_work_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(WORK)
 
-    @dialog_action(title=_("Hold…"), permission=WORK, submit_text=_("Hold"))
+    @dialog_action(title=_("Hold…"), offered_when=_is_holdable, permission=WORK, submit_text=_("Hold"))
     def hold(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.hold_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Held until you release it.")
 
-    @dialog_action(title=_("Release…"), permission=WORK, submit_text=_("Release"))
+    @dialog_action(title=_("Release…"), offered_when=_is_held, permission=WORK, submit_text=_("Release"))
     def release(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.release_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Released.")
 
-    @dialog_action(title=_("Confirm value…"), permission=WORK, submit_text=_("Confirm"))
+    @dialog_action(title=_("Confirm value…"), offered_when=_is_confirmable, permission=WORK, submit_text=_("Confirm"))
     def confirm(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Confirmed.")
 
-    @dialog_action(title=_("Exclude…"), permission=WORK, submit_text=_("Exclude for good"))
+    @dialog_action(title=_("Exclude…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Exclude for good"))
     def exclude_for_good(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.exclude_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Excluded; it is never billed by the console.")
 
-    @dialog_action(title=_("Take back…"), permission=WORK, submit_text=_("Bill it after all"))
+    @dialog_action(title=_("Take back…"), offered_when=_is_final, permission=WORK, submit_text=_("Bill it after all"))
     def include(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.include_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Evaluated again.")
 
-    @dialog_action(title=_("Write off…"), permission=WORK, submit_text=_("Write off"))
+    @dialog_action(title=_("Write off…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Write off"))
     def write_off(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.write_off_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Written off.")
 
-    @dialog_action(title=_("Read again…"), permission=WORK, submit_text=_("Read again"), form_class=DialogForm)
+    @dialog_action(
+        title=_("Read again…"),
+        offered_when=_is_held,
+        permission=WORK,
+        submit_text=_("Read again"),
+        form_class=DialogForm,
+    )
     def try_entry_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.try_again(self._found(object_id), user=request.user)
         return _t("It is read again from Taiga.")
@@ -343,12 +370,12 @@ class DifferenceAdmin(ReadOnlyModelAdmin):
         return _moment(row.noticed_at)
 
     @display(description=_("Hours"))
-    def hours_change(self, row: Difference) -> str:
-        return formats.hours(row.hours_now - row.billed_hours, is_signed=True)
+    def hours_change(self, row: Difference) -> SafeString:
+        return formats.cell(formats.hours(row.hours_now - row.billed_hours, is_signed=True))
 
     @display(description=_("Before tax"), ordering="amount")
-    def amount_change(self, row: Difference) -> str:
-        return formats.money(row.amount, row.currency, is_signed=True)
+    def amount_change(self, row: Difference) -> SafeString:
+        return formats.cell(formats.money(row.amount, row.currency, is_signed=True))
 
     @display(description=_("State"), ordering="state")
     def state_cell(self, row: Difference) -> SafeString:

@@ -22,3 +22,4 @@ CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BROKER_URL = "memory://"
 SANDBOX_CLOCK_FILE = ""
 DOORBELL_ENABLED = False
+WAITING_COUNT_SECONDS = 0  # every page counts anew, so that its queries are the same each time

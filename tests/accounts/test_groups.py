@@ -148,9 +148,9 @@ def test_the_list_of_people_costs_the_same_for_1_and_30(client: Client, django_a
     client.force_login(make_user("Administrator"))
     address = reverse("admin:accounts_user_changelist")
     client.get(address)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         client.get(address)
     for number in range(30):
         User.objects.create_user(f"user{number}").groups.add(Group.objects.get(name="Viewer"))
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         client.get(address)

@@ -63,6 +63,19 @@
     const reachable = () =>
         [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")].filter(isVisible);
 
+    // On a narrow screen a row becomes a card; its cells then say what they are.
+    const labelCells = (root) => {
+        for (const table of root.querySelectorAll(".bc-scroll:not(.bc-keep) > .bc-table")) {
+            const names = [...table.querySelectorAll(":scope > thead > tr:last-child > *")].map((cell) => cell.textContent.trim());
+            for (const row of table.querySelectorAll(":scope > tbody > tr, :scope > tfoot > tr")) {
+                if (row.children.length !== names.length) continue;
+                [...row.children].forEach((cell, index) => {
+                    if (cell.matches("td") && names[index]) cell.dataset.label = names[index];
+                });
+            }
+        }
+    };
+
     const mendPage = () => {
         const skip = document.querySelector(".bc-skip");
         if (skip) document.body.prepend(skip); // the first stop of Tab
@@ -76,6 +89,7 @@
             if (header.classList.contains("ascending")) header.setAttribute("aria-sort", "ascending");
             if (header.classList.contains("descending")) header.setAttribute("aria-sort", "descending");
         }
+        labelCells(document);
         const firstRow = document.querySelector("#result_list tbody tr");
         for (const cell of firstRow?.children ?? []) {
             const name = [...cell.classList].find((part) => part.startsWith("field-"))?.slice(6);
@@ -113,7 +127,10 @@
     document.addEventListener("htmx:afterSettle", (event) => {
         const modal = document.getElementById("modal-content");
         if (!modal?.contains(event.target)) {
-            if (event.target?.nodeType === 1) makeReachable(event.target.parentElement ?? event.target);
+            if (event.target?.nodeType === 1) {
+                makeReachable(event.target.parentElement ?? event.target);
+                labelCells(document);
+            }
             return;
         }
         const opener = modal.bcOpener ?? document.activeElement;
