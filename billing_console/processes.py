@@ -65,7 +65,7 @@ def console_programs(environment: Mapping[str, str], *, host: str, port: int) ->
     return [
         # gunicorn's quick shutdown on SIGINT takes its workers along, which SIGKILL would orphan.
         Program("web", gunicorn, environment, death_signal=signal.SIGINT),
-        Program("worker", worker, environment, stop_seconds=15.0),
+        Program("worker", worker, environment),
         Program("beat", beat, environment),
     ]
 

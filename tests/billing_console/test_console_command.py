@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,25 +11,33 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from billing_console.embedded import ServiceUrls, embedded_services
 from billing_console.embedded.__main__ import remove_everything
+from billing_console.embedded.folders import Folders, locate_folders
 from billing_console.env import VARIABLES
 from billing_console.processes import CLONE, choose_free_ports
-from billing_console.spawn import is_alive, spawn, stop_process
+from billing_console.spawn import find_processes_in, is_alive, spawn, stop_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("console")]
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUrls]:
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     clone = tmp_path_factory.mktemp("clone")
-    with embedded_services("test", clone=clone) as urls:
-        yield urls
+    yield clone
     remove_everything(clone)
+
+
+@pytest.fixture(scope="module")
+def services(clone: Path) -> Iterator[ServiceUrls]:
+    with embedded_services("demo", clone=clone) as urls:
+        yield urls
 
 
 class Console:
@@ -98,58 +107,75 @@ class Console:
 def wait_until(condition: Callable[[], object], console: Console, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
+        assert console.process.poll() is None, console.log.read_text()[-3000:]
         assert time.monotonic() < deadline, console.log.read_text()[-3000:]
         time.sleep(0.1)
 
 
-@pytest.fixture
-def console(tmp_path: Path, services: ServiceUrls) -> Iterator[Console]:
+def come_up(tmp_path: Path, services: ServiceUrls) -> Console:
     console = Console(tmp_path / "var", services)
-    try:
-        wait_until(lambda: console.readiness() == "ready" and len(console.children()) == 3, console)
-        yield console
-    finally:
-        stop_process(console.process, seconds=30)
-        assert console.family() == []
+    wait_until(lambda: console.readiness() == "ready" and len(console.children()) == 3, console)
+    return console
 
 
-def test_killed_processes_come_back_and_sigterm_ends_all(console: Console) -> None:
+def kill_and_wait_for_others(console: Console) -> None:
     before = console.children()
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
 
-    wait_until(
-        lambda: console.children().keys() == before.keys() and not {*console.children().values()} & {*before.values()},
-        console,
-    )
-    wait_until(lambda: console.readiness() == "ready", console)
+    def are_others() -> bool:
+        now = console.children()
+        return now.keys() == before.keys() and not {*now.values()} & {*before.values()}
 
-    second = console.start()
-    out, _ = second.communicate(timeout=30)
-    assert second.returncode == 1
-    assert f"Another copy is already running here (process {console.process.pid})." in out.decode()
-
-    console.process.terminate()
-    assert console.process.wait(timeout=30) == 0
-    assert console.family() == []
+    wait_until(lambda: are_others() and console.readiness() == "ready", console)
 
 
-def test_ctrl_c_ends_all_and_kill_9_leaves_nothing(console: Console) -> None:
-    started = time.monotonic()
-    console.process.send_signal(signal.SIGINT)
-    assert console.process.wait(timeout=30) == 0
-    assert time.monotonic() - started < 15
-    assert console.family() == []
+def kill_services_and_wait_for_work(console: Console, services: ServiceUrls, folders: Folders) -> None:
+    def last_work() -> datetime | None:
+        with psycopg.connect(services.database_url) as connection:
+            row = connection.execute("SELECT at FROM sync_heartbeat WHERE name = 'worker'").fetchone()
+        return row[0] if row else None
 
-    again = Console(Path(console.environment["VAR_DIR"]), ServiceUrls(*_urls(console)))
-    wait_until(lambda: again.readiness() == "ready" and len(again.children()) == 3, again)
-    again.process.kill()
-    again.process.wait()
-    wait_until(lambda: not again.family(), again)
+    wait_until(last_work, console)
+    for pid in (postmaster_of(folders.postgres_data), *find_processes_in(folders.redis_dir)):
+        os.kill(pid, signal.SIGKILL)
+    killed_at = datetime.now(UTC)
+
+    def works_again() -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            worked_at = last_work()
+            return worked_at is not None and worked_at > killed_at and console.readiness() == "ready"
+        return False
+
+    wait_until(works_again, console)
 
 
-def _urls(console: Console) -> tuple[str, str]:
-    return console.environment["DATABASE_URL"], console.environment["REDIS_URL"]
+def postmaster_of(data: Path) -> int:
+    return int((data / "postmaster.pid").read_text().splitlines()[0])
+
+
+def test_it_heals_is_alone_and_leaves_nothing(tmp_path: Path, services: ServiceUrls, clone: Path) -> None:
+    console = come_up(tmp_path, services)
+    try:
+        kill_and_wait_for_others(console)
+        kill_services_and_wait_for_work(console, services, locate_folders("demo", clone=clone))
+
+        out, _ = console.start().communicate(timeout=60)
+        assert f"Another copy is already running here (process {console.process.pid})." in out.decode()
+
+        console.process.send_signal(signal.SIGINT)
+        assert console.process.wait(timeout=20) == 0
+        assert console.family() == []
+
+        again = come_up(tmp_path, services)
+        again.process.kill()
+        again.process.wait()
+        deadline = time.monotonic() + 20
+        while again.family() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert again.family() == []
+    finally:
+        stop_process(console.process, seconds=30)
 
 
 def test_production_without_services_is_one_sentence(tmp_path: Path) -> None:
