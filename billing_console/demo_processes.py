@@ -158,17 +158,17 @@ def running_demo(ports: Ports, *, is_reset: bool, announce: Write, taiga_mode: s
         announce("Starting the stand-ins for Taiga and Invoice Ninja …")
         stand_ins = stand_in_program(ports, environment, taiga_mode)
         supervisor = stack.enter_context(supervised([stand_ins], write=write, announce=announce))
+        for port in (ports.taiga, ports.ninja):
+            wait_until_ready(f"http://{HOST}:{port}/sandbox/clock", supervisor)
+        # Before anything of the console looks at them: a company's currency counts from the first import on.
+        if run_step([sys.executable, "-m", "billing_console.demo", "--until", "seed"], environment, write, "seed") != 0:
+            raise DemoError(f"The stand-ins could not be set up: {last_line_of(LOG)} (see {LOG}).")
         announce("Preparing the database …")
         if run_step([sys.executable, "manage.py", "prepare"], environment, write, "prepare") != 0:
             raise DemoError(f"The database could not be prepared: {last_line_of(LOG)} (see {LOG}).")
         announce("Starting web, worker and beat …")
         supervisor.add(*console_programs(environment, host=HOST, port=ports.web))
-        for url in (
-            f"http://{HOST}:{ports.taiga}/sandbox/clock",
-            f"http://{HOST}:{ports.ninja}/sandbox/clock",
-            f"http://{HOST}:{ports.web}/readyz",
-        ):
-            wait_until_ready(url, supervisor)
+        wait_until_ready(f"http://{HOST}:{ports.web}/readyz", supervisor)
         yield Demo(environment, supervisor, write)
 
 

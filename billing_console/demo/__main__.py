@@ -1,4 +1,4 @@
-"""`python -m billing_console.demo --until review|end [--json]`: plays the scenario against a running console.
+"""`python -m billing_console.demo --until seed|review|end [--json]`: plays the scenario against a running console.
 
 Everything goes over HTTP or through `manage.py`, as a team, an office and an operator would do it. Progress is printed
 on stderr, the summary on stdout. Exits with 1, and names each difference, when anything is not as the scenario says.
@@ -19,7 +19,8 @@ from sandbox import scenario
 from sandbox.player import Player, PlayError, Progress, wait_for
 
 CONFIG = Path(__file__).resolve().parents[2] / "sandbox" / "config"
-FILES = ("project_mappings.json", "more_project_mappings.json", "user_rates.json", "billing_rules.yaml", "tax.yaml")
+GUIDE = ("project_mappings.json", "user_rates.json", "billing_rules.yaml")
+OURS = ("more_project_mappings.json", "tax.yaml")
 
 
 def say(line: str) -> None:
@@ -30,7 +31,7 @@ def say(line: str) -> None:
 def main() -> int:
     """Play, compare, print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="billing_console.demo")
-    parser.add_argument("--until", choices=("review", "end"), required=True)
+    parser.add_argument("--until", choices=("seed", "review", "end"), required=True)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     clock_file = Path(os.environ["SANDBOX_CLOCK_FILE"])
@@ -42,6 +43,9 @@ def main() -> int:
     )
     visitor = Visitor(os.environ["PUBLIC_URL"])
     try:
+        player.seed(f"{os.environ['PUBLIC_URL']}/webhooks/taiga", os.environ["WEBHOOK_SECRET"])
+        if options.until == "seed":
+            return 0
         report = play(player, visitor, until=options.until)
     except (PlayError, PageError) as error:
         print(error, file=sys.stderr)
@@ -54,9 +58,7 @@ def main() -> int:
 
 def play(player: Player, visitor: Visitor, *, until: str) -> Report:
     """The scenario from where an earlier life of it stopped. Raises PlayError or PageError."""
-    public_url = os.environ["PUBLIC_URL"]
-    say("Setting up Taiga and Invoice Ninja as an office would …")
-    player.seed(f"{public_url}/webhooks/taiga", os.environ["WEBHOOK_SECRET"])
+    say("Signing in at the console …")
     visitor.arrive()
     player.once("import", lambda: _import_config(visitor))
     say("December 2025 in Taiga …")
@@ -92,7 +94,8 @@ def _root(api: str) -> str:
 
 def _import_config(visitor: Visitor) -> None:
     say("Importing the guide's configuration files …")
-    visitor.manage("import_config", *(str(CONFIG / name) for name in FILES))
+    for names in (GUIDE, OURS):
+        visitor.manage("import_config", *(str(CONFIG / name) for name in names))
 
 
 def _all_pushed(player: Player) -> bool:
