@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import current_app
+
+from sync import doorbell
+
+
+@pytest.fixture
+def broker(settings: Any) -> Iterator[Any]:
+    """A broker in this process; its queue is read as a worker reads it."""
+    settings.DOORBELL_ENABLED = True
+    before = current_app.conf.broker_url
+    current_app.conf.broker_url = "memory://"
+    connection = current_app.connection_for_read()
+    queue = connection.SimpleQueue(current_app.conf.task_default_queue)
+    queue.clear()
+    yield queue
+    queue.close()
+    connection.release()
+    current_app.conf.broker_url = before
+
+
+def heard(queue: Any, wait: float = 3.0) -> list[str]:
+    """Names of the tasks that arrive until nothing came for a second."""
+    names: list[str] = []
+    until = time.monotonic() + wait
+    while time.monotonic() < until:
+        try:
+            message = queue.get(timeout=1)
+        except queue.Empty:
+            if names:
+                break
+            continue
+        message.ack()
+        names.append(message.headers["task"])
+    return names
+
+
+def test_every_bell_names_a_task_that_exists() -> None:
+    import invoicing.tasks
+    import sync.tasks
+
+    for name in doorbell.TASKS.values():
+        module, _dot, function = name.rpartition(".")
+        assert hasattr({"sync.tasks": sync.tasks, "invoicing.tasks": invoicing.tasks}[module], function)
+
+
+def test_a_hundred_rings_are_one_task(broker: Any) -> None:
+    for _ring in range(100):
+        doorbell.ring("push")
+    doorbell.ring("writeback")
+
+    names = heard(broker)
+
+    assert sorted(set(names)) == ["sync.tasks.push_tasks", "sync.tasks.write_statuses"]
+    assert names.count("sync.tasks.push_tasks") <= 2  # one at once, one after the pause
+
+
+def test_an_unknown_bell_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ValueError, match="no bell"):
+        doorbell.ring("church")
+
+
+def test_ringing_costs_nothing_where_it_is_switched_off(settings: Any) -> None:
+    settings.DOORBELL_ENABLED = False
+    doorbell._waiting.clear()
+    doorbell.ring("push")
+    assert doorbell._waiting == set()
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis+socket:///nowhere/redis.sock"])
+def test_a_broken_broker_costs_the_caller_nothing_and_is_logged(
+    settings: Any, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.DOORBELL_ENABLED = True
+    before = current_app.conf.broker_url
+    current_app.conf.broker_url = url
+    try:
+        began = time.monotonic()
+        doorbell.ring("push")
+        took = time.monotonic() - began
+        until = time.monotonic() + 5
+        while "did not ring" not in caplog.text and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        current_app.conf.broker_url = before
+    assert took < 0.1
+    assert "the doorbell did not ring (push)" in caplog.text
+    assert "beat will find the rows" in caplog.text
+
+
+def test_the_ringer_lives_on_after_a_failure(broker: Any) -> None:
+    current_app.conf.broker_url = "redis://127.0.0.1:1/0"
+    doorbell.ring("sweep")
+    time.sleep(1.2)
+    current_app.conf.broker_url = "memory://"
+
+    doorbell.ring("push")
+
+    assert heard(broker) == ["sync.tasks.push_tasks"]
+
+
+def test_a_dead_ringer_is_replaced(broker: Any) -> None:
+    doorbell.ring("push")
+    assert heard(broker) == ["sync.tasks.push_tasks"]
+    alive = doorbell._ringer
+    doorbell._ringer = None  # as after a fork: threads do not survive one
+
+    doorbell.ring("payments")
+
+    assert doorbell._ringer is not alive
+    assert heard(broker) == ["invoicing.tasks.poll_payments"]
