@@ -25,7 +25,7 @@ from invoicing.models import InvoiceLine, InvoiceRun, RunClient, RunClientState
 from invoicing.run import settle_run
 from mappings.models import ProjectMapping
 from mappings.rules import midnight
-from sync import entries, sweep
+from sync import entries, reevaluate, sweep
 from sync.models import TimeEntry, WorkItem
 from sync.transitions import advance
 
@@ -100,7 +100,9 @@ def _wait_again(row: RunClient) -> bool:
 
 
 def _prepare(row: RunClient) -> None:
-    """Free what waited for this run, and re-evaluate what changed under a stale draft."""
+    """Free what waited for this run, and re-evaluate what a changed rate or rule or a stale draft concerns."""
+    while reevaluate.evaluate_marked():
+        pass  # no entry is claimed at a price that a saved change made old
     with transaction.atomic():
         if items := drafts.release_changed_lines(row) | free_put_off(row.run, row.client_id):
             entries.evaluate_many(items)

@@ -136,7 +136,7 @@ def try_again(row: RemoteRecord | TimeEntry | WorkItem, *, user: User) -> None:
 def process_again(delivery: WebhookDelivery, *, user: User) -> None:
     """Process a delivery once more. Raises IllegalTransition while it is waiting or being processed."""
     with transaction.atomic():
-        changes = {"attempts": 0, "not_before": None, "error": ""}
+        changes: dict[str, Any] = {"attempts": 0, "not_before": None, "error": ""}
         if not advance(delivery, DeliveryState.RECEIVED, why=_("process again"), user=user, **changes):
             raise IllegalTransition(
                 "sync.webhookdelivery", delivery.pk, delivery.state, DeliveryState.RECEIVED, _moved_on()

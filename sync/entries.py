@@ -60,9 +60,9 @@ def evaluate_many(
         world = World.load(items.values(), [entry for some in entries.values() for entry in some])
         latest = {}
         for pk, item in items.items():
-            entry = _evaluate_one(item, entries[pk], world, user, is_known_there)
-            if entry is not None:
-                latest[pk] = entry
+            last = _evaluate_one(item, entries[pk], world, user, is_known_there)
+            if last is not None:
+                latest[pk] = last
         return latest
 
 
@@ -194,7 +194,7 @@ def _wait_for_item(entry: TimeEntry, reason: str, user: User | None) -> None:
     if entry.state not in WAITING or (entry.state == EntryState.HELD and entry.reason == reason):
         return
     sentence = reasons.sentence(reason, {**entry.facts, "ref": entry.item.ref})
-    changes = {"reason": reason, "reason_sentence": sentence, "evaluated_at": timezone.now()}
+    changes: dict[str, Any] = {"reason": reason, "reason_sentence": sentence, "evaluated_at": timezone.now()}
     if entry.state == EntryState.HELD:
         _change(entry, changes, user)
     else:

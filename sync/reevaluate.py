@@ -34,15 +34,18 @@ _UNCLAIMED: Final = (EntryState.HELD, EntryState.READY, EntryState.VOID, EntrySt
 
 
 def mark_affected(row: models.Model) -> int:
-    """Mark the items whose unclaimed entries `row` may concern, in one statement; returns how many.
+    """Mark the items whose unclaimed entries `row` may concern, in two statements; returns how many.
 
-    Runs in the caller's transaction: the mark is committed with the change or not at all.
+    Runs in the caller's transaction: the mark is committed with the change or not at all. Locks these items, in the
+    order in which every evaluation locks them.
     """
     find = _SCOPES.get(type(row))
     if find is None:
         return 0
     mine = TimeEntry.objects.filter(find(row), item=OuterRef("pk"), state__in=_UNCLAIMED)
-    return WorkItem.objects.filter(Exists(mine)).update(needs_evaluation=True)
+    with transaction.atomic():
+        locked = WorkItem.objects.select_for_update(no_key=True).filter(Exists(mine)).order_by("pk")
+        return WorkItem.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(needs_evaluation=True)
 
 
 def evaluate_marked(limit: int = 1000) -> int:

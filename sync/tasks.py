@@ -15,10 +15,10 @@ def process_deliveries() -> int:
 
 @shared_task
 def read_items() -> int:
-    """Read what changed in Taiga and evaluate its hours; returns how many items were read."""
-    from sync import work_items
+    """Price again what a changed mapping or rate concerns, read what changed in Taiga; returns how many items."""
+    from sync import reevaluate, work_items
 
-    return work_items.read_due()
+    return reevaluate.evaluate_marked() + work_items.read_due()
 
 
 @shared_task

@@ -78,7 +78,7 @@ def mark_dirty(
 
 
 def mark_many(marks: Iterable[Mark], *, found_by: str, correlation_id: uuid.UUID | None = None) -> None:
-    """`mark_dirty` for many items, in at most three statements. A webhook's mark stands before a sweep's."""
+    """`mark_dirty` for many items, in at most four statements. A webhook's mark stands before a sweep's."""
     unique = {(mark.kind, mark.taiga_id): mark for mark in marks if mark.kind in BILLED_KINDS}
     if not unique:
         return
@@ -97,12 +97,7 @@ def mark_many(marks: Iterable[Mark], *, found_by: str, correlation_id: uuid.UUID
         for mark in sorted(unique.values(), key=lambda mark: (mark.kind, mark.taiga_id))
     ]
     if found_by == FoundBy.SWEEP:
-        # What a webhook announced and is still to be read stays announced by it (webhook coverage is counted).
-        ids = [mark.taiga_id for mark in unique.values()]
-        known = WorkItem.objects.filter(kind__in=BILLED_KINDS, taiga_id__in=ids)
-        known.filter(is_dirty=True).update(dirty_at=now, not_before=None)
-        known.filter(is_dirty=False).update(is_dirty=True, dirty_at=now, not_before=None, marked_by=found_by)
-        WorkItem.objects.bulk_create(new, ignore_conflicts=True)
+        _mark_for_sweep(new, now)
     else:
         WorkItem.objects.bulk_create(
             new,
@@ -111,6 +106,17 @@ def mark_many(marks: Iterable[Mark], *, found_by: str, correlation_id: uuid.UUID
             update_fields=["is_dirty", "dirty_at", "not_before", "marked_by", "correlation_id"],
         )
     transaction.on_commit(lambda: doorbell.ring("items"))
+
+
+def _mark_for_sweep(new: list[WorkItem], now: dt.datetime) -> None:
+    """What a webhook announced and is still to be read stays announced by it: webhook coverage is counted."""
+    with transaction.atomic():
+        same = WorkItem.objects.filter(kind__in=BILLED_KINDS, taiga_id__in=[item.taiga_id for item in new])
+        locked = same.select_for_update(no_key=True).order_by("pk")  # as every evaluation locks them
+        known = WorkItem.objects.filter(pk__in=list(locked.values_list("pk", flat=True)))
+        known.filter(is_dirty=True).update(dirty_at=now, not_before=None)
+        known.filter(is_dirty=False).update(is_dirty=True, dirty_at=now, not_before=None, marked_by=FoundBy.SWEEP)
+        WorkItem.objects.bulk_create(new, ignore_conflicts=True)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

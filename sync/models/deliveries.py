@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from uuid import UUID
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -73,7 +74,7 @@ class WebhookDelivery(models.Model):
         return f"{self.event_type} {self.action} #{self.item_ref or '–'}"
 
     @property
-    def correlation_id(self) -> uuid.UUID:
+    def correlation_id(self) -> UUID:
         """Runs from this delivery to the entry, the call and the log line."""
         return self.uuid
 
