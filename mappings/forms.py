@@ -29,7 +29,7 @@ class ProjectMappingForm(forms.ModelForm):
     """Which client pays for a Taiga project. The webhook's key is written here and never shown."""
 
     new_webhook_key = forms.CharField(
-        label=_("new webhook key"),
+        label=_("New webhook key"),
         required=False,
         max_length=255,
         strip=True,
@@ -78,7 +78,7 @@ class RoleForm(forms.ModelForm):
     """A role; its key may be typed as Taiga names the role, it is folded."""
 
     key = forms.CharField(
-        label=_("key"),
+        label=_("Key"),
         max_length=100,
         widget=UnfoldAdminTextInputWidget(),
         help_text=_("The role's name in Taiga. Case does not matter; spaces, - and _ are one."),
@@ -110,9 +110,9 @@ class RoleForm(forms.ModelForm):
 class RateForm(forms.ModelForm):
     """A dated rate. A new one that begins later ends the open one before it; a used one keeps its price."""
 
-    amount = StrictDecimalField(label=_("amount per hour"), max_digits=12, decimal_places=3)
+    amount = StrictDecimalField(label=_("Amount per hour"), max_digits=12, decimal_places=3)
     currency = forms.CharField(
-        label=_("currency"),
+        label=_("Currency"),
         max_length=3,
         required=False,
         widget=UnfoldAdminTextInputWidget(),
@@ -187,9 +187,9 @@ class RateForm(forms.ModelForm):
 class RuleSetForm(forms.ModelForm):
     """Rules of the company or of a client; saving makes the next version."""
 
-    min_billable_hours = StrictDecimalField(label=_("minimum hours"), max_digits=6, decimal_places=2, min_value=0)
+    min_billable_hours = StrictDecimalField(label=_("Minimum hours"), max_digits=6, decimal_places=2, min_value=0)
     tax_rate = StrictDecimalField(
-        label=_("tax rate, %"), max_digits=6, decimal_places=3, min_value=0, max_value=Decimal(100), required=False
+        label=_("Tax rate, %"), max_digits=6, decimal_places=3, min_value=0, max_value=Decimal(100), required=False
     )
 
     class Meta:
@@ -239,7 +239,7 @@ class CompanyForm(forms.ModelForm):
     """What holds for every client."""
 
     max_item_hours = StrictDecimalField(
-        label=_("hours on one item before asking"),
+        label=_("Hours on one item before asking"),
         max_digits=6,
         decimal_places=2,
         min_value=0,

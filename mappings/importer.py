@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -148,7 +149,7 @@ class _Import:
 
     def put_always(self, place: Place, target: dict[str, Any], name: str, amount: Any, currency: str) -> None:
         """One rate without days at a level; where there are dated ones already, today's must be equal."""
-        rate = Rate(amount=amount, currency=currency, source=place.file, **target)
+        rate = Rate(amount=amount, currency=currency, source=_source(place), **target)
         stored = self.rates.get(_rate_key(rate), [])
         always = next((row for row in stored if row.valid_from is None and row.valid_to is None), None)
         if always is not None or not stored:
@@ -170,7 +171,7 @@ class _Import:
             currency=spec.currency or self.company.currency,
             valid_from=spec.valid_from,
             valid_to=spec.valid_to,
-            source=spec.place.file,
+            source=_source(spec.place),
             **target,
         )
         stored = self.rates.get(_rate_key(rate), [])
@@ -267,7 +268,7 @@ class _Import:
             self.fault(place, " ".join(error.messages))
             return
         row._history_user = self.user  # type: ignore[attr-defined]  # who the history names
-        row._change_reason = place.file  # type: ignore[attr-defined]
+        row._change_reason = _source(place)  # type: ignore[attr-defined]
         row.save()
         hooks.changed(row)
         self.note(action, words, place)
@@ -279,6 +280,11 @@ class _Import:
 
     def fault(self, place: Place, sentence: str) -> None:
         self.report.faults.append(Fault(place, sentence))
+
+
+def _source(place: Place) -> str:
+    # The name is what people know; the path of a machine says nothing a year later.
+    return PurePath(place.file).name[:100]
 
 
 def _rate_key(rate: Rate) -> tuple[Any, ...]:

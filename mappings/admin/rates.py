@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -86,7 +87,7 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
             {
                 "fields": ("level", "person", "role", "project", "client"),
                 "description": _(
-                    "The first level that has a rate wins: person in project, person, role, project, client."
+                    "The first that exists wins: the item's own, person in project, person, role, project, client."
                 ),
             },
         ),
@@ -136,9 +137,9 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
         return row.target
 
     @display(description=_("per hour"), ordering="amount")
-    def amount_per_hour(self, row: Rate) -> str:
+    def amount_per_hour(self, row: Rate) -> SafeString:
         """With its currency."""
-        return rate(row.amount, row.currency)
+        return format_html('<span class="bc-num">{}</span>', rate(row.amount, row.currency))
 
     @display(description=_("from"), ordering="valid_from")
     def first_day(self, row: Rate) -> str:

@@ -19,7 +19,7 @@ from mappings.forms import RuleSetForm
 from mappings.lookups import RULE_FIELDS, new_rule_set_version, zone_of
 from mappings.models import MinimumMode, Rounding, RuleSet, TaxDecision
 from mappings.models.rule_sets import is_time_zone
-from mappings.texts import next_run_sentence
+from mappings.texts import next_run_sentence, next_run_words
 
 
 class VersionFilter(admin.SimpleListFilter):
@@ -49,7 +49,15 @@ class RuleSetAdmin(ModelAdmin):
     """How hours become invoices, for the company and for clients with rules of their own."""
 
     form = RuleSetForm
-    list_display = ("whose", "rules_name", "next_run", "rounding_words", "tax_words", "payment_terms", "currentness")
+    list_display = (
+        "whose",
+        "rules_name",
+        "next_run_column",
+        "rounding_words",
+        "tax_words",
+        "payment_terms",
+        "currentness",
+    )
     list_select_related = ("client",)
     list_filter = (VersionFilter, "frequency", ("client", AutocompleteSelectFilter))
     secondary_columns = ("rounding_words", "payment_terms")
@@ -150,6 +158,11 @@ class RuleSetAdmin(ModelAdmin):
             return _t("Is shown when the rules are saved.")
         return next_run_sentence(rule_set)
 
+    @display(description=_("next run"))
+    def next_run_column(self, rule_set: RuleSet) -> str:
+        """The same under its own header; a version that was followed runs no more."""
+        return next_run_words(rule_set) if rule_set.is_current else "–"
+
     @display(description=_("rounding"))
     def rounding_words(self, rule_set: RuleSet) -> str:
         """Rounding and minimum in a line."""
@@ -170,7 +183,8 @@ class RuleSetAdmin(ModelAdmin):
             return pill("warning", "triangle", _("not decided"))
         if rule_set.tax_decision == TaxDecision.NO_TAX:
             return format_html("{}<br>{}", _t("no tax"), rule_set.no_tax_text)
-        return f"{rule_set.tax_name} {percent(rule_set.tax_rate, decimals=2)}"
+        decimals = 0 if rule_set.tax_rate == int(rule_set.tax_rate) else 2
+        return f"{rule_set.tax_name} {percent(rule_set.tax_rate, decimals=decimals)}"
 
     @display(description=_("state"))
     def currentness(self, rule_set: RuleSet) -> SafeString:
