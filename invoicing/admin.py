@@ -60,7 +60,7 @@ class InvoiceRunAdmin(ReadOnlyModelAdmin):
     @display(description=_("Period"), ordering="period_start")
     def period_cell(self, run: InvoiceRun) -> SafeString:
         return format_html(
-            '<a href="{}">{}</a><span class="bc-sub">{}{}</span>',
+            '<a class="bc-row-link" href="{}">{}</a><span class="bc-sub">{}{}</span>',
             reverse("admin:invoicing_invoicerun_review", args=[run.pk]),
             formats.period(run.period_start, run.period_end),
             run.timezone,
@@ -128,8 +128,11 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     list_select_related = ("client", "run")
     actions = ("approve_selected", "send_selected")
     pages = (*draft_views.PAGES, *draft_acts.PAGES, *approve_views.INVOICE_PAGES, *sending_views.INVOICE_PAGES)
-    fields = ()
     change_form_before_template = "invoicing/invoice.html"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> list[Any]:
+        """None: our own part above says it all."""
+        return []
 
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Invoice]) -> list[tuple[str, str]]:
         sums = rows.values("currency").annotate(
@@ -177,7 +180,9 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     def client_cell(self, invoice: Invoice) -> SafeString:
         name = "review" if invoice.state in UNAPPROVED else "change"
         return format_html(
-            '<a href="{}">{}</a>', reverse(f"admin:invoicing_invoice_{name}", args=[invoice.pk]), invoice.client
+            '<a class="bc-row-link" href="{}">{}</a>',
+            reverse(f"admin:invoicing_invoice_{name}", args=[invoice.pk]),
+            invoice.client,
         )
 
     @display(description=_("Period"), ordering="period_start")
@@ -247,7 +252,7 @@ class PaymentAdmin(ReadOnlyModelAdmin):
     def invoice_cell(self, payment: Payment) -> SafeString:
         invoice = payment.invoice
         return format_html(
-            '<a href="{}">{}</a><span class="bc-sub">{}</span>',
+            '<a class="bc-row-link" href="{}">{}</a><span class="bc-sub">{}</span>',
             reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
             invoice.client,
             invoice.number,
@@ -285,7 +290,7 @@ class SendingAdmin(ReadOnlyModelAdmin):
     def invoice_cell(self, sending: Sending) -> SafeString:
         invoice = sending.invoice
         return format_html(
-            '<a href="{}">{}</a><span class="bc-sub">{}</span>',
+            '<a class="bc-row-link" href="{}">{}</a><span class="bc-sub">{}</span>',
             reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
             invoice.client,
             invoice.number,

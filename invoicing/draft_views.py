@@ -16,6 +16,7 @@ from billing_console import clock
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
 from invoicing import comparison, oddities, review_queue
+from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.review import obstacles_on_row
@@ -83,6 +84,7 @@ class DraftReview(PageView):
             ],
             due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
             emails=invoice.client.emails(),
+            tax_percent=plain(invoice.tax_rate),
             is_draft=is_draft,
             is_undecided=invoice.tax_decision == TaxDecision.UNDECIDED,
             obstacles=obstacles,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from billing_console.formats import period
 from billing_console.states import RunState
 from mappings.models import Frequency
 
@@ -50,7 +51,7 @@ class InvoiceRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_frequency_display()} {self.period_start:%Y-%m-%d} – {self.period_end:%Y-%m-%d}"
+        return f"{self.get_frequency_display()} {period(self.period_start, self.period_end)}"
 
 
 class RunClientState(models.TextChoices):
