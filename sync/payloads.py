@@ -111,37 +111,34 @@ def fingerprint(parsed: object) -> str:
     Taiga's log, whose keys come in another order, has the fingerprint of the first one. Raises
     MalformedPayload for a value nested too deeply to be one of ours, and nothing else.
     """
-    digest = hashlib.sha256()
     try:
-        _feed(parsed, digest.update)
+        text = _canonical(parsed)
     except RecursionError:
         raise MalformedPayload from None
-    return digest.hexdigest()
+    except ValueError:
+        # Python refuses to write a number of more than 4,300 digits.
+        text = _canonical(_with_spelled_integers(parsed))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _feed(value: object, update: Any) -> None:
+def _canonical(value: object) -> str:
+    # The compiled encoder: this runs in the request, for every delivery.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_spell_number)
+
+
+def _spell_number(value: object) -> dict[str, str]:
+    # An object that no sender writes: so that 2.0 stays apart from 2 and from "2.0".
+    return {"\x00number": str(value)}
+
+
+def _with_spelled_integers(value: object) -> object:
     if isinstance(value, dict):
-        update(b"{")
-        for key in sorted(value):
-            update(json.dumps(key).encode("ascii") + b":")
-            _feed(value[key], update)
-            update(b",")
-        update(b"}")
-    elif isinstance(value, (list, tuple)):
-        update(b"[")
-        for item in value:
-            _feed(item, update)
-            update(b",")
-        update(b"]")
-    elif isinstance(value, bool) or value is None:
-        update(repr(value).encode("ascii"))
-    elif isinstance(value, str):
-        update(json.dumps(value).encode("ascii"))
-    elif isinstance(value, int):
-        # Not in decimal: Python refuses to write a number of more than 4,300 digits.
-        update(b"i" + hex(value).encode("ascii"))
-    else:
-        update(b"f" + str(value).encode("ascii", "backslashreplace"))
+        return {key: _with_spelled_integers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_spelled_integers(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"\x00integer": hex(value)}
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

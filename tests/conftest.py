@@ -5,11 +5,17 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.standins import running_standins, world  # noqa: F401
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+# A busy machine is slow now and then; what a property says does not depend on it.
+hypothesis.settings.register_profile("console", deadline=None)
+hypothesis.settings.load_profile("console")
 
 
 @pytest.fixture(autouse=True, scope="session")
