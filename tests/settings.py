@@ -23,4 +23,5 @@ CELERY_BROKER_URL = "memory://"
 SANDBOX_CLOCK_FILE = ""
 DOORBELL_ENABLED = False
 WAITING_COUNT_SECONDS = 0  # every page counts anew, so that its queries are the same each time
-STATIC_ROOT = None  # WhiteNoise would walk every collected file again for every client that a test makes
+# WhiteNoise would walk every collected file again for every client that a test makes.
+STATIC_ROOT = None  # type: ignore[assignment]
