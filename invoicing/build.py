@@ -20,7 +20,7 @@ from django.utils.translation import ngettext
 
 from billing_console.errors import ConsoleError
 from billing_console.states import EntryState, Reason, RecordState
-from invoicing import claim, drafts
+from invoicing import by_rule, claim, drafts
 from invoicing.models import InvoiceLine, InvoiceRun, RunClient, RunClientState
 from invoicing.run import settle_run
 from mappings.models import ProjectMapping
@@ -74,6 +74,8 @@ def build_client(row: RunClient) -> bool:
     obstacle = _sweep_obstacle(row) or _work_obstacle(row)
     if obstacle is None:
         was_built = _claim(row)
+        if was_built:
+            by_rule.approve_clean(RunClient.objects.select_related("rule_set").get(pk=row.pk))
     else:
         was_built = False
         if obstacle.is_final or _waited_too_long(row):

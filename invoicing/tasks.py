@@ -25,8 +25,9 @@ def create_invoices() -> int:
 @shared_task
 def send_invoices() -> int:
     """Mail confirmed invoices and look for proof; returns how many were looked at."""
-    from invoicing import sending
+    from invoicing import by_rule, sending
 
+    by_rule.send_created()
     return sending.send_due()
 
 
