@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from billing_console import formats
+from billing_console.badges import WORDS
 from billing_console.states import EntryState, ItemState, RecordState
 from sync import explain, links
 from sync.models import RecordKind, RemoteRecord, TimeEntry, Transition, UpstreamCall, WebhookDelivery
 
-DONE, RUNNING, STUCK, OPEN = "synced", "in_flight", "attention", "pending"
+DONE, RUNNING, STUCK, OPEN = "done", "in_flight", "attention", "pending"
 SHOWN = 20
 
 
@@ -33,6 +34,18 @@ class Step:
     sentence: str
     at: datetime | None = None
     url: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One arrow of the trail in words; states keep their value beside it, for the badge."""
+
+    at: datetime
+    what: str
+    from_word: str
+    to_state: str
+    who: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -56,20 +69,32 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
     )
     status = RemoteRecord.objects.filter(item=item, kind=RecordKind.STATUS).first()
     trail = Q(model="sync.timeentry", row_id=entry.pk) | Q(model="sync.workitem", row_id=item.pk)
-    remotes = [row.pk for row in (entry.remote_task, status) if row]
-    trail |= Q(model="sync.remoterecord", row_id__in=remotes)
+    remotes = {row.pk: str(row.get_kind_display()) for row in (entry.remote_task, status) if row}
+    trail |= Q(model="sync.remoterecord", row_id__in=list(remotes))
     return {
         "entry": entry,
         "why": explain.explain(entry),
         "steps": steps_of(entry, deliveries, status),
         "sides": sides_of(entry),
-        "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
+        "moves": [_move(row, remotes) for row in Transition.objects.filter(trail).select_related("user")[:100]],
         "deliveries": deliveries,
         "calls": UpstreamCall.objects.filter(item=item).order_by("-id")[:SHOWN],
         "taiga_url": links.taiga_item(item),
         "ninja_url": links.ninja_task(entry.remote_task.remote_id if entry.remote_task else None),
         "losers": entry.facts.get("rate", {}).get("losers", []) if entry.facts.get("rate") else [],
     }
+
+
+def _move(row: Transition, remotes: dict[int, str]) -> Move:
+    names = {"sync.timeentry": _("entry"), "sync.workitem": _("item in Taiga")}
+    return Move(
+        at=row.at,
+        what=names.get(row.model) or remotes[row.row_id],
+        from_word=str(WORDS[row.from_state]) if row.from_state else formats.NOTHING,
+        to_state=row.to_state,
+        who=str(row.user) if row.user else _("console"),
+        why=row.why,
+    )
 
 
 def steps_of(entry: TimeEntry, deliveries: list[WebhookDelivery], status: RemoteRecord | None) -> list[Step]:

@@ -1,0 +1,193 @@
+"""The list of time entries, and the acts on one: hold, release, confirm, exclude, write off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from billing_console import formats
+from billing_console.admin_base import (
+    ChoicesCheckboxFilter,
+    DialogForm,
+    RangeDateFilter,
+    ReadOnlyModelAdmin,
+    RelatedDropdownFilter,
+    badge,
+    dialog_action,
+    display,
+)
+from billing_console.errors import ConsoleError
+from billing_console.states import EntryState
+from sync import attention, entry_page
+from sync import entries as entry_service
+from sync.admin.common import WORK
+from sync.models import (
+    TimeEntry,
+)
+
+
+def _is_held(entry: TimeEntry) -> bool:
+    return entry.state == EntryState.HELD
+
+
+def _is_waiting(entry: TimeEntry) -> bool:
+    return entry.state in entry_service.WAITING
+
+
+def _is_holdable(entry: TimeEntry) -> bool:
+    return _is_waiting(entry) and not entry.held_by_person
+
+
+def _is_confirmable(entry: TimeEntry) -> bool:
+    return _is_held(entry) and entry.reason in attention.CONFIRMABLE
+
+
+def _is_final(entry: TimeEntry) -> bool:
+    return entry.state in entry_service.FINAL
+
+
+@admin.register(TimeEntry)
+class TimeEntryAdmin(ReadOnlyModelAdmin):
+    """What was worked, where is it, why this amount?"""
+
+    list_display = ("task", "person", "day", "raw_to_billed", "rate_cell", "amount_cell", "state_cell")
+    list_display_links = ("task",)
+    list_filter = (
+        ("state", ChoicesCheckboxFilter),
+        "reason",
+        ("client", RelatedDropdownFilter),
+        ("project", RelatedDropdownFilter),
+        ("person", RelatedDropdownFilter),
+        ("work_date", RangeDateFilter),
+        "item__closing_found_by",
+    )
+    secondary_columns = ("person", "rate_cell")
+    search_fields = ("item__subject", "item__ref", "remote_task__our_key")
+    search_help_text = _("Task, its reference, or its number in Invoice Ninja")
+    list_select_related = ("item", "client", "project", "person", "rule_set")
+    actions = ("try_again",)
+    actions_detail = ("hold", "release", "confirm", "exclude_for_good", "include", "write_off", "try_entry_again")
+    fields = ()
+    change_form_before_template = "sync/entry.html"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        entry = self._entry(object_id)
+        page = entry_page.context_of(entry) if entry else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **page})
+
+    def get_list_totals(self, request: HttpRequest, rows: QuerySet[TimeEntry]) -> list[tuple[str, str]]:
+        sums = rows.values("currency").annotate(count=Count("pk"), hours=Sum("billed_hours"), amount=Sum("amount"))
+        totals = list(sums.order_by("currency"))
+        lines = [(_t("Entries"), str(sum(row["count"] for row in totals)))]
+        hours = sum((row["hours"] for row in totals if row["hours"]), start=0)
+        lines.append((_t("Billed hours"), formats.hours(hours or None)))
+        lines += [(_t("Before tax"), formats.money(row["amount"], row["currency"])) for row in totals if row["amount"]]
+        return lines
+
+    @staticmethod
+    def _entry(object_id: str) -> TimeEntry | None:
+        rows = TimeEntry.objects.select_related(
+            "item__project", "client", "project", "person", "rule_set", "remote_task"
+        )
+        return rows.filter(pk=object_id).first() if str(object_id).isdecimal() else None
+
+    @display(description=_("Task"), ordering="item__ref")
+    def task(self, entry: TimeEntry) -> SafeString:
+        place = " · ".join(str(part) for part in (entry.project, entry.client) if part)
+        return format_html('#{} {}<span class="bc-sub">{}</span>', entry.item.ref, entry.item.subject, place)
+
+    @display(description=_("Worked"), ordering="work_date")
+    def day(self, entry: TimeEntry) -> str:
+        return formats.day(entry.work_date)
+
+    @display(description=_("Raw → billed"), ordering="billed_hours")
+    def raw_to_billed(self, entry: TimeEntry) -> SafeString:
+        return formats.raw_to_billed(entry.raw_hours, entry.billed_hours)
+
+    @display(description=_("Rate"), ordering="rate")
+    def rate_cell(self, entry: TimeEntry) -> SafeString:
+        return formats.cell(formats.rate(entry.rate, entry.currency))
+
+    @display(description=_("Before tax"), ordering="amount")
+    def amount_cell(self, entry: TimeEntry) -> SafeString:
+        return formats.cell(formats.money(entry.amount, entry.currency))
+
+    @display(description=_("State"), ordering="state")
+    def state_cell(self, entry: TimeEntry) -> SafeString:
+        why = entry.reason_sentence if entry.state == "held" else ""
+        return format_html('{}<span class="bc-sub">{}</span>', badge(entry.state, entry.get_state_display()), why)
+
+    @admin.action(description=_("Try again"), permissions=["work"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[TimeEntry]) -> None:
+        """Read the selected entries' items again; nothing else changes, so there is nothing to confirm."""
+        tried = 0
+        for entry in queryset.select_related("item"):
+            try:
+                attention.try_again(entry, user=request.user)
+                tried += 1
+            except ConsoleError as error:
+                messages.warning(request, f"{entry}: {error.sentence}")
+        messages.success(
+            request,
+            ngettext("%(count)d entry is read again.", "%(count)d entries are read again.", tried) % {"count": tried},
+        )
+
+    def has_work_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(WORK)
+
+    @dialog_action(title=_("Hold…"), offered_when=_is_holdable, permission=WORK, submit_text=_("Hold"))
+    def hold(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.hold_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Held until you release it.")
+
+    @dialog_action(title=_("Release…"), offered_when=_is_held, permission=WORK, submit_text=_("Release"))
+    def release(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.release_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Released.")
+
+    @dialog_action(title=_("Confirm value…"), offered_when=_is_confirmable, permission=WORK, submit_text=_("Confirm"))
+    def confirm(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Confirmed.")
+
+    @dialog_action(title=_("Exclude…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Exclude for good"))
+    def exclude_for_good(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.exclude_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Excluded; it is never billed by the console.")
+
+    @dialog_action(title=_("Take back…"), offered_when=_is_final, permission=WORK, submit_text=_("Bill it after all"))
+    def include(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.include_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Evaluated again.")
+
+    @dialog_action(title=_("Write off…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Write off"))
+    def write_off(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.write_off_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Written off.")
+
+    @dialog_action(
+        title=_("Read again…"),
+        offered_when=_is_held,
+        permission=WORK,
+        submit_text=_("Read again"),
+        form_class=DialogForm,
+    )
+    def try_entry_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.try_again(self._found(object_id), user=request.user)
+        return _t("It is read again from Taiga.")
+
+    def _found(self, object_id: str) -> TimeEntry:
+        entry = self._entry(object_id)
+        if entry is None:
+            raise ConsoleError(_t("This entry is gone."))
+        return entry

@@ -1,0 +1,135 @@
+"""What came in and what we asked: deliveries, refused ones, calls. Newest first, never counted."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+
+from billing_console import formats
+from billing_console.admin_base import (
+    ChoicesCheckboxFilter,
+    DialogForm,
+    JournalModelAdmin,
+    RangeDateTimeFilter,
+    badge,
+    dialog_action,
+    display,
+)
+from sync import attention
+from sync.admin.common import WORK, find_row, moment
+from sync.models import (
+    RejectedDelivery,
+    UpstreamCall,
+    WebhookDelivery,
+)
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(JournalModelAdmin):
+    """What came in, and what became of it."""
+
+    list_display = ("what", "by_username", "received", "verdict", "state_cell", "again")
+    list_display_links = ("what",)
+    list_filter = (
+        ("state", ChoicesCheckboxFilter),
+        ("verdict", ChoicesCheckboxFilter),
+        ("received_at", RangeDateTimeFilter),
+    )
+    search_fields = ("=item_ref", "=fingerprint")
+    search_help_text = _("Reference of the task, or fingerprint")
+    fields = (
+        ("event_type", "action", "verdict"),
+        ("item_kind", "item_ref", "item_subject", "item_taiga_id"),
+        ("taiga_project_id", "project_mapping", "by_username"),
+        ("received_at", "event_at", "processed_at", "remote_address"),
+        ("state", "attempts", "not_before", "duplicates"),
+        "error",
+        "fingerprint",
+        "pretty_headers",
+        "pretty_body",
+    )
+    readonly_fields = ("pretty_headers", "pretty_body")
+    actions_detail = ("process_again",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
+        rows = super().get_queryset(request)
+        return rows if request.resolver_match and request.resolver_match.kwargs else rows.defer("raw_body", "headers")
+
+    @display(description=_("Delivery"))
+    def what(self, row: WebhookDelivery) -> SafeString:
+        about = f"#{row.item_ref} {row.item_subject}" if row.item_ref else ""
+        return format_html('{} {}<span class="bc-sub">{}</span>', row.event_type, row.action, about)
+
+    @display(description=_("Received"), ordering="id")
+    def received(self, row: WebhookDelivery) -> str:
+        return moment(row.received_at)
+
+    @display(description=_("State"), ordering="state")
+    def state_cell(self, row: WebhookDelivery) -> SafeString:
+        return format_html('{}<span class="bc-sub">{}</span>', badge(row.state, row.get_state_display()), row.error)
+
+    @display(description=_("Received again"), ordering="duplicates")
+    def again(self, row: WebhookDelivery) -> str:
+        return str(row.duplicates) if row.duplicates else formats.NOTHING
+
+    @display(description=_("Headers"))
+    def pretty_headers(self, row: WebhookDelivery) -> SafeString:
+        return format_html(
+            "<pre>{}</pre>", "\n".join(f"{name}: {value}" for name, value in sorted(row.headers.items()))
+        )
+
+    @display(description=_("Body"))
+    def pretty_body(self, row: WebhookDelivery) -> SafeString:
+        return format_html("<pre>{}</pre>", bytes(row.raw_body).decode("utf-8", "replace"))
+
+    @dialog_action(title=_("Process again…"), permission=WORK, submit_text=_("Process again"), form_class=DialogForm)
+    def process_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.process_again(find_row(WebhookDelivery, object_id), user=request.user)
+        return _t("It is processed again.")
+
+
+@admin.register(RejectedDelivery)
+class RejectedDeliveryAdmin(JournalModelAdmin):
+    """Attempts that were refused, per address and minute."""
+
+    list_display = ("remote_address", "minute", "reason", "count")
+
+
+@admin.register(UpstreamCall)
+class UpstreamCallAdmin(JournalModelAdmin):
+    """What we asked, and what was answered; no body, no secret."""
+
+    list_display = ("call", "outcome", "duration", "when", "item_link")
+    list_display_links = ("call",)
+    list_filter = ("upstream", "method", ("at", RangeDateTimeFilter))
+    search_fields = ("=correlation_id", "path")
+    list_select_related = ("item",)
+
+    @display(description=_("Call"))
+    def call(self, row: UpstreamCall) -> SafeString:
+        return format_html('{} {}<span class="bc-sub">{}</span>', row.method, row.path, row.upstream)
+
+    @display(description=_("Outcome"), ordering="status")
+    def outcome(self, row: UpstreamCall) -> SafeString:
+        return badge("error" if row.error else "ok", f"{row.status or ''} {row.error}".strip())
+
+    @display(description=_("Duration"), ordering="duration_ms")
+    def duration(self, row: UpstreamCall) -> str:
+        return f"{row.duration_ms} ms"
+
+    @display(description=_("When"), ordering="id")
+    def when(self, row: UpstreamCall) -> str:
+        return moment(row.at)
+
+    @display(description=_("Task"))
+    def item_link(self, row: UpstreamCall) -> SafeString | str:
+        if row.item is None:
+            return formats.NOTHING
+        url = reverse("admin:sync_timeentry_changelist")
+        return format_html('<a href="{}?q={}">#{}</a>', url, row.item.ref, row.item.ref)

@@ -1,0 +1,130 @@
+"""What is ours on the two servers, what differs since, and which servers they are."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+
+from billing_console import formats
+from billing_console.admin_base import (
+    ChoicesCheckboxFilter,
+    DialogForm,
+    ReadOnlyModelAdmin,
+    ReasonForm,
+    badge,
+    dialog_action,
+    display,
+)
+from sync import attention, decisions, upstreams
+from sync.admin.common import ADMINISTER, WORK, find_row, moment
+from sync.models import (
+    Difference,
+    RemoteRecord,
+    UpstreamPin,
+)
+
+
+@admin.register(RemoteRecord)
+class RemoteRecordAdmin(ReadOnlyModelAdmin):
+    """What is ours in Invoice Ninja and in Taiga: what we want there, what is proven to be there."""
+
+    list_display = ("our_key", "kind", "remote_id", "state_cell", "attempts", "next_try", "item")
+    list_filter = (("state", ChoicesCheckboxFilter), "kind", "server")
+    search_fields = ("our_key", "=remote_id")
+    list_select_related = ("item",)
+    fields = (
+        ("server", "kind", "our_key", "remote_id"),
+        ("state", "reason", "sentence"),
+        ("attempts", "not_before", "state_since"),
+        ("revision", "synced_revision", "seen_at"),
+        "desired",
+        "seen",
+        "item",
+    )
+    actions_detail = ("try_record_again", "adopt")
+
+    @display(description=_("State"), ordering="state")
+    def state_cell(self, row: RemoteRecord) -> SafeString:
+        return format_html('{}<span class="bc-sub">{}</span>', badge(row.state, row.get_state_display()), row.sentence)
+
+    @display(description=_("Next try"), ordering="not_before")
+    def next_try(self, row: RemoteRecord) -> str:
+        return moment(row.not_before)
+
+    @dialog_action(title=_("Try again…"), permission=WORK, submit_text=_("Try again"), form_class=DialogForm)
+    def try_record_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.try_again(find_row(RemoteRecord, object_id), user=request.user)
+        return _t("It is tried again.")
+
+    @dialog_action(
+        title=_("It is right as it is there…"),
+        description=_("Takes over what the server holds now as proven. Nothing is written there."),
+        permission=WORK,
+        submit_text=_("Take over"),
+        form_class=ReasonForm,
+    )
+    def adopt(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        decisions.adopt_record(find_row(RemoteRecord, object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Taken over.")
+
+
+@admin.register(Difference)
+class DifferenceAdmin(ReadOnlyModelAdmin):
+    """What changed in Taiga after it was claimed for an invoice."""
+
+    list_display = ("what", "noticed", "hours_change", "amount_change", "state_cell")
+    list_display_links = ("what",)
+    list_filter = (("state", ChoicesCheckboxFilter),)
+    list_select_related = ("item", "entry")
+    actions_detail = ("ignore",)
+
+    @display(description=_("Task"))
+    def what(self, row: Difference) -> SafeString:
+        return format_html('{}<span class="bc-sub">{}</span>', row.item, row.sentence)
+
+    @display(description=_("Noticed"), ordering="noticed_at")
+    def noticed(self, row: Difference) -> str:
+        return moment(row.noticed_at)
+
+    @display(description=_("Hours"))
+    def hours_change(self, row: Difference) -> SafeString:
+        return formats.cell(formats.hours(row.hours_now - row.billed_hours, is_signed=True))
+
+    @display(description=_("Before tax"), ordering="amount")
+    def amount_change(self, row: Difference) -> SafeString:
+        return formats.cell(formats.money(row.amount, row.currency, is_signed=True))
+
+    @display(description=_("State"), ordering="state")
+    def state_cell(self, row: Difference) -> SafeString:
+        return badge(row.state, row.get_state_display())
+
+    @dialog_action(title=_("Ignore…"), permission="invoicing.approve_invoice", submit_text=_("Ignore"))
+    def ignore(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        decisions.ignore_difference(
+            find_row(Difference, object_id), user=request.user, note=form.cleaned_data["reason"]
+        )
+        return _t("Ignored, with your reason.")
+
+
+@admin.register(UpstreamPin)
+class UpstreamPinAdmin(ReadOnlyModelAdmin):
+    """Which servers the console's ids belong to; nothing is written while a new one is not confirmed."""
+
+    list_display = ("server", "base_url", "identity", "is_paused", "pause_reason", "checked_at")
+    actions_detail = ("confirm_server",)
+
+    @dialog_action(
+        title=_("Confirm the new server…"),
+        description=_(
+            "Only do this when it is the same data under a new address. Its ids mean other things elsewhere."
+        ),
+        permission=ADMINISTER,
+        submit_text=_("Confirm and write again"),
+    )
+    def confirm_server(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        upstreams.confirm_pin(find_row(UpstreamPin, object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("Confirmed; writing goes on.")

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.messages import get_messages
+from django.urls import reverse
+from django.utils import timezone
+
+from billing_console.states import EntryState, RecordState
+from mappings.models import Client, Person, ProjectMapping
+from sync.models import (
+    Difference,
+    RecordKind,
+    RejectedDelivery,
+    RemoteRecord,
+    Server,
+    TimeEntry,
+    UpstreamCall,
+    UpstreamPin,
+    WebhookDelivery,
+    WorkItem,
+)
+from tests.people import GROUPS, browser_of
+
+pytestmark = pytest.mark.django_db
+
+FROM_CLERK = [("viewer", False), ("clerk", True), ("approver", True), ("administrator", True)]
+FROM_APPROVER = [("viewer", False), ("clerk", False), ("approver", True), ("administrator", True)]
+
+LISTS = (
+    "timeentry",
+    "webhookdelivery",
+    "rejecteddelivery",
+    "upstreamcall",
+    "remoterecord",
+    "difference",
+    "upstreampin",
+)
+
+
+def make_rows(count: int) -> list[TimeEntry]:
+    """`count` entries, held ones, each with everything that stands around it."""
+    client, _new = Client.objects.get_or_create(ninja_id="client_a", defaults={"name": "Acme", "currency": "EUR"})
+    entries = []
+    for number in range(1, count + 1):
+        project = ProjectMapping.objects.create(
+            taiga_project_id=number, taiga_project_name=f"Project {number}", client=client
+        )
+        person = Person.objects.create(taiga_user_id=number, username=f"user{number}")
+        item = WorkItem.objects.create(
+            kind="T", taiga_id=number, ref=number, subject=f"Task {number}", project=project, state="closed", closings=1
+        )
+        remote = RemoteRecord.objects.create(
+            server=Server.NINJA,
+            kind=RecordKind.TASK,
+            our_key=f"TAIGA-T{number}-1",
+            item=item,
+            state=RecordState.ATTENTION,
+            sentence="Look there.",
+            remote_id=f"id{number}",
+        )
+        entry = TimeEntry.objects.create(
+            item=item,
+            state=EntryState.HELD,
+            reason="no_rate",
+            reason_sentence="Add a rate.",
+            project=project,
+            client=client,
+            person=person,
+            raw_hours=Decimal(2),
+            billed_hours=Decimal(2),
+            rate=Decimal(50),
+            amount=Decimal(100),
+            currency="EUR",
+            work_date="2025-12-01",
+            remote_task=remote,
+            state_since=timezone.now(),
+        )
+        entries.append(entry)
+        WebhookDelivery.objects.create(
+            fingerprint=f"{number:064}",
+            raw_body=b"{}",
+            received_at=timezone.now(),
+            verdict="work_item",
+            event_type="task",
+            action="change",
+            item_kind="T",
+            item_taiga_id=number,
+            item_ref=number,
+        )
+        UpstreamCall.objects.create(
+            upstream="taiga",
+            method="GET",
+            path=f"/tasks/{number}",
+            status=200,
+            duration_ms=5,
+            item=item,
+            at=timezone.now(),
+        )
+        RejectedDelivery.objects.create(remote_address=f"10.0.0.{number}", minute=timezone.now(), reason="signature")
+        Difference.objects.create(
+            item=item,
+            entry=entry,
+            billed_hours=Decimal(2),
+            hours_now=Decimal(3),
+            amount=Decimal(50),
+            currency="EUR",
+            sentence="+1 h",
+            noticed_at=timezone.now(),
+        )
+    UpstreamPin.objects.get_or_create(
+        server="invoice_ninja", defaults={"base_url": "https://a.example", "identity": "k"}
+    )
+    return entries
+
+
+def queries_of(browser: Any, url: str, capture: Any) -> int:
+    with capture() as queries:
+        assert browser.get(url).status_code == 200
+    return len(queries)
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_a_list_costs_the_same_queries_for_1_and_30_rows(model: str, django_assert_max_num_queries: Any) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    browser, url = browser_of("viewer"), reverse(f"admin:sync_{model}_changelist")
+    make_rows(1)
+    browser.get(url)
+    one = queries_of(browser, url, lambda: CaptureQueriesContext(connection))
+    Difference.objects.all().delete()
+    TimeEntry.objects.all().delete()
+    for rows in (WebhookDelivery, UpstreamCall, RejectedDelivery, RemoteRecord, WorkItem, ProjectMapping, Person):
+        rows.objects.all().delete()
+    make_rows(30)
+
+    assert queries_of(browser, url, lambda: CaptureQueriesContext(connection)) == one
+
+
+def test_the_page_of_attention_costs_the_same_queries_for_1_and_30_rows() -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    browser, url = browser_of("viewer"), reverse("admin:sync_attention")
+    make_rows(1)
+    browser.get(url)
+    one = queries_of(browser, url, lambda: CaptureQueriesContext(connection))
+    for rows in (Difference, TimeEntry, WebhookDelivery, UpstreamCall, RejectedDelivery, RemoteRecord, WorkItem):
+        rows.objects.all().delete()
+    ProjectMapping.objects.all().delete()
+    Person.objects.all().delete()
+    make_rows(30)
+
+    assert queries_of(browser, url, lambda: CaptureQueriesContext(connection)) == one
+
+
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [*((name, 200) for name in GROUPS), ("stranger", 403), ("", 302)],
+)
+@pytest.mark.parametrize("model", [*LISTS, "attention"])
+def test_who_may_look(model: str, who: str, status: int) -> None:
+    name = "admin:sync_attention" if model == "attention" else f"admin:sync_{model}_changelist"
+
+    assert browser_of(who).get(reverse(name)).status_code == status
+
+
+@pytest.mark.parametrize("model", ["timeentry", "webhookdelivery", "remoterecord", "difference", "upstreamcall"])
+def test_a_row_opens(model: str) -> None:
+    make_rows(1)
+    row = {
+        "timeentry": TimeEntry,
+        "webhookdelivery": WebhookDelivery,
+        "remoterecord": RemoteRecord,
+        "difference": Difference,
+        "upstreamcall": UpstreamCall,
+    }[model].objects.get()
+
+    page = browser_of("viewer").get(reverse(f"admin:sync_{model}_change", args=[row.pk]))
+
+    assert page.status_code == 200
+
+
+def test_an_entrys_page_shows_the_six_steps_in_the_guides_order() -> None:
+    (entry,) = make_rows(1)
+
+    text = browser_of("viewer").get(reverse("admin:sync_timeentry_change", args=[entry.pk])).content.decode()
+
+    steps = [
+        "1. Task completed in Taiga",
+        "2. Webhook fires to the console",
+        "3. Billable status checked",
+        "4. Time data read from the attributes",
+        "5. Create time entry in Invoice Ninja",
+        "6. Update task status in Taiga",
+    ]
+    assert [step for step in steps if step in text] == steps
+    assert sorted(text.index(step) for step in steps) == [text.index(step) for step in steps]
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------
+
+ENTRY_ACTS = {
+    "hold": (EntryState.HELD, "by_person"),
+    "exclude_for_good": (EntryState.EXCLUDED, ""),
+    "write_off": (EntryState.WRITTEN_OFF, ""),
+}
+
+
+def posted(reason: str) -> dict[str, str]:
+    """What the kit's dialog posts."""
+    return {"reason": reason, "_form_submitted": "1"}
+
+
+def act_url(model: str, act: str, row: Any) -> str:
+    return reverse(f"admin:sync_{model}_{act}", args=[row.pk])
+
+
+@pytest.mark.parametrize("act", [*ENTRY_ACTS, "release", "confirm", "include", "try_entry_again"])
+def test_getting_an_acts_address_asks_and_changes_nothing(act: str) -> None:
+    (entry,) = make_rows(1)
+    before = TimeEntry.objects.values().get()
+
+    answer = browser_of("clerk").get(act_url("timeentry", act, entry), headers={"HX-Request": "true"})
+
+    assert answer.status_code == 200
+    assert TimeEntry.objects.values().get() == before
+
+
+@pytest.mark.parametrize("act", ENTRY_ACTS)
+@pytest.mark.parametrize(
+    ("who", "may"),
+    [*FROM_CLERK, ("stranger", False)],
+)
+def test_who_may_act_on_an_entry(act: str, who: str, may: bool) -> None:
+    (entry,) = make_rows(1)
+
+    answer = browser_of(who).post(act_url("timeentry", act, entry), posted("because"))
+
+    entry.refresh_from_db()
+    if may:
+        assert answer.status_code == 302
+        assert (entry.state, entry.reason if entry.state == "held" else "") == ENTRY_ACTS[act]
+    else:
+        assert answer.status_code == 403
+        assert (entry.state, entry.reason) == (EntryState.HELD, "no_rate")
+
+
+@pytest.mark.parametrize("act", ["exclude_for_good", "write_off", "hold"])
+def test_a_second_click_changes_nothing_and_says_so(act: str) -> None:
+    (entry,) = make_rows(1)
+    browser = browser_of("clerk")
+    browser.post(act_url("timeentry", act, entry), posted("because"))
+    before = TimeEntry.objects.values().get()
+
+    answer = browser.post(act_url("timeentry", act, entry), posted("again"))
+
+    assert TimeEntry.objects.values().get() == before
+    assert [message.level_tag for message in get_messages(answer.wsgi_request)][-1] == "error"
+
+
+def test_an_act_without_a_reason_does_nothing() -> None:
+    (entry,) = make_rows(1)
+
+    browser_of("clerk").post(act_url("timeentry", "exclude_for_good", entry), posted(" "))
+
+    entry.refresh_from_db()
+    assert entry.state == EntryState.HELD
+
+
+@pytest.mark.parametrize(("who", "may"), FROM_CLERK)
+def test_who_may_take_over_what_the_server_holds(who: str, may: bool) -> None:
+    make_rows(1)
+    record = RemoteRecord.objects.get()
+
+    answer = browser_of(who).post(act_url("remoterecord", "adopt", record), posted("looked there"))
+
+    record.refresh_from_db()
+    assert answer.status_code == (302 if may else 403)
+    assert record.state == (RecordState.SYNCED if may else RecordState.ATTENTION)
+
+
+@pytest.mark.parametrize(
+    ("who", "may"), [("viewer", False), ("clerk", False), ("approver", True), ("administrator", True)]
+)
+def test_who_may_ignore_a_difference(who: str, may: bool) -> None:
+    make_rows(1)
+    difference = Difference.objects.get()
+
+    answer = browser_of(who).post(act_url("difference", "ignore", difference), posted("agreed by phone"))
+
+    difference.refresh_from_db()
+    assert answer.status_code == (302 if may else 403)
+    assert difference.state == ("ignored" if may else "open")
+
+
+@pytest.mark.parametrize(("who", "may"), [("clerk", False), ("approver", False), ("administrator", True)])
+def test_only_an_administrator_confirms_another_server(who: str, may: bool) -> None:
+    pin = UpstreamPin.objects.create(
+        server="invoice_ninja",
+        base_url="https://old.example",
+        identity="old",
+        seen_base_url="https://new.example",
+        seen_identity="new",
+        is_paused=True,
+        pause_reason="Another server answers.",
+    )
+
+    answer = browser_of(who).post(act_url("upstreampin", "confirm_server", pin), posted("moved"))
+
+    pin.refresh_from_db()
+    assert answer.status_code == (302 if may else 403)
+    assert (pin.is_paused, pin.identity) == ((False, "new") if may else (True, "old"))
+
+
+@pytest.mark.parametrize(("who", "status"), [(name, 302 if may else 403) for name, may in FROM_CLERK])
+def test_who_may_try_a_group_again(who: str, status: int) -> None:
+    make_rows(2)
+
+    assert browser_of(who).post(reverse("admin:sync_attention"), {"reason": "no_rate"}).status_code == status
+
+
+def test_trying_a_group_again_makes_its_items_dirty() -> None:
+    make_rows(2)
+    WorkItem.objects.update(is_dirty=False)
+
+    browser_of("clerk").post(reverse("admin:sync_attention"), {"reason": "no_rate"})
+
+    assert list(WorkItem.objects.values_list("is_dirty", flat=True)) == [True, True]
+
+
+def test_the_list_action_needs_the_right_and_reads_again() -> None:
+    make_rows(2)
+    WorkItem.objects.update(is_dirty=False)
+    form = {"action": "try_again", "_selected_action": list(TimeEntry.objects.values_list("pk", flat=True))}
+    url = reverse("admin:sync_timeentry_changelist")
+
+    browser_of("viewer").post(url, form)
+    assert not WorkItem.objects.filter(is_dirty=True).exists()
+
+    browser_of("clerk").post(url, form)
+    assert WorkItem.objects.filter(is_dirty=True).count() == 2
