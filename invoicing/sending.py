@@ -227,7 +227,9 @@ def _wait_for_proof(sending: Sending, sentence: str) -> None:
 def _postpone(sending: Sending, error: UpstreamError | ConfigError) -> None:
     """A failed reading: nothing was sent by it, so it is simply tried again later."""
     Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
-        not_before=timezone.now() + outbox.back_off(sending.attempts), lease_until=None, sentence=error.sentence
+        not_before=timezone.now() + outbox.wait_after(error, sending.attempts),
+        lease_until=None,
+        sentence=error.sentence,
     )
 
 

@@ -123,14 +123,11 @@ def prove(
 
 
 def _postpone(claim: Claim, error: ConsoleError) -> None:
-    wait = back_off(claim.record.attempts)
-    if isinstance(error, UpstreamError) and error.wait_seconds is not None:
-        wait = max(wait, timedelta(seconds=error.wait_seconds))
     _settle(
         claim,
         RecordState.RETRY,
         type(error).__name__,
-        not_before=timezone.now() + wait,
+        not_before=timezone.now() + wait_after(error, claim.record.attempts),
         sentence=error.sentence,
     )
 
@@ -154,6 +151,12 @@ def back_off(attempts: int) -> timedelta:
     seconds = settings.RETRY_BASE_SECONDS * 2 ** min(max(attempts - 1, 0), 20)
     jitter = 0.8 + 0.4 * random.random()  # noqa: S311 -- spreads load, guards nothing
     return min(timedelta(seconds=seconds * jitter), LONGEST_WAIT)
+
+
+def wait_after(error: ConsoleError, attempts: int) -> timedelta:
+    """The back-off after a failure, or what the server asked for where that is longer."""
+    asked = error.wait_seconds if isinstance(error, UpstreamError) else None
+    return max(back_off(attempts), timedelta(seconds=asked or 0))
 
 
 def _look_up_wait() -> timedelta:
