@@ -15,5 +15,6 @@ class InvoicingConfig(AppConfig):
         from sync import hooks as sync_hooks  # noqa: PLC0415
 
         sync_hooks.on_claimed_entry_changed(hooks.mark_draft_stale)
+        sync_hooks.on_claimed_entry_restored(hooks.unmark_draft)
         sync_hooks.on_invoice_stage(hooks.invoice_stage)
         mappings_hooks.on_changed(hooks.apply_tax_decision)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import models, transaction
 from django.utils.translation import gettext as _
 
-from billing_console.states import InvoiceState
+from billing_console.states import InvoiceState, Reason
 from invoicing import content
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import DEAD, UNAPPROVED
@@ -34,12 +34,33 @@ def mark_draft_stale(entry: TimeEntry, sentence: str) -> str:
         if invoice.state not in UNAPPROVED:
             return NONE
         InvoiceLine.objects.filter(pk=line.pk).update(change_sentence=sentence)
-        changed = InvoiceLine.objects.filter(invoice=invoice, is_voided=False).exclude(change_sentence="")
-        words = " ".join(changed.order_by("position", "pk").values_list("change_sentence", flat=True)[:10])
-        Invoice.objects.filter(pk=invoice.pk).update(
-            is_stale=True, stale_sentence=_("Taiga changed since this draft was built: %(what)s") % {"what": words}
-        )
+        _follow_lines(invoice)
     return DRAFT
+
+
+def unmark_draft(entry: TimeEntry) -> None:
+    """Taiga says again what a line of an unapproved draft says: take the mark off it. Locks the draft's row.
+
+    A task that somebody else's invoice took stays marked: that is not for Taiga to take back.
+    """
+    marked = InvoiceLine.objects.filter(entry=entry, is_voided=False, invoice__state__in=UNAPPROVED)
+    marked = marked.exclude(change_sentence="").exclude(entry__remote_task__reason=Reason.INVOICED_BY_HAND)
+    line = marked.first()
+    if line is None:
+        return
+    with transaction.atomic():
+        invoice = content.lock_invoice(line.invoice_id)
+        if invoice.state in UNAPPROVED:
+            InvoiceLine.objects.filter(pk=line.pk).update(change_sentence="")
+            _follow_lines(invoice)
+
+
+def _follow_lines(invoice: Invoice) -> None:
+    """Let the (locked) draft be stale exactly when one of its lines is, and say because of what."""
+    changed = InvoiceLine.objects.filter(invoice=invoice, is_voided=False).exclude(change_sentence="")
+    sentences = changed.order_by("position", "pk").values_list("change_sentence", flat=True)[:10]
+    words = _("Taiga changed since this draft was built: %(what)s") % {"what": " ".join(sentences)}
+    Invoice.objects.filter(pk=invoice.pk).update(is_stale=bool(sentences), stale_sentence=words if sentences else "")
 
 
 def invoice_stage(entry: TimeEntry) -> str:

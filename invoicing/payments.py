@@ -21,10 +21,10 @@ from billing_console.errors import ConfigError, UpstreamError
 from billing_console.states import InvoiceState
 from invoicing import creating
 from invoicing.models import Invoice, Payment, PollCursor
-from sync import heartbeats, upstreams
+from sync import heartbeats, push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice, NinjaPayment
-from sync.models import Server
+from sync.models import RecordKind, RemoteRecord, Server
 from sync.transitions import advance, can_advance
 
 OVERLAP = dt.timedelta(seconds=5)
@@ -50,6 +50,7 @@ def poll() -> int:
         ninja = upstreams.ninja_client()
         invoices = list(ninja.invoices_updated_since(_since(INVOICES)))
         seen = observe_invoices(invoices)
+        notice_foreign(invoices)
         _advance_cursor(INVOICES, invoices)
         payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
         observe_payments(payments)
@@ -72,6 +73,19 @@ def observe_invoices(rows: Iterable[NinjaInvoice]) -> int:
             _observe(invoice, by_id[invoice.remote.remote_id])  # type: ignore[index]
             count += 1
     return count
+
+
+def notice_foreign(rows: Iterable[NinjaInvoice]) -> int:
+    """Let tasks of ours be looked at again that an invoice names which the console did not make; returns how many.
+
+    A deleted one too: it may have set them free.
+    """
+    rows = [row for row in rows if any(line.task_id for line in row.lines)]
+    known = RemoteRecord.objects.filter(server=Server.NINJA, kind=RecordKind.INVOICE)
+    ours = set(known.filter(our_key__in=[row.private_notes for row in rows]).values_list("our_key", flat=True))
+    foreign = [row for row in rows if row.private_notes not in ours]
+    why = _("an invoice in Invoice Ninja that the console did not make names it")
+    return push.check_tasks({line.task_id for row in foreign for line in row.lines if line.task_id}, why)
 
 
 def _observe(invoice: Invoice, there: NinjaInvoice) -> None:

@@ -58,6 +58,8 @@ def release_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
         changes: dict[str, Any] = {"held_by_person": False, "reason": Reason.BY_PERSON, "reason_note": ""}
         if row.reason == Reason.BILLED_ELSEWHERE:
             changes |= _with_token(row, pricing.BILL_HERE)
+        if row.reason == Reason.INVOICED_BY_HAND and row.remote_task is not None and _is_stuck(row.remote_task):
+            _try_record(row.remote_task, user)  # held again if its task is still on that invoice
         _remember(row, user=user, why=note or _("released"), **changes)
         return entries.evaluate(row.item, user=user) or row
 

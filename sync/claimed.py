@@ -44,6 +44,7 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
     changes = _changes(last.facts.get("inputs", {}), pricing.read_inputs(item))
     is_closed_again = item.closings > last.closing
     if not changes:
+        hooks.claimed_entry_restored(last)
         _count_closing(last, item)
         _close_difference(item, _("Taiga says again what was billed."), user)
         return False

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from billing_console.states import EntryState, ItemState, Reason
+from billing_console.states import EntryState, ItemState, Reason, RecordState
 from sync import claimed, pricing, push, reasons, writeback
 from sync.models import TimeEntry, WorkItem
 from sync.pricing import Cycle, Judgement
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CLAIMED = (EntryState.CLAIMED, EntryState.INVOICED)
 FINAL = (EntryState.EXCLUDED, EntryState.WRITTEN_OFF)
 WAITING = (EntryState.HELD, EntryState.READY)
-# Reasons that outlive a new evaluation as long as nothing else stands in the way.
+# Reasons that outlive a new evaluation, with their note, as long as nothing else stands in the way.
 STICKY = (Reason.NEXT_RUN, Reason.INVOICED_BY_HAND)
 
 
@@ -54,7 +54,8 @@ def evaluate_many(
         items = {item.pk: item for item in locked.filter(pk__in=list(item_ids)).order_by("pk")}
         entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
         rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
-        for entry in rows.select_related("person", "rule_set", "client", "project").order_by("item_id", "cycle"):
+        related = ("person", "rule_set", "client", "project", "remote_task")
+        for entry in rows.select_related(*related).order_by("item_id", "cycle"):
             entry.item = items[entry.item_id]
             entries[entry.item_id].append(entry)
         world = World.load(items.values(), [entry for some in entries.values() for entry in some])
@@ -162,8 +163,16 @@ def _keep_holds(entry: TimeEntry, judgement: Judgement) -> None:
         return
     if entry.held_by_person:
         judgement.state, judgement.reason = EntryState.HELD, Reason.BY_PERSON
-    elif judgement.state == EntryState.READY and entry.state == EntryState.HELD and entry.reason in STICKY:
-        judgement.state, judgement.reason = EntryState.HELD, entry.reason
+    elif judgement.state == EntryState.READY and _is_taken(entry):
+        judgement.state, judgement.reason = EntryState.HELD, Reason.INVOICED_BY_HAND
+    elif judgement.state == EntryState.READY and entry.state == EntryState.HELD and entry.reason == Reason.NEXT_RUN:
+        judgement.state, judgement.reason = EntryState.HELD, Reason.NEXT_RUN
+
+
+def _is_taken(entry: TimeEntry) -> bool:
+    """Whether the entry's task was last seen on an invoice that we did not make."""
+    task = entry.remote_task
+    return task is not None and task.state == RecordState.ATTENTION and task.reason == Reason.INVOICED_BY_HAND
 
 
 def _columns(entry: TimeEntry, judgement: Judgement) -> dict[str, Any]:

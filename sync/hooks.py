@@ -13,9 +13,11 @@ from sync.models import TimeEntry
 DRAFT: Final = "draft"
 
 OnClaimedEntryChanged = Callable[[TimeEntry, str], str]
+OnClaimedEntryRestored = Callable[[TimeEntry], None]
 FindInvoiceStage = Callable[[TimeEntry], str]
 
 _on_changed: Final[list[OnClaimedEntryChanged]] = []
+_on_restored: Final[list[OnClaimedEntryRestored]] = []
 _find_stage: Final[list[FindInvoiceStage]] = []
 
 
@@ -34,6 +36,19 @@ def claimed_entry_changed(entry: TimeEntry, sentence: str) -> str:
     """Tell every callback; "draft" when an unapproved draft holds the entry, else ""."""
     answers = [callback(entry, sentence) for callback in _on_changed]
     return DRAFT if DRAFT in answers else ""
+
+
+def on_claimed_entry_restored(callback: OnClaimedEntryRestored) -> OnClaimedEntryRestored:
+    """Register `callback(entry)`, called when Taiga says (again) what a claimed entry was priced by."""
+    if callback not in _on_restored:
+        _on_restored.append(callback)
+    return callback
+
+
+def claimed_entry_restored(entry: TimeEntry) -> None:
+    """Tell every callback that nothing is different (any more) from when the entry was claimed."""
+    for callback in _on_restored:
+        callback(entry)
 
 
 def on_invoice_stage(callback: FindInvoiceStage) -> FindInvoiceStage:

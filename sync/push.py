@@ -7,27 +7,29 @@ The POST answer is only memory: what counts is the task read back afterwards. Up
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.errors import Rejected
 from billing_console.states import EntryState, ItemKind, Reason, RecordState
-from sync import discovery, doorbell, reasons, upstreams, writeback
+from sync import discovery, doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaTask
-from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
+from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
+from sync.push_checks import check_client_alive, check_ours
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
 from sync.transitions import advance, record
 
 KIND_WORDS = {ItemKind.TASK: "Task", ItemKind.STORY: "User story", ItemKind.ISSUE: "Issue"}
-DELETED_THERE = "deleted_there"
 
 
 # --- what we want there -------------------------------------------------------------------------------------------
@@ -139,10 +141,10 @@ def write_task(claim: Claim) -> Proof:
     if known is None:
         if remote.desired["archived"]:
             return Proof(None, {})
-        _check_client_alive(remote)
+        check_client_alive(remote)
         task_id = _create(claim, ninja)
     else:
-        _check_ours(known, remote)
+        check_ours(known, remote)
         task_id = known.id
         if mismatches(known, remote.desired):
             _change(claim, ninja, known)
@@ -158,7 +160,7 @@ def look_up_task(remote: RemoteRecord) -> Proof:
         if remote.desired["archived"]:
             return Proof(None, {})
         raise NotThere
-    _check_ours(task, remote)
+    check_ours(task, remote)
     if mismatches(task, remote.desired):
         RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=task.id)
         raise NotThere  # it is there but not as wanted: the next write updates it
@@ -190,7 +192,7 @@ def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
         found = _find(claim.record, ninja)
         if found is None:
             raise
-        _check_ours(found, claim.record)
+        check_ours(found, claim.record)
         if mismatches(found, desired):
             _change(claim, ninja, found)
         return found.id
@@ -218,7 +220,7 @@ def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
 
 
 def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
-    _check_ours(task, remote)
+    check_ours(task, remote)
     wrong = mismatches(task, remote.desired)
     if wrong:
         # The id is kept: the task exists, whatever a person decides about it.
@@ -235,60 +237,26 @@ def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
     return Proof(task.id, facts_of(task))
 
 
-def _check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
-    """Refuse to touch a task that a person deleted, or that is on an invoice we did not make.
-
-    One that we only want archived is as good as that in either case.
-    """
-    if remote.desired["archived"]:
-        return
-    if task.is_deleted and remote.reason != DELETED_THERE:
-        raise NeedsPerson(
-            DELETED_THERE,
-            _("Somebody deleted task %(number)s in Invoice Ninja. Try again to restore it, or exclude the entry.")
-            % {"number": remote.our_key},
-        )
-    if task.invoice_id and not _is_claimed(remote):
-        _hold(remote, Reason.INVOICED_BY_HAND)
-        raise NeedsPerson(
-            Reason.INVOICED_BY_HAND,
-            _(
-                "Task %(number)s is already on an invoice in Invoice Ninja that the console did not make. "
-                "Exclude the entry, or take the task off that invoice and try again."
-            )
-            % {"number": remote.our_key},
-        )
-
-
-def _check_client_alive(remote: RemoteRecord) -> None:
-    if not discovery.is_client_alive(remote.desired["client_id"]):
-        raise NeedsPerson(
-            Reason.UNKNOWN_CLIENT,
-            _("Invoice Ninja has no living client %(client)s. Mend the project's mapping, then try again.")
-            % {"client": remote.desired["client_id"]},
-        )
-
-
-def _is_claimed(remote: RemoteRecord) -> bool:
-    return TimeEntry.objects.filter(remote_task=remote, state__in=(EntryState.CLAIMED, EntryState.INVOICED)).exists()
-
-
-def _hold(remote: RemoteRecord, reason: str) -> None:
-    with transaction.atomic():
-        entry = (
-            TimeEntry.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("item")
-            .filter(remote_task=remote)
-            .first()
-        )
-        if entry is not None and entry.state == EntryState.READY:
-            sentence = reasons.sentence(reason, {**entry.facts, "ref": entry.item.ref})
-            advance(entry, EntryState.HELD, why=sentence, reason=reason, reason_sentence=sentence)
-
-
 def _after_sync(remote: RemoteRecord) -> None:
     if remote.item is not None:
         writeback.request_status(remote.item)
+        held = remote.item.entries.filter(state=EntryState.HELD, reason=Reason.INVOICED_BY_HAND)
+        if held.exists():  # it is on no foreign invoice any more
+            WorkItem.objects.filter(pk=remote.item.pk).update(needs_evaluation=True)
+            transaction.on_commit(lambda: doorbell.ring("items"))
+
+
+def check_tasks(task_ids: Iterable[str], why: str) -> int:
+    """Look again at these tasks of ours in Invoice Ninja (by its ids), because of `why`; returns how many are.
+
+    For tasks that an invoice names which we did not make: the next push reads each and holds what is taken.
+    """
+    settled = Q(state=RecordState.SYNCED) | Q(state=RecordState.ATTENTION, reason=Reason.INVOICED_BY_HAND)
+    rows = RemoteRecord.objects.filter(settled, kind=RecordKind.TASK, remote_id__in=list(task_ids))
+    count = sum(advance(row, RecordState.PENDING, why=why, not_before=None) for row in rows)
+    if count:
+        transaction.on_commit(lambda: doorbell.ring("push"))
+    return count
 
 
 HANDLER = Handler(RecordKind.TASK, write_task, look_up_task, _after_sync, lock_item)
