@@ -75,8 +75,11 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
     list_select_related = ("item", "client", "project", "person", "rule_set")
     actions = ("try_again",)
     actions_detail = ("hold", "release", "confirm", "exclude_for_good", "include", "write_off", "try_entry_again")
-    fields = ()
     change_form_before_template = "sync/entry.html"
+
+    def get_fieldsets(self, request: HttpRequest, obj: TimeEntry | None = None) -> list[Any]:
+        """None: the page shows the entry itself, not the raw columns."""
+        return []
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
