@@ -28,19 +28,14 @@ from unfold.admin import ModelAdmin as KitModelAdmin
 from unfold.admin import StackedInline, TabularInline
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
-    BooleanRadioFilter,
-    CheckboxFilter,
     ChoicesCheckboxFilter,
     ChoicesDropdownFilter,
-    DropdownFilter,
     RangeDateFilter,
     RangeDateTimeFilter,
-    RangeNumericFilter,
-    RelatedCheckboxFilter,
     RelatedDropdownFilter,
-    TextFilter,
 )
 from unfold.contrib.import_export.forms import ImportForm, SelectableFieldsExportForm
+from unfold.dataclasses import SearchResult
 from unfold.decorators import action as kit_action
 from unfold.decorators import display
 from unfold.enums import ActionVariant
@@ -49,11 +44,9 @@ from unfold.paginator import InfinitePaginator
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminDateWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
-    UnfoldBooleanSwitchWidget,
     UnfoldBooleanWidget,
 )
 
@@ -75,15 +68,12 @@ __all__ = [
     "ActionVariant",
     "AdminPasswordChangeForm",
     "AutocompleteSelectFilter",
-    "BooleanRadioFilter",
-    "CheckboxFilter",
     "ChoicesCheckboxFilter",
     "ChoicesDropdownFilter",
     "ConfirmView",
     "Confirmation",
     "ConsoleAdminSite",
     "DialogForm",
-    "DropdownFilter",
     "ExportModelAdmin",
     "HistoryModelAdmin",
     "ImportExportHistoryModelAdmin",
@@ -93,21 +83,17 @@ __all__ = [
     "PageView",
     "RangeDateFilter",
     "RangeDateTimeFilter",
-    "RangeNumericFilter",
     "ReadOnlyModelAdmin",
     "ReadOnlyTabularInline",
     "ReasonForm",
-    "RelatedCheckboxFilter",
+    "SearchResult",
     "RelatedDropdownFilter",
     "StackedInline",
     "TabularInline",
-    "TextFilter",
     "UnfoldAdminCheckboxSelectMultipleWidget",
-    "UnfoldAdminDateWidget",
     "UnfoldAdminSelectWidget",
     "UnfoldAdminTextInputWidget",
     "UnfoldAdminTextareaWidget",
-    "UnfoldBooleanSwitchWidget",
     "UserChangeForm",
     "UserCreationForm",
     "age",

@@ -249,5 +249,6 @@ UNFOLD = {
             "950": "#04272a",
         }
     },
+    "COMMAND": {"search_callback": "invoicing.search.find"},
     "SIDEBAR": {"show_search": False, "command_search": True, "navigation": "invoicing.navigation.sidebar"},
 }

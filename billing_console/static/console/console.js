@@ -97,7 +97,7 @@
                 document.querySelector(`#result_list thead th.column-${name}`)?.classList.add("bc-right");
             }
         }
-        const summary = document.querySelector(".errornote, [data-bc-errors]");
+        const summary = document.querySelector("#content .errornote, [data-bc-errors]");
         if (summary) {
             summary.setAttribute("tabindex", "-1");
             summary.focus();
