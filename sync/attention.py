@@ -52,7 +52,7 @@ def release_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
     """
     with transaction.atomic():
         row = _lock(entry)
-        releasable = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, *entries.STICKY)
+        releasable = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
         if row.state != EntryState.HELD or not (row.held_by_person or row.reason in releasable):
             raise _refused(row, EntryState.READY, _("This entry is %(state)s and not held by a person."))
         changes: dict[str, Any] = {"held_by_person": False, "reason": Reason.BY_PERSON, "reason_note": ""}

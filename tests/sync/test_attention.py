@@ -137,18 +137,27 @@ def test_what_an_invoice_holds_is_left_alone(office: Office, act: Callable[..., 
     assert Transition.objects.count() == before
 
 
-@pytest.mark.parametrize("reason", [Reason.NEXT_RUN, Reason.INVOICED_BY_HAND])
-def test_a_put_off_stands_until_it_is_released_or_something_else_is_wrong(office: Office, reason: str) -> None:
+def test_a_put_off_stands_until_it_is_released_or_something_else_is_wrong(office: Office) -> None:
     entry = office.entry()
-    TimeEntry.objects.update(state="held", reason=reason, reason_note="later")
+    TimeEntry.objects.update(state="held", reason=Reason.NEXT_RUN, reason_note="later")
     entries.evaluate(entry.item)
     row = TimeEntry.objects.get()
-    assert (row.state, row.reason, row.reason_note) == ("held", reason, "later")
+    assert (row.state, row.reason, row.reason_note) == ("held", Reason.NEXT_RUN, "later")
     assert office.type(entry.item, hours="?").reason == Reason.UNREADABLE_HOURS
-    TimeEntry.objects.update(state="held", reason=reason)
+    TimeEntry.objects.update(state="held", reason=Reason.NEXT_RUN)
     entry.item.attributes["hours"] = 2
     entry.item.save()
     assert attention.release_entry(TimeEntry.objects.get(), user=office.user).state == EntryState.READY
+
+
+def test_a_task_on_a_foreign_invoice_holds_its_entry_until_it_is_released(office: Office) -> None:
+    entry = office.entry()
+    RemoteRecord.objects.update(state=RecordState.ATTENTION, reason=Reason.INVOICED_BY_HAND, remote_id="task1")
+    entries.evaluate(entry.item)
+    row = TimeEntry.objects.get()
+    assert (row.state, row.reason) == ("held", Reason.INVOICED_BY_HAND)
+    assert attention.release_entry(row, user=office.user).state == EntryState.READY
+    assert RemoteRecord.objects.get().state == RecordState.PENDING  # and looked at again before it is billed
 
 
 # --- trying again -----------------------------------------------------------------------------------------------------
