@@ -56,7 +56,7 @@ def want(remote: RemoteRecord, desired: dict[str, Any], *, why: str) -> None:
     Raises NotAllowed while it is being written.
     """
     revision = remote.revision + 1
-    changes = {"desired": desired, "revision": revision, "not_before": None}
+    changes: dict[str, Any] = {"desired": desired, "revision": revision, "not_before": None}
     if not can_advance(remote, RecordState.PENDING) or not advance(remote, RecordState.PENDING, why=why, **changes):
         raise NotAllowed(_("This invoice is just being written to Invoice Ninja. Wait a moment, then do it again."))
     transaction.on_commit(lambda: doorbell.ring("invoices"))

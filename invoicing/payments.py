@@ -105,7 +105,7 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> None:
         if locked.state not in IN_OUR_HANDS:
             facts["attention_sentence"] = _what_to_decide(locked, there, to)
         if to and to != locked.state and can_advance(locked, to):
-            sent_at = {"sent_at": timezone.now()} if locked.state == InvoiceState.CREATED else {}
+            sent_at: dict[str, Any] = {"sent_at": timezone.now()} if locked.state == InvoiceState.CREATED else {}
             advance(locked, to, why=_why(locked, there, to), **facts, **sent_at)
             creating.refresh_statuses(locked)
         else:
@@ -184,7 +184,11 @@ def _catch_up(ninja: InvoiceNinjaClient) -> None:
 
 
 def observe_payments(rows: Iterable[NinjaPayment]) -> None:
-    """Keep every payment that was applied to one of our invoices, as it is now; the last of several readings counts."""
+    """Keep every payment that was applied to one of our invoices, as it is now; the last of several readings counts.
+
+    What was deleted, or moved to another invoice, no longer names ours: our row stays, marked as deleted.
+    """
+    rows = {row.id: row for row in rows}.values()
     pairs: dict[tuple[str, str], tuple[NinjaPayment, Decimal, Decimal]] = {}
     for row in rows:
         parts: dict[str, tuple[Decimal, Decimal]] = {}
@@ -215,6 +219,13 @@ def observe_payments(rows: Iterable[NinjaPayment]) -> None:
         unique_fields=["invoice", "ninja_id"],
         update_fields=["amount", "refunded", "status", "paid_on", "is_deleted", "seen_at"],
     )
+    known = Payment.objects.filter(ninja_id__in=[row.id for row in rows], is_deleted=False)
+    gone = [
+        pk
+        for pk, invoice_id, payment_id in known.values_list("pk", "invoice__remote__remote_id", "ninja_id")
+        if (invoice_id, payment_id) not in pairs
+    ]
+    Payment.objects.filter(pk__in=gone).update(is_deleted=True, seen_at=timezone.now())
 
 
 def overdue(invoices: QuerySet[Invoice] | None = None) -> QuerySet[Invoice]:

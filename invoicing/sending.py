@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -26,7 +27,7 @@ from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
 from sync import doorbell, outbox, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaClient, NinjaInvoice
+from sync.clients.ninja_rows import NinjaClient, NinjaId, NinjaInvoice
 from sync.models import Server
 from sync.transitions import advance
 
@@ -75,7 +76,7 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
     Raises NotAllowed when the invoice no longer waits for that decision.
     """
     to = InvoiceState.SENT if was_sent else InvoiceState.CREATED
-    sent_at = {"sent_at": timezone.now()} if was_sent else {}
+    sent_at: dict[str, Any] = {"sent_at": timezone.now()} if was_sent else {}
     with transaction.atomic():
         locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
         if locked.state != InvoiceState.ATTENTION:
@@ -127,7 +128,7 @@ def _step(sending: Sending) -> None:
     invoice = sending.invoice
     if invoice.remote is None or invoice.remote.remote_id is None:
         raise ValueError(f"invoice {invoice.pk} is being sent but is not in Invoice Ninja")
-    there = ninja.invoice(invoice.remote.remote_id)
+    there = ninja.invoice(NinjaId(invoice.remote.remote_id))
     if sending.is_called:
         _look_for_proof(sending, there)
         return
@@ -144,7 +145,7 @@ def _step(sending: Sending) -> None:
 
 def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClient) -> bool:
     """Write down, before the call, that it is made and what the message ids were. False: the claim is lost."""
-    before = {invitation.id: invitation.message_id for invitation in there.invitations}
+    before = {str(invitation.id): invitation.message_id for invitation in there.invitations}
     now = timezone.now()
     with transaction.atomic():
         # The call starts only while more lease is left than its deadline: a sleeper that wakes later mails nothing.
@@ -187,7 +188,7 @@ def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
     after = {invitation.id: invitation for invitation in there.invitations}
     mails = list(sending.mails.all())
     for mail in mails:
-        invitation = after.get(mail.invitation_id)
+        invitation = after.get(NinjaId(mail.invitation_id))
         if invitation is not None:
             mail.message_id_after, mail.error = invitation.message_id, invitation.email_error
     ContactMail.objects.bulk_update(mails, ["message_id_after", "error"])

@@ -56,7 +56,7 @@ def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient, *, has_c
 def receivers_of(there: NinjaInvoice, client: NinjaClient) -> list[tuple[str, str, str]]:
     """Return (invitation id, contact's name, address) of everyone who would get the mail."""
     contacts = {contact.id: contact for contact in client.contacts}
-    found = []
+    found: list[tuple[str, str, str]] = []
     for invitation in there.invitations:
         contact = contacts.get(invitation.contact_id)
         if contact is None or contact.gets_mail:

@@ -165,7 +165,8 @@ def _look_up_wait() -> timedelta:
 
 def lock_item(record: RemoteRecord) -> None:
     """Lock the record's item until the caller's transaction ends, as everybody who evaluates it does first."""
-    WorkItem.objects.select_for_update(no_key=True).filter(pk=record.item_id).first()
+    if record.item_id is not None:
+        WorkItem.objects.select_for_update(no_key=True).get(pk=record.item_id)
 
 
 # --- the loop -----------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
         why = _("looked up: not there, so it is written again")
         return advance(record, RecordState.PENDING, why=why, only_if=ours, not_before=None)
     except NeedsPerson as question:
-        changes = {"reason": question.reason, "sentence": question.sentence, "not_before": None}
+        changes: dict[str, Any] = {"reason": question.reason, "sentence": question.sentence, "not_before": None}
         return advance(record, RecordState.ATTENTION, why=question.reason, only_if=ours, **changes)
     except (UpstreamError, ConfigError) as error:
         RemoteRecord.objects.filter(ours, pk=record.pk, state=RecordState.IN_DOUBT).update(sentence=error.sentence)

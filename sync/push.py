@@ -22,7 +22,7 @@ from billing_console.states import EntryState, ItemKind, Reason, RecordState
 from sync import discovery, doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaTask
+from sync.clients.ninja_rows import NinjaId, NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
 from sync.push_checks import check_client_alive, check_ours
@@ -149,7 +149,7 @@ def write_task(claim: Claim) -> Proof:
         if mismatches(known, remote.desired):
             _change(claim, ninja, known)
     claim.before_call()
-    return _proof(ninja.task(task_id), remote)
+    return _proof(ninja.task(NinjaId(task_id)), remote)
 
 
 def look_up_task(remote: RemoteRecord) -> Proof:
@@ -175,7 +175,7 @@ def _known_task(claim: Claim, ninja: InvoiceNinjaClient) -> NinjaTask | None:
 
 def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
     if remote.remote_id:
-        return ninja.task(remote.remote_id)
+        return ninja.task(NinjaId(remote.remote_id))
     found = ninja.find_tasks(remote.our_key)
     return found[0] if found else None
 

@@ -20,7 +20,7 @@ from mappings.models import InvoicedWhen
 from sync import attributes, doorbell, hooks, upstreams
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.taiga import TaigaClient
-from sync.clients.taiga_rows import AttributeValues
+from sync.clients.taiga_rows import AttributeValues, TaigaId
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
 from sync.transitions import advance, record
@@ -115,7 +115,7 @@ def write_status(claim: Claim) -> Proof:
     taiga = upstreams.taiga_client(item=item, correlation_id=claim.record.correlation_id)
     upstreams.check_pin(Server.TAIGA)
     claim.before_call()
-    read = taiga.values(item.kind, item.taiga_id)
+    read = taiga.values(item.kind, TaigaId(item.taiga_id))
     key = _status_key(item)
     wanted = _wanted(claim.record, item, read.values.get(key))
     target = {**read.values, key: wanted}
@@ -145,7 +145,7 @@ def look_up_status(remote: RemoteRecord) -> Proof:
     """Whether Taiga holds the wanted status. Raises NotThere when it does not: writing again is harmless."""
     item = _item_of(remote)
     taiga = upstreams.taiga_client(item=item, correlation_id=remote.correlation_id)
-    read = taiga.values(item.kind, item.taiga_id)
+    read = taiga.values(item.kind, TaigaId(item.taiga_id))
     there = read.values.get(_status_key(item))
     wanted = _wanted(remote, item, there)
     if there != wanted:
@@ -158,13 +158,13 @@ def _patch(
 ) -> AttributeValues:
     claim.before_call(writes=True)
     try:
-        return taiga.patch_values(item.kind, item.taiga_id, target, read.version)
+        return taiga.patch_values(item.kind, TaigaId(item.taiga_id), target, read.version)
     except UpstreamError as error:
         if not error.is_outcome_unknown:
             raise
         # A task without a story answers 500 although it is saved: only reading tells.
         claim.before_call()
-        after = taiga.values(item.kind, item.taiga_id)
+        after = taiga.values(item.kind, TaigaId(item.taiga_id))
         if after.values != target:
             raise
         return after
@@ -177,7 +177,7 @@ def _overwritten(taiga: TaigaClient, item: WorkItem, read: AttributeValues, targ
     changed nothing, so nothing was lost.
     """
     us = upstreams.service_user_id()
-    for entry in taiga.history(item.kind, item.taiga_id):
+    for entry in taiga.history(item.kind, TaigaId(item.taiga_id)):
         if "custom_attributes" not in entry.diff or entry.user_id != us:
             continue
         before, after = (_by_id(side) for side in entry.diff["custom_attributes"])
@@ -237,7 +237,7 @@ def _proof(remote: RemoteRecord, item: WorkItem, values: AttributeValues, wanted
 
 def _after_sync(remote: RemoteRecord) -> None:
     """Remember what we wrote, so that its webhook is recognised as our own echo and costs no call."""
-    item = WorkItem.objects.get(pk=remote.item_id)
+    item = WorkItem.objects.get(pk=_item_of(remote).pk)
     changed = ["status_written"]
     item.status_written = remote.seen["value"] if remote.seen["is_ours"] else ""
     if item.values_version is None or item.values_version <= remote.seen["version"]:
