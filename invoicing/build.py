@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -123,7 +124,7 @@ def free_put_off(run: InvoiceRun, client_id: int) -> set[int]:
         client_id=client_id, state=EntryState.HELD, reason=Reason.NEXT_RUN, work_date__lt=run.period_end
     ).exclude(pk__in=put_off_here.filter(entry__isnull=False).values("entry_id"))
     claim.lock_work(waiting.values_list("item_id", flat=True))
-    free = {"reason": "", "reason_note": "", "reason_sentence": "", "held_by_person": False}
+    free: dict[str, Any] = {"reason": "", "reason_note": "", "reason_sentence": "", "held_by_person": False}
     return {entry.item_id for entry in waiting if advance(entry, EntryState.READY, why=_("the next run began"), **free)}
 
 

@@ -159,7 +159,7 @@ def taiga_seed(webhook_url: str, webhook_key: str) -> dict[str, Any]:
     people = [{"username": name, "full_name": NAMES[name], "password": PASSWORD} for name in NAMES]
     service = {"username": SERVICE_USER, "full_name": "Billing Console", "password": SERVICE_PASSWORD}
     owner = {"username": "owner", "full_name": "Olga Owner", "password": PASSWORD}
-    attributes = [
+    attributes: list[dict[str, Any]] = [
         {"name": BILLABLE, "type": "checkbox", "description": "Mark if this task should be invoiced"},
         {"name": HOURS, "type": "number", "description": "Time spent on this task in hours"},
         {"name": RATE, "type": "number", "description": "Billing rate for this task (overrides default)"},

@@ -57,7 +57,7 @@ def advance(
     if "state_since" in fields:
         changes.setdefault("state_since", timezone.now())
     with transaction.atomic():
-        rows = type(row)._default_manager.filter(pk=row.pk, state=current)  # type: ignore[misc]
+        rows = type(row)._default_manager.filter(pk=row.pk, state=current)
         if only_if is not None:
             rows = rows.filter(only_if)
         if rows.update(state=to, **changes) != 1:
