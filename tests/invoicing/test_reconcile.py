@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from billing_console.states import EntryState, InvoiceState
+from invoicing import creating, payments, reconcile, review, sending
+from invoicing.models import Invoice
+from invoicing.reconcile import Identity
+from mappings.models import ProjectMapping
+from mappings.rules import month
+from sync import attention, entries
+from sync.models import RemoteRecord, TimeEntry, WorkItem
+from tests.invoicing.world import DECEMBER, built, change_hours, make_client, make_project, make_user, make_work
+from tests.outbound import created_invoice, fresh
+from tests.standins import World
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def mapping() -> ProjectMapping:
+    return make_project(make_client())
+
+
+def checked() -> dict[str, Identity]:
+    names = ("items", "hours", "money", "invoiced")
+    return dict(zip(names, reconcile.check(DECEMBER), strict=True))
+
+
+def residues() -> dict[str, tuple[str, ...]]:
+    return {name: identity.residue for name, identity in checked().items() if not identity.is_true}
+
+
+def terms(identity: Identity) -> dict[str, tuple[int, Decimal, dict[str, Decimal]]]:
+    return {term.name: (term.count, term.hours, term.amounts) for term in identity.right if term.count}
+
+
+def test_nothing_balances() -> None:
+    assert residues() == {}
+    assert all(identity.left.count == 0 for identity in checked().values())
+
+
+def test_every_class_is_counted_once_with_its_hours_and_money(mapping: ProjectMapping) -> None:
+    clerk = make_user("Billing clerk")
+    make_work(mapping, "2.10")  # ready: 2.25 h
+    make_work(mapping, "1", billable=False)
+    make_work(mapping, "3", is_synced=False)
+    unreadable = make_work(mapping, "1", billable="perhaps")
+    attention.hold_entry(make_work(mapping, "1.5"), user=clerk, note="ask the client")
+    attention.exclude_entry(make_work(mapping, "4"), user=clerk, note="billed elsewhere")
+    attention.write_off_entry(make_work(mapping, "0.5"), user=clerk, note="our mistake")
+
+    found = checked()
+
+    assert residues() == {}
+    assert unreadable.state == EntryState.HELD
+    assert {name: count for name, (count, _hours, _money) in terms(found["items"]).items()} == {
+        "not billable": 1, "unreadable": 1, "held": 1, "billed elsewhere": 1, "unbilled": 2, "written off": 1,
+    }  # fmt: skip
+    assert found["hours"].left.hours == Decimal("12.10")
+    assert {name: hours for name, (_count, hours, _money) in terms(found["hours"]).items()} == {
+        "not billable": Decimal(1), "held": Decimal("1.5"), "billed elsewhere": Decimal(4),
+        "unbilled": Decimal("5.1"), "written off": Decimal("0.5"),
+    }  # fmt: skip
+    assert found["money"].left.amounts == {"EUR": Decimal("403.75") + Decimal(285)}
+
+
+def test_a_draft_holds_what_it_claimed(mapping: ProjectMapping) -> None:
+    make_work(mapping, "2.10")
+    make_work(mapping, "1")
+    built()
+
+    found = checked()
+
+    assert residues() == {}
+    assert terms(found["money"]) == {"in a draft": (2, Decimal("3.1"), {"EUR": Decimal("308.75")})}
+    assert found["invoiced"].left.count == 0
+
+
+def test_only_the_period_asked_for(mapping: ProjectMapping) -> None:
+    make_work(mapping, "1", closed=dt.datetime(2025, 12, 31, 22, 59, 59, tzinfo=dt.UTC))
+    make_work(mapping, "2", closed=dt.datetime(2025, 12, 31, 23, 0, tzinfo=dt.UTC))
+
+    assert checked()["items"].left.count == 1
+    assert reconcile.check(month(2026, 1))[1].left.hours == Decimal(2)
+
+
+def test_several_cycles_of_one_item_add_up(mapping: ProjectMapping) -> None:
+    entry = make_work(mapping, "2.10")
+    built()
+    (draft,) = Invoice.objects.all()
+    review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+    WorkItem.objects.update(closings=2, finished_at=dt.datetime(2025, 12, 20, 12, 0, tzinfo=dt.UTC))
+    change_hours(entry, "3.10")
+
+    assert TimeEntry.objects.count() == 2
+    assert residues() == {}
+    assert checked()["hours"].left.hours == Decimal("3.1")
+
+
+def test_hours_taken_away_after_billing_stand_as_an_open_difference(mapping: ProjectMapping) -> None:
+    entry = make_work(mapping, "2")
+    built()
+    (draft,) = Invoice.objects.all()
+    review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+
+    change_hours(entry, "1")
+
+    assert residues() == {}
+
+
+@pytest.mark.parametrize(
+    ("tamper", "wrong"),
+    [
+        (lambda: TimeEntry.objects.update(raw_hours=Decimal("2.20")), {"hours": ("-0.100000 h",)}),
+        (lambda: WorkItem.objects.update(attributes={"billable": True, "hours": 3}), {"hours": ("+0.900000 h",)}),
+        (lambda: TimeEntry.objects.all().delete(), {"items": ("1 items were closed but have no entry",)}),
+    ],
+)
+def test_what_does_not_balance_is_named_to_the_hour(mapping: ProjectMapping, tamper: Any, wrong: Any) -> None:
+    make_work(mapping, "2.10")
+    tamper()
+    assert residues() == wrong
+
+
+def test_the_whole_way_balances_with_what_invoice_ninja_holds(world: World) -> None:
+    invoice = created_invoice(world, 4.5, 2.1)
+    assert residues() == {}
+    sending.request_sending(invoice, seal=invoice.seal, user=None)
+    sending.send_due()
+    payments.poll()
+
+    found = checked()
+
+    assert residues() == {}
+    assert found["invoiced"].left.amounts == {"EUR": Decimal("506.25")}
+    assert {term.name: term.amounts for term in found["invoiced"].right} == {
+        "net in Invoice Ninja": {"EUR": Decimal("506.25")},
+        "of it paid, gross": {},
+        "of it open, gross": {"EUR": Decimal("612.56")},
+    }
+    body = {"client_id": "client_abc123", "amount": 300, "invoices": [
+        {"invoice_id": invoice.remote.remote_id, "amount": 300}]}  # fmt: skip
+    world.api_ninja("POST", "/payments", body)
+    payments.poll()
+    assert fresh(invoice).state == InvoiceState.PARTLY_PAID
+    assert residues() == {}
+
+
+def test_a_cent_between_the_servers_is_found(world: World) -> None:
+    invoice = created_invoice(world, 4.5)
+    remote = RemoteRecord.objects.get(pk=invoice.remote_id)
+    remote.seen = {**remote.seen, "amount": "408.39"}
+    remote.save(update_fields=["seen"])
+
+    assert residues() == {"invoiced": ("EUR -0.010",)}
+
+
+def test_an_invoice_edited_after_it_was_sent_is_found(world: World) -> None:
+    invoice = created_invoice(world, 4.5)
+    sending.request_sending(invoice, seal=invoice.seal, user=None)
+    sending.send_due()
+    line = {"quantity": 1, "cost": 100, "type_id": "2", "notes": "by hand", "task_id": world.tasks()[0]["id"]}
+    world.api_ninja("PUT", f"/invoices/{invoice.remote.remote_id}", {"line_items": [line]})
+    payments.poll()
+
+    assert residues() == {"invoiced": (f"{fresh(invoice).number}: gross − paid − open = 287.380 EUR",)}
+
+
+def test_the_command_exits_with_one_when_a_month_does_not_balance(
+    mapping: ProjectMapping, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_work(mapping, "2.10")
+    call_command("reconcile", "--month=2025-12", "--json")
+    assert [row["is_true"] for row in json.loads(capsys.readouterr().out)] == [True] * 4
+
+    TimeEntry.objects.update(raw_hours=5)
+    with pytest.raises(SystemExit) as exit_code:
+        call_command("reconcile", "--month=2025-12")
+
+    assert exit_code.value.code == 1
+    said = capsys.readouterr()
+    assert "✗ Raw hours" in said.out
+    assert "does not balance" in said.err
+
+
+def test_it_reads_with_as_many_queries_for_many_as_for_one(
+    mapping: ProjectMapping, django_assert_max_num_queries: Any
+) -> None:
+    for _number in range(30):
+        make_work(mapping, "1")
+    entries.evaluate_many([])
+    with django_assert_max_num_queries(60):
+        reconcile.check(DECEMBER)
+
+
+def test_it_changes_nothing_and_calls_nobody(world: World) -> None:
+    invoice = created_invoice(world)
+    before = (list(Invoice.objects.values()), list(TimeEntry.objects.values()), list(RemoteRecord.objects.values()))
+    world.fail("ninja", kind="status", status=500, count=None)
+
+    reconcile.check(DECEMBER)
+
+    after = (list(Invoice.objects.values()), list(TimeEntry.objects.values()), list(RemoteRecord.objects.values()))
+    assert after == before
+    assert creating.create_due() == 0
+    assert fresh(invoice).state == InvoiceState.CREATED
