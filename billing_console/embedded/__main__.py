@@ -35,7 +35,7 @@ def run_command(command: Sequence[str], purpose: Purpose) -> int:
             # In our own process group and with our terminal: Ctrl-C reaches the command directly.
             process = spawn(
                 command,
-                env={**os.environ, **urls.environment()},
+                env={**inherited_environment(), **urls.environment()},
                 stdin=None,
                 death_signal=signal.SIGTERM,
                 is_own_session=False,
@@ -52,6 +52,18 @@ def run_command(command: Sequence[str], purpose: Purpose) -> int:
             stop_process(process)
             raise
     return code if code >= 0 else 128 - code
+
+
+def inherited_environment() -> dict[str, str]:
+    """Our environment without what our own import added to it.
+
+    The package names the settings for Celery as soon as it is imported, and pytest would believe that
+    more than its own configuration. Whoever needs the default sets it again.
+    """
+    environment = dict(os.environ)
+    if environment.get("DJANGO_SETTINGS_MODULE") == "billing_console.settings":
+        del environment["DJANGO_SETTINGS_MODULE"]
+    return environment
 
 
 def remove_everything(clone: Path = CLONE) -> None:

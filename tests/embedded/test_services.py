@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from billing_console.embedded import EmbeddedError, embedded_services
-from billing_console.embedded.__main__ import main, remove_everything
+from billing_console.embedded.__main__ import inherited_environment, main, remove_everything
 from billing_console.embedded.folders import CLONE, Folders, hold_lock, locate_folders, prepare_folders
 from billing_console.embedded.postgres import OwnPostgres, find_wheel
 from billing_console.spawn import find_processes_in, is_alive, spawn, stop_process
@@ -264,6 +264,14 @@ def test_the_command_runs_with_both_and_gives_its_code(clone: Path, monkeypatch:
     )
 
     assert main(["run", "--", sys.executable, "-c", program]) == 7
+
+
+def test_the_command_is_not_told_the_settings_that_only_our_import_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "billing_console.settings")
+    assert "DJANGO_SETTINGS_MODULE" not in inherited_environment()
+
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "somebody.elses")
+    assert inherited_environment()["DJANGO_SETTINGS_MODULE"] == "somebody.elses"
 
 
 def test_a_command_that_does_not_exist_is_one_sentence(
