@@ -241,7 +241,8 @@ class DecideSending(ConfirmView):
 
     def _invoice(self) -> Invoice:
         invoice = Invoice.objects.select_related("client").filter(pk=self.kwargs["pk"]).first()
-        if invoice is None or invoice.state != InvoiceState.ATTENTION:
+        is_known = self.kwargs["answer"] in ("arrived", "again")
+        if invoice is None or invoice.state != InvoiceState.ATTENTION or not is_known:
             raise NotAllowed(_("This invoice does not wait for a decision any more."))
         return invoice
 
