@@ -64,7 +64,8 @@ class ConfirmSend(ConfirmView):
         going, staying = self._split()
         if not going:
             raise NotAllowed(
-                _("None of the selected invoices can be sent. %(why)s") % {"why": staying[0][1] if staying else ""}
+                _("None of the selected invoices can be sent: %(why)s.")
+                % {"why": staying[0][1] if staying else _("none was selected")}
             )
         count = len(going)
         gross = selections.total(going, "gross")
@@ -209,7 +210,7 @@ class DecideSending(ConfirmView):
     def get_confirmation(self) -> Confirmation:
         invoice = self._invoice()
         words = {"invoice": invoice, "number": invoice.number}
-        arrived = self.kwargs["answer"] == "arrived"
+        arrived = self._arrived()
         return Confirmation(
             question=_("Did %(number)s of %(invoice)s arrive?") % words
             if arrived
@@ -234,10 +235,16 @@ class DecideSending(ConfirmView):
         if not note:
             raise NotAllowed(_("Say how you know, in a few words."))
         invoice = self._invoice()
-        was_sent = self.kwargs["answer"] == "arrived"
+        was_sent = self._arrived()
         sending.decide(invoice, was_sent=was_sent, user=request.user, note=note)  # type: ignore[arg-type]
         messages.success(request, _("Noted: %(invoice)s.") % {"invoice": invoice})
         return HttpResponseRedirect(reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
+
+    def _arrived(self) -> bool:
+        """Which of the two answers the address gives. Raises NotAllowed for a third."""
+        if self.kwargs["answer"] not in ("arrived", "again"):
+            raise NotAllowed(_("Say either that it arrived, or that it may be sent again."))
+        return bool(self.kwargs["answer"] == "arrived")
 
     def _invoice(self) -> Invoice:
         invoice = Invoice.objects.select_related("client").filter(pk=self.kwargs["pk"]).first()
