@@ -355,4 +355,4 @@ class ClaimLost(ConsoleError):
 class ConfigError(ConsoleError):
     """A setting is missing or wrong."""
 
-    default_sentence = gettext_lazy("The configuration is not complete. Run `manage.py doctor` to see what is missing.")
+    default_sentence = gettext_lazy("The configuration is not complete. Run `manage.py check` to see what is missing.")

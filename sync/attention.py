@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 CONFIRMABLE = (Reason.TOO_MANY_HOURS, Reason.FREE_OF_CHARGE, Reason.BILLED_ELSEWHERE)
+RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
 _NOTE_LENGTH = 2000
 
 
@@ -52,8 +53,7 @@ def release_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
     """
     with transaction.atomic():
         row = _lock(entry)
-        releasable = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
-        if row.state != EntryState.HELD or not (row.held_by_person or row.reason in releasable):
+        if not can_release(row):
             raise _refused(row, EntryState.READY, _("This entry is %(state)s and not held by a person."))
         changes: dict[str, Any] = {"held_by_person": False, "reason": Reason.BY_PERSON, "reason_note": ""}
         if row.reason == Reason.BILLED_ELSEWHERE:
@@ -62,6 +62,11 @@ def release_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
             _try_record(row.remote_task, user)  # held again if its task is still on that invoice
         _remember(row, user=user, why=note or _("released"), **changes)
         return entries.evaluate(row.item, user=user) or row
+
+
+def can_release(entry: TimeEntry) -> bool:
+    """Whether what holds the entry is a person's to take back; everything else is mended where it is wrong."""
+    return entry.state == EntryState.HELD and (entry.held_by_person or entry.reason in RELEASABLE)
 
 
 def confirm_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:

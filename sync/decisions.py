@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
 from billing_console.states import DifferenceState, RecordState
-from sync.models import Difference, RemoteRecord
+from sync import push
+from sync.models import Difference, RecordKind, RemoteRecord
 from sync.transitions import advance
 
 if TYPE_CHECKING:
@@ -18,18 +19,17 @@ if TYPE_CHECKING:
 
 
 def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
-    """Take over what the server holds as what we want; nothing is written there. The note is required.
+    """Take over the task that Invoice Ninja holds as it is; nothing is written there. The note is required.
 
-    Only for a record that waits for a person and whose thing is known there. Raises NotAllowed, IllegalTransition.
+    Only for a task that waits for a person and is known there: an invoice must equal what was approved, and a status
+    is simply written again. Raises NotAllowed, IllegalTransition.
     """
     reason = _required(note)
     with transaction.atomic():
-        row = RemoteRecord.objects.select_for_update(of=("self",)).get(pk=record.pk)
-        if row.state != RecordState.ATTENTION or not row.remote_id:
-            raise NotAllowed(
-                _("Only a thing that waits for a decision, and is known in %(server)s, can be taken over.")
-                % {"server": row.get_server_display()}
-            )
+        push.HANDLER.lock_first(record)
+        row = RemoteRecord.objects.select_for_update(of=("self",)).select_related("item").get(pk=record.pk)
+        if not can_adopt(row):
+            raise NotAllowed(_("Only a task that waits for a decision and is known there can be taken over."))
         advance(
             row,
             RecordState.SYNCED,
@@ -40,6 +40,12 @@ def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
             reason="",
             sentence="",
         )
+        push.HANDLER.after_sync(row)
+
+
+def can_adopt(record: RemoteRecord) -> bool:
+    """Whether a person may say that it is right as it is there."""
+    return record.kind == RecordKind.TASK and record.state == RecordState.ATTENTION and bool(record.remote_id)
 
 
 def ignore_difference(difference: Difference, *, user: User, note: str) -> None:

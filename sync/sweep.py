@@ -56,6 +56,8 @@ def sweep_all() -> int:
         result = sweep_project(mapping)
         swept += not result.error and not result.is_busy
     heartbeats.note("sweep")
+    if swept:
+        heartbeats.note("taiga")
     return swept
 
 

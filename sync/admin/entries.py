@@ -153,7 +153,7 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         attention.hold_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Held until you release it.")
 
-    @dialog_action(title=_("Release…"), offered_when=_is_held, permission=WORK, submit_text=_("Release"))
+    @dialog_action(title=_("Release…"), offered_when=attention.can_release, permission=WORK, submit_text=_("Release"))
     def release(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.release_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Released.")

@@ -66,6 +66,7 @@ class RemoteRecordAdmin(ReadOnlyModelAdmin):
         permission=WORK,
         submit_text=_("Take over"),
         form_class=ReasonForm,
+        offered_when=decisions.can_adopt,
     )
     def adopt(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         decisions.adopt_record(find_row(RemoteRecord, object_id), user=request.user, note=form.cleaned_data["reason"])

@@ -1,26 +1,30 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
 from django.urls import reverse
-from django.utils import timezone
 
 from billing_console.states import EntryState, RecordState
-from mappings.models import Client, Person, ProjectMapping
+from mappings.models import Person, ProjectMapping
 from sync.models import (
     Difference,
-    RecordKind,
     RejectedDelivery,
     RemoteRecord,
-    Server,
     TimeEntry,
     UpstreamCall,
     UpstreamPin,
     WebhookDelivery,
     WorkItem,
+)
+from tests.factories import (
+    DeliveryFactory,
+    DifferenceFactory,
+    RejectedDeliveryFactory,
+    TimeEntryFactory,
+    UpstreamCallFactory,
+    UpstreamPinFactory,
 )
 from tests.people import GROUPS, browser_of
 
@@ -41,78 +45,14 @@ LISTS = (
 
 
 def make_rows(count: int) -> list[TimeEntry]:
-    """`count` entries, held ones, each with everything that stands around it."""
-    client, _new = Client.objects.get_or_create(ninja_id="client_a", defaults={"name": "Acme", "currency": "EUR"})
-    entries = []
-    for number in range(1, count + 1):
-        project = ProjectMapping.objects.create(
-            taiga_project_id=number, taiga_project_name=f"Project {number}", client=client
-        )
-        person = Person.objects.create(taiga_user_id=number, username=f"user{number}")
-        item = WorkItem.objects.create(
-            kind="T", taiga_id=number, ref=number, subject=f"Task {number}", project=project, state="closed", closings=1
-        )
-        remote = RemoteRecord.objects.create(
-            server=Server.NINJA,
-            kind=RecordKind.TASK,
-            our_key=f"TAIGA-T{number}-1",
-            item=item,
-            state=RecordState.ATTENTION,
-            sentence="Look there.",
-            remote_id=f"id{number}",
-        )
-        entry = TimeEntry.objects.create(
-            item=item,
-            state=EntryState.HELD,
-            reason="no_rate",
-            reason_sentence="Add a rate.",
-            project=project,
-            client=client,
-            person=person,
-            raw_hours=Decimal(2),
-            billed_hours=Decimal(2),
-            rate=Decimal(50),
-            amount=Decimal(100),
-            currency="EUR",
-            work_date="2025-12-01",
-            remote_task=remote,
-            state_since=timezone.now(),
-        )
-        entries.append(entry)
-        WebhookDelivery.objects.create(
-            fingerprint=f"{number:064}",
-            raw_body=b"{}",
-            received_at=timezone.now(),
-            verdict="work_item",
-            event_type="task",
-            action="change",
-            item_kind="T",
-            item_taiga_id=number,
-            item_ref=number,
-        )
-        UpstreamCall.objects.create(
-            upstream="taiga",
-            method="GET",
-            path=f"/tasks/{number}",
-            status=200,
-            duration_ms=5,
-            item=item,
-            at=timezone.now(),
-        )
-        RejectedDelivery.objects.create(remote_address=f"10.0.0.{number}", minute=timezone.now(), reason="signature")
-        Difference.objects.create(
-            item=item,
-            entry=entry,
-            billed_hours=Decimal(2),
-            hours_now=Decimal(3),
-            amount=Decimal(50),
-            currency="EUR",
-            sentence="+1 h",
-            noticed_at=timezone.now(),
-        )
-    UpstreamPin.objects.get_or_create(
-        server="invoice_ninja", defaults={"base_url": "https://a.example", "identity": "k"}
-    )
+    """`count` held entries, each with everything that stands around it."""
+    entries = TimeEntryFactory.create_batch(count)
+    for entry in entries:
+        DifferenceFactory(entry=entry)
+        DeliveryFactory(item_taiga_id=entry.item.taiga_id, item_ref=entry.item.ref)
+        UpstreamCallFactory(item=entry.item)
+        RejectedDeliveryFactory()
+    UpstreamPinFactory()
     return entries
 
 
