@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.cookiejar
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,11 +11,16 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 TIMEOUT_SECONDS = 30
+PATIENCE_SECONDS = 60
 _VOID = frozenset({"input", "br", "img", "meta", "link", "hr", "source", "path", "use", "circle", "rect", "line"})
 
 
 class PageError(Exception):
-    """A page is not what the visitor expected; the text is one sentence."""
+    """A page is not what the visitor expected; the text is one sentence. `is_passing`: the console was just down."""
+
+    def __init__(self, sentence: str, *, is_passing: bool = False) -> None:
+        super().__init__(sentence)
+        self.is_passing = is_passing
 
 
 @dataclass
@@ -156,8 +162,15 @@ class Browser:
         )
 
     def get(self, path: str) -> Page:
-        """The page at `path` (or a whole address of the console)."""
-        return self._open(urllib.request.Request(urllib.parse.urljoin(self.base, path)))
+        """The page at `path` (or a whole address of the console); reloaded while the console is down, for a minute."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._open(urllib.request.Request(urllib.parse.urljoin(self.base, path)))
+            except PageError as error:
+                if not error.is_passing or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
 
     def submit(self, page: Page, button: str, **typed: str) -> Page:
         """Press the button whose words begin with `button`, with `typed` in fields of its form."""
@@ -194,6 +207,8 @@ class Browser:
                 return Page(answer.url, answer.status, answer.read().decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
             words = Page(request.full_url, error.code, error.read().decode("utf-8", "replace")).text[:300]
-            raise PageError(f"{request.get_method()} {request.full_url} answered {error.code}: {words}") from error
+            sentence = f"{request.get_method()} {request.full_url} answered {error.code}: {words}"
+            raise PageError(sentence, is_passing=error.code >= 500) from error
         except (urllib.error.URLError, OSError) as error:
-            raise PageError(f"{request.get_method()} {request.full_url} did not answer: {error}") from error
+            sentence = f"{request.get_method()} {request.full_url} did not answer: {error}"
+            raise PageError(sentence, is_passing=True) from error

@@ -164,7 +164,7 @@ def _compare_mails(report: Report, player: Player) -> None:
     report.expect("mails that left", sorted(project.email for project in PROJECTS), mails)
 
 
-def _compare_pages(report: Report, visitor: Visitor, *, unbilled_on: str = "unbilled") -> None:
+def _compare_pages(report: Report, player: Player, visitor: Visitor, *, unbilled_on: str = "unbilled") -> None:
     """`unbilled_on`: the list where January's work stands; from 1 February on it is in January's draft."""
     for outcome, page in (("held", "held"), ("unbilled", unbilled_on)):
         wanted = sorted(work.subject for work in scenario.WORK if work.outcome == outcome)
