@@ -8,7 +8,7 @@ tax unless named gross. Pure reading: nothing is locked or changed, nobody is ca
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -17,9 +17,10 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from billing_console.states import DifferenceState, EntryState, InvoiceState, Reason
+from billing_console.states import EntryState, InvoiceState, Reason
 from invoicing.models import Invoice, InvoiceLine
-from mappings.rules import Period
+from mappings.lookups import hour_rules
+from mappings.rules import Period, bill_hours
 from sync import attributes
 from sync.models import Difference, TimeEntry, WorkItem
 
@@ -120,32 +121,52 @@ def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Ident
 
 
 def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
-    """2. What Taiga says now = what the cycles carry, without the unreadable; hours taken away are open Differences."""
-    right = tuple(Term(term.name, term.count, term.hours) for key, term in parts if key != "unreadable")
+    """2. What Taiga says now = what the cycles carry, without the unreadable, + what was typed after the billing."""
     ids = entries.exclude(state=EntryState.HELD, reason__in=UNREADABLE).values("item_id")
-    typed = money.total(_typed(WorkItem.objects.filter(pk__in=ids)))
-    elsewhere = TimeEntry.objects.filter(item_id__in=ids).exclude(pk__in=entries.values("pk"))
-    other = elsewhere.aggregate(hours=Sum("raw_hours"))["hours"] or money.ZERO
-    pending = (
-        Difference.objects.filter(state=DifferenceState.OPEN, item_id__in=ids).aggregate(
-            hours=Sum(F("hours_now") - F("billed_hours"))
-        )["hours"]
-        or money.ZERO
-    )
-    left = Term(_("typed in Taiga"), ids.count(), typed - other - pending)
+    cycles: dict[int, list[TimeEntry]] = defaultdict(list)
+    for entry in TimeEntry.objects.filter(item_id__in=ids).select_related("rule_set").order_by("item_id", "cycle"):
+        cycles[entry.item_id].append(entry)
+    differing = set(Difference.objects.filter(item_id__in=ids).values_list("item_id", flat=True))
+    items = list(WorkItem.objects.filter(pk__in=ids))
+    typed = changed = money.ZERO
+    count = 0
+    for item in items:
+        hours = _typed(item)
+        typed += hours
+        change = hours - money.total(entry.raw_hours or money.ZERO for entry in cycles[item.pk])
+        if change and _is_changed_since(item, hours, cycles[item.pk], has_difference=item.pk in differing):
+            changed, count = changed + change, count + 1
+    inside = set(entries.values_list("pk", flat=True))
+    other = [entry.raw_hours or money.ZERO for rows in cycles.values() for entry in rows if entry.pk not in inside]
+    left = Term(_("typed in Taiga"), len(items), typed - money.total(other))
+    carried = tuple(Term(term.name, term.count, term.hours) for key, term in parts if key != "unreadable")
+    right = (*carried, Term(_("changed after it was billed"), count, changed))
     gap = left.hours - money.total(term.hours for term in right)
     return Identity(_("Raw hours"), left, right, (f"{gap:+} h",) if gap else ())
 
 
-def _typed(items: Iterable[WorkItem]) -> Iterator[Decimal]:
-    for item in items:
-        raw = item.attributes.get("hours")
-        if attributes.is_blank(raw):
-            continue
-        try:
-            yield attributes.parse_hours(raw).quantize(Decimal("0.000001"))
-        except attributes.Unreadable:
-            continue  # read differently since: the first identity names it
+def _typed(item: WorkItem) -> Decimal:
+    """Hours that Taiga holds for the item now; 0 where nobody can read them."""
+    raw = item.attributes.get(attributes.HOURS)
+    try:
+        return money.ZERO if attributes.is_blank(raw) else attributes.parse_hours(raw)
+    except attributes.Unreadable:
+        return money.ZERO
+
+
+def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has_difference: bool) -> bool:
+    """Whether somebody typed other hours after the item was billed, and that has its Difference or rounds to the same.
+
+    A cycle that is claimed is never priced again, so its raw hours stay what they were.
+    """
+    last = cycles[-1]
+    now = attributes.quote(item.attributes.get(attributes.HOURS))
+    if last.state not in (EntryState.CLAIMED, EntryState.INVOICED) or now == last.facts.get("inputs", {}).get("hours"):
+        return False
+    billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
+    return has_difference or (
+        last.rule_set is not None and bill_hours(hours, hour_rules(last.rule_set)).billed == billed
+    )
 
 
 def _amounts(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:

@@ -98,6 +98,7 @@ def _store_company(name: str, currency: str) -> None:
 def _store_clients(
     rows: Iterable[ninja_rows.NinjaClient], currencies: dict[Any, str], default: str, now: dt.datetime
 ) -> list[Client]:
+    """Returns the clients that are new or not what entries were priced by any more."""
     known = {client.ninja_id: client for client in Client.objects.select_for_update()}
     fresh, changed = {}, []
     for row in rows:
@@ -111,7 +112,7 @@ def _store_clients(
             "is_deleted": row.is_deleted,
         }
         prices = ("currency", "is_known", "is_deleted")
-        if client.pk is not None and any(getattr(client, name) != values[name] for name in prices):
+        if client.pk is None or any(getattr(client, name) != values[name] for name in prices):
             changed.append(client)
         for name, value in values.items():
             setattr(client, name, value)
@@ -188,7 +189,7 @@ def ensure_role(taiga_project_id: int, taiga_user_id: int, taiga: TaigaClient) -
 
 
 def refresh_memberships(taiga_project_id: int, taiga: TaigaClient) -> None:
-    """Read who has which role in a Taiga project; a role that changed is told to whoever priced by it."""
+    """Read who has which role in a Taiga project; a role that is new or changed is told to whoever prices by it."""
     roles: dict[int, taiga_rows.Membership] = {}
     for row in taiga.memberships(taiga_rows.TaigaId(taiga_project_id)):
         if row.user_id is not None:
@@ -210,7 +211,9 @@ def refresh_memberships(taiga_project_id: int, taiga: TaigaClient) -> None:
             )
             for user_id, row in roles.items()
         ]
-        changed = [new for new in fresh if new.person_id in before and before[new.person_id].role_key != new.role_key]
+        changed = [
+            new for new in fresh if new.person_id not in before or before[new.person_id].role_key != new.role_key
+        ]
         Membership.objects.bulk_create(
             fresh,
             update_conflicts=True,

@@ -171,7 +171,7 @@ def fetch(item: WorkItem) -> Reading:
         return Reading(None)
     names = names_for(item.kind, row.project_id, values.values, taiga)
     mapping = mapping_of(row.project_id)
-    if mapping is not None and row.assigned_to_id is not None:
+    if row.assigned_to_id is not None:  # of an unmapped project too: it is priced the moment it is mapped
         discovery.ensure_role(row.project_id, row.assigned_to_id, taiga)
     is_known_there = row.is_closed and _is_known_there(item, values, names)
     return Reading(row, values, names, mapping, is_known_there)

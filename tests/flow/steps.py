@@ -211,7 +211,7 @@ class Flow:
         self.work()
         started = run.start_run("monthly", period, timezone=ZONE, trigger="person")
         self._build()
-        return list(started.invoices.exclude(state="rejected").order_by("client__name"))
+        return list(started.invoices.filter(state="draft").order_by("client__name"))
 
     def refresh(self, draft: Invoice) -> Invoice:
         """Somebody asks for the draft again; returns it as it is then."""

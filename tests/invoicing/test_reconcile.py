@@ -113,6 +113,33 @@ def test_hours_taken_away_after_billing_stand_as_an_open_difference(mapping: Pro
     change_hours(entry, "1")
 
     assert residues() == {}
+    assert terms(checked()["hours"])["changed after it was billed"] == (1, Decimal("-1"), {})
+
+
+def test_hours_that_round_to_what_was_billed_balance_without_a_difference(mapping: ProjectMapping) -> None:
+    entry = make_work(mapping, "2.10")
+    built()
+    (draft,) = Invoice.objects.all()
+    review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+
+    change_hours(entry, "2.20")
+
+    assert residues() == {}
+    TimeEntry.objects.update(raw_hours=Decimal("2.15"))
+    WorkItem.objects.update(attributes={"billable": True, "hours": Decimal("2.10")})
+    assert residues() == {"hours": ("-0.050000 h",)}  # Taiga says what it said then: the cycle itself is wrong
+
+
+def test_an_item_that_is_no_longer_billable_keeps_its_hours_in_the_balance(mapping: ProjectMapping) -> None:
+    entry = make_work(mapping, "2")
+    built()
+    (draft,) = Invoice.objects.all()
+    review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+
+    WorkItem.objects.update(attributes={"billable": False, "hours": 2})
+    entries.evaluate(WorkItem.objects.get(pk=entry.item_id))
+
+    assert residues() == {}
 
 
 @pytest.mark.parametrize(
