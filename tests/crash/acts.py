@@ -1,0 +1,63 @@
+"""What a forked process does besides the workers' own drains: one act of a person, by the real services."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from django.db import transaction
+
+from accounts.models import User
+from invoicing import sending
+from invoicing.models import Invoice, Sending
+from sync import attention, outbox, push, upstreams
+from sync.claims import Proof
+from sync.models import RemoteRecord, TimeEntry
+from sync.transitions import advance
+
+
+def withdraw(entry_id: int) -> None:
+    """The entry is no longer billed."""
+    with transaction.atomic():
+        push.withdraw_task(TimeEntry.objects.get(pk=entry_id))
+
+
+def request(entry_id: int) -> None:
+    """The entry is billed (again)."""
+    with transaction.atomic():
+        push.request_task(TimeEntry.objects.get(pk=entry_id))
+
+
+def try_again(record_id: int) -> None:
+    """A person tries again."""
+    user, _is_new = User.objects.get_or_create(username="somebody")
+    attention.try_again(RemoteRecord.objects.get(pk=record_id), user=user)
+
+
+def adopt(record_id: int, remote_id: str) -> None:
+    """A person takes over what is there."""
+    record = RemoteRecord.objects.get(pk=record_id)
+    with transaction.atomic():
+        outbox.prove(record, Proof(remote_id, {}), record.revision)
+
+
+def drop(record_id: int) -> None:
+    """Nothing is to be written any more."""
+    advance(RemoteRecord.objects.get(pk=record_id), "dropped", why="asked")
+
+
+def move_invoice(invoice_id: int, to: str) -> None:
+    """One arrow of an invoice, with a column beside it, in one transaction."""
+    with transaction.atomic():
+        advance(Invoice.objects.get(pk=invoice_id), to, why="asked", note="moved")
+
+
+def commit_to_calling_and_die(sending_id: int) -> None:
+    """As the worker that sends, up to the commit before the call; then it dies."""
+    claimed = sending._claim_next()
+    assert claimed is not None
+    assert claimed.pk == sending_id
+    ninja = upstreams.ninja_client()
+    there = ninja.invoice(Sending.objects.get(pk=sending_id).invoice.remote.remote_id)
+    assert sending._commit_to_calling(claimed, there, ninja.client(there.client_id))
+    os.kill(os.getpid(), signal.SIGKILL)

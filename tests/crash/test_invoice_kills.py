@@ -1,0 +1,208 @@
+"""An invoice's worker is killed at every arrow: the next round ends in exactly one invoice, and at most one mail.
+
+All other arrows of an invoice are one transaction without a call, done wholly or not at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pytest
+from django.utils import timezone
+
+from billing_console import clock, states
+from billing_console.states import EntryState, InvoiceState
+from invoicing import creating, redating, review, sending
+from invoicing.models import Invoice, Sending
+from mappings.rules import month
+from sync import push
+from sync.models import TimeEntry
+from tests.crash.conftest import Nursery, kill_when
+from tests.crash.rounds import INVOICE, KILLED, MOMENTS, RECORD, add_entry, arrows_of, sweep
+from tests.invoicing.world import built, make_client, make_project, make_user, make_work, sweep_project
+from tests.outbound import fresh, states_of
+from tests.standins import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+POST_INVOICE = {"method": "POST", "path": "/api/v1/invoices$"}
+EMAIL = {"method": "POST", "path": "/api/v1/invoices/bulk"}
+
+# Arrows of an invoice that a server is asked for in between; all others are one transaction without a call.
+BESIDE_CALLS = {("approved", "created"), ("sending", "sent"), ("sending", "attention")}
+
+
+def test_what_is_asked_of_a_server_is_an_arrow() -> None:
+    assert arrows_of(states.INVOICE) >= BESIDE_CALLS
+
+
+# --- invoices -------------------------------------------------------------------------------------------------------
+
+
+def approve_one(world: World, number: int) -> Invoice:
+    """An approved invoice of the `number`-th month from December 2025 on."""
+    year, index = divmod(11 + number, 12)
+    worked, due = (dt.datetime(2025 + year, index + 1, day, 9, 0, tzinfo=dt.UTC) for day in (1, 2))
+    due = (due.replace(day=28) + dt.timedelta(days=6)).replace(day=2)
+    with clock.set_to(worked):
+        for standin in (world.taiga, world.ninja):
+            standin.clock.set(worked)
+        add_entry(world, f"Month {number}")
+        push.push_due()
+    with clock.set_to(due):
+        for standin in (world.taiga, world.ninja):
+            standin.clock.set(due)
+        sweep_project(world.mapping, due)
+        built(month(worked.year, worked.month))
+        draft = Invoice.objects.get(state=InvoiceState.DRAFT)
+        return review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+
+
+def assert_one_invoice_each(world: World) -> None:
+    ours = Invoice.objects.all()
+    assert [row["private_notes"] for row in world.invoices()] == [invoice.key for invoice in ours.order_by("pk")]
+    assert {invoice.state for invoice in ours} <= {InvoiceState.CREATED, InvoiceState.SENT}
+    assert {task["invoice_id"] for task in world.tasks()} == {row["id"] for row in world.invoices()}
+    assert set(TimeEntry.objects.values_list("state", flat=True)) == {EntryState.INVOICED}
+
+
+def test_a_creation_killed_at_every_moment_ends_in_one_invoice(near: World, nursery: Nursery) -> None:
+    numbers = itertools.count()
+    for arrow, moment in itertools.product([("pending", "in_flight"), ("in_flight", "synced")], MOMENTS):
+        approve_one(near, next(numbers))
+        code = nursery.run("invoicing.creating.create_due", die_at=(RECORD, *arrow, moment))
+        assert code == KILLED, (arrow, moment)
+        sweep("invoice")
+        assert_one_invoice_each(near)
+    for moment in MOMENTS:  # the invoice's own arrow, in the same transaction as the proof
+        approve_one(near, next(numbers))
+        die_at = (INVOICE, "approved", "created", moment)
+        assert nursery.run("invoicing.creating.create_due", die_at=die_at) == KILLED
+        sweep("invoice")
+        assert_one_invoice_each(near)
+
+
+def test_a_creation_killed_while_the_server_works_ends_in_one_invoice(near: World, nursery: Nursery) -> None:
+    approve_one(near, 0)
+    near.fail("ninja", kind="delay", seconds=3, after=True, **POST_INVOICE)
+
+    code = nursery.run("invoicing.creating.create_due", middle=kill_when(lambda: len(near.invoices()) == 1))
+
+    assert code == KILLED
+    sweep("invoice")
+    assert_one_invoice_each(near)
+
+
+def test_a_new_date_killed_at_every_moment_ends_in_one_invoice_with_that_date(near: World, nursery: Nursery) -> None:
+    invoice = approve_one(near, 0)
+    creating.create_due()
+    later = dt.datetime(2026, 1, 10, 9, 0, tzinfo=dt.UTC)
+    for number, moment in enumerate((*MOMENTS, "in the call")):
+        later += dt.timedelta(days=1)
+        with clock.set_to(later):
+            redating.redate(fresh(invoice), seal=fresh(invoice).seal, user=make_user("Approver"))
+        if moment in MOMENTS:
+            die_at = (RECORD, "in_flight", "synced", moment)
+            code = nursery.run("invoicing.creating.create_due", die_at=die_at)
+        else:
+            near.fail("ninja", kind="delay", seconds=3, after=True, method="PUT", path="/api/v1/invoices/")
+            wanted = fresh(invoice).invoice_date.isoformat()
+            is_there = kill_when(lambda wanted=wanted: near.invoices()[0]["date"] == wanted)
+            code = nursery.run("invoicing.creating.create_due", middle=is_there)
+        assert code == KILLED
+        sweep("invoice")
+        assert_one_invoice_each(near)
+        row = fresh(invoice)
+        assert near.invoices()[0]["date"] == f"2026-01-{11 + number}" == row.invoice_date.isoformat()
+        assert (row.remote.state, row.remote.synced_revision) == ("synced", number + 2)
+
+
+# --- mails ----------------------------------------------------------------------------------------------------------
+
+
+def sweep_sendings(*, patience: bool = True) -> None:
+    """Leases and pauses are over; without `patience` also the time that a proof may take."""
+    past = timezone.now() - dt.timedelta(seconds=1)
+    rows = Sending.objects.filter(finished_at=None)
+    rows.exclude(lease_until=None).update(lease_until=past)
+    rows.update(not_before=None)
+    if not patience:
+        rows.exclude(called_at=None).update(called_at=past - dt.timedelta(hours=1))
+    sending.send_due()
+
+
+def ask(world: World, number: int) -> Invoice:
+    invoice = approve_one(world, number)
+    creating.create_due()
+    row: Invoice = fresh(invoice)
+    sending.request_sending(row, seal=row.seal, user=None)
+    return row
+
+
+def test_a_sending_killed_at_every_moment_ends_in_one_mail(near: World, nursery: Nursery) -> None:
+    for number, moment in enumerate(MOMENTS):
+        invoice = ask(near, number)
+        die_at = (INVOICE, "sending", "sent", moment)
+        assert nursery.run("invoicing.sending.send_due", die_at=die_at) == KILLED
+        sweep_sendings()
+        assert fresh(invoice).state == InvoiceState.SENT
+        assert len(near.mails()) == number + 1
+
+
+def test_a_sending_killed_while_the_server_mails_is_proven(near: World, nursery: Nursery) -> None:
+    invoice = ask(near, 0)
+    near.fail("ninja", kind="delay", seconds=3, after=True, **EMAIL)
+
+    assert nursery.run("invoicing.sending.send_due", middle=kill_when(lambda: len(near.mails()) == 1)) == KILLED
+
+    sweep_sendings()
+    assert fresh(invoice).state == InvoiceState.SENT
+    assert near.mails() == ["billing@acme.example"]
+
+
+def test_a_sending_killed_between_its_commit_and_the_call_asks_a_person(near: World, nursery: Nursery) -> None:
+    invoice = ask(near, 0)
+    row = Sending.objects.get()
+
+    assert nursery.run("tests.crash.acts.commit_to_calling_and_die", row.pk) == KILLED
+
+    sweep_sendings()
+    assert fresh(invoice).state == InvoiceState.SENDING
+    sweep_sendings(patience=False)
+    assert fresh(invoice).state == InvoiceState.ATTENTION
+    assert near.mails() == []
+
+
+def test_a_refusal_killed_at_its_arrow_is_refused_once_more_and_mails_nothing(near: World, nursery: Nursery) -> None:
+    client = near.api_ninja("GET", "/clients/client_abc123")["data"]
+    contacts = [{**client["contacts"][0], "email": ""}]
+    near.api_ninja("PUT", "/clients/client_abc123", {"contacts": contacts, "settings": {"currency_id": "3"}})
+    for number, moment in enumerate(MOMENTS):
+        invoice = ask(near, number)
+        die_at = (INVOICE, "sending", "attention", moment)
+        assert nursery.run("invoicing.sending.send_due", die_at=die_at) == KILLED
+        sweep_sendings()
+        assert fresh(invoice).state == InvoiceState.ATTENTION
+    assert near.mails() == []
+
+
+# --- every other arrow of an invoice --------------------------------------------------------------------------------
+
+
+def test_every_other_arrow_of_an_invoice_is_done_wholly_or_not(nursery: Nursery, db: None) -> None:
+    make_work(make_project(make_client()), "1")
+    built()
+    (invoice,) = Invoice.objects.all()
+    for source, target in sorted(arrows_of(states.INVOICE) - BESIDE_CALLS):
+        for moment in MOMENTS:
+            Invoice.objects.filter(pk=invoice.pk).update(state=source, note="", seal="a" * 64)
+            trail = len(states_of(invoice))
+
+            die_at = (INVOICE, source, target, moment)
+            assert nursery.run("tests.crash.acts.move_invoice", invoice.pk, target, die_at=die_at) == KILLED
+
+            row = fresh(invoice)
+            is_done = moment == "after"
+            assert (row.state, row.note) == ((target, "moved") if is_done else (source, ""))
+            assert len(states_of(invoice)) == trail + is_done
