@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -19,6 +20,12 @@ from sync import upstreams
 from tests.flow.steps import Flow, import_guide
 
 OURS = ("accounts_user", "mappings_", "sync_", "invoicing_", "django_celery_beat_")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_log() -> None:
+    """One line per delivery is for operators; here it would only cost time."""
+    logging.getLogger("webhook").setLevel(logging.ERROR)
 
 
 @pytest.fixture
