@@ -1,6 +1,6 @@
 # The billing console. `make demo` shows it, `make test` proves it; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo test test-long check clean
 
 PYTHON ?= python3
 PORT ?= 5000
@@ -12,7 +12,7 @@ SERVICES := $(RUN) -m billing_console.embedded run --
 STAMP := $(VENV)/.requirements-are-installed
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with the pinned requirements (PYTHON=python3.12 to choose one)
 
@@ -27,6 +27,9 @@ test: setup check ## Every check and every test, on a real PostgreSQL and a real
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "*** BROWSER TESTS WILL BE SKIPPED: there is no Chromium here (on Debian: apt-get install chromium) ***"
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)
+
+test-long: setup ## What takes minutes: the demo for real, in both modes, with kills in the middle
+	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 1 --dist loadgroup -m long -o faulthandler_timeout=0 $(PYTEST_ARGS)
 
 check: setup ## Format, lint, types, import rules, migrations, Django's own checks
 	$(VENV)/bin/ruff check .
