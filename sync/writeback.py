@@ -117,9 +117,11 @@ def write_status(claim: Claim) -> Proof:
     claim.before_call()
     read = taiga.values(item.kind, TaigaId(item.taiga_id))
     key = _status_key(item)
-    wanted = _wanted(claim.record, item, read.values.get(key))
-    target = {**read.values, key: wanted}
-    if read.values.get(key) == wanted:
+    # An earlier try of ours whose answer nobody read may have overwritten somebody.
+    lost = _lost_unseen(taiga, item, read) if claim.record.attempts > 1 else {}
+    wanted = _wanted(claim.record, item, lost.get(key, read.values.get(key)))
+    target = {**read.values, **lost, key: wanted}
+    if not lost and read.values.get(key) == wanted:
         return _proof(claim.record, item, read, wanted)
     _remember_original(item, read.values.get(key))
     for _attempt in range(MERGE_ATTEMPTS):
@@ -142,13 +144,16 @@ def write_status(claim: Claim) -> Proof:
 
 
 def look_up_status(remote: RemoteRecord) -> Proof:
-    """Whether Taiga holds the wanted status. Raises NotThere when it does not: writing again is harmless."""
+    """Whether Taiga holds the wanted status and nobody was overwritten for it.
+
+    Raises NotThere when it does not: writing again is harmless, and gives back what was lost.
+    """
     item = _item_of(remote)
     taiga = upstreams.taiga_client(item=item, correlation_id=remote.correlation_id)
     read = taiga.values(item.kind, TaigaId(item.taiga_id))
     there = read.values.get(_status_key(item))
     wanted = _wanted(remote, item, there)
-    if there != wanted:
+    if there != wanted or _lost_unseen(taiga, item, read):
         raise NotThere
     return _proof(remote, item, read, wanted)
 
@@ -184,6 +189,28 @@ def _overwritten(taiga: TaigaClient, item: WorkItem, read: AttributeValues, targ
         if after == {key: value for key, value in target.items() if value is not None}:
             known = read.values
             return {key: before.get(key) for key in before.keys() | known.keys() if before.get(key) != known.get(key)}
+    return {}
+
+
+def _lost_unseen(taiga: TaigaClient, item: WorkItem, now: AttributeValues) -> dict[str, Any]:
+    """What our last PATCH took from somebody and still stands as we left it, by attribute id.
+
+    Ours means to change the status alone; whatever else it changed, a person had set since we read. A repair of ours
+    follows an entry of ours and takes nothing. Of the status only a person's "Not Billable" counts.
+    """
+    us, key = upstreams.service_user_id(), _status_key(item)
+    entries = (entry for entry in taiga.history(item.kind, TaigaId(item.taiga_id)) if "custom_attributes" in entry.diff)
+    for entry in entries:
+        if entry.user_id != us:
+            continue
+        before, after = (_by_id(side) for side in entry.diff["custom_attributes"])
+        older = next(entries, None)
+        if older is not None and older.user_id == us:
+            return {}
+        taken = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        if attributes.parse_status(before.get(key)) != attributes.NOT_BILLABLE:
+            taken.discard(key)
+        return {name: before.get(name) for name in taken if now.values.get(name) == after.get(name)}
     return {}
 
 

@@ -9,7 +9,7 @@ from invoicing import creating, sending
 from mappings.models import RuleSet
 from sync import attributes, outbox, push, writeback
 from sync.models import RemoteRecord, TimeEntry, UpstreamCall
-from tests.outbound import approved_invoice, claimed, created_invoice, fresh, make_due, states_of
+from tests.outbound import approved_invoice, claimed, created_invoice, expire_lease, fresh, make_due, states_of
 from tests.standins import World
 
 STATUS, HOURS, BILLABLE, RATE = "Invoice Status", "Duration (Hours)", "Billable", "Hourly Rate"
@@ -320,3 +320,31 @@ def test_created_invoices_leave_pushed_statuses_alone(world: World) -> None:
     writeback.write_due()
 
     assert world.values(1)["version"] == version
+
+
+@pytest.mark.parametrize(("typed", "wanted"), [({"hours": 6, "rate": 90}, "Invoiced"),
+                                               ({"status": "Not Billable"}, "Not Billable")])  # fmt: skip
+def test_what_a_worker_overwrote_and_did_not_live_to_see_is_given_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, typed: dict[str, Any], wanted: str
+) -> None:
+    entry = pushed(world)
+    task_id = entry.item.taiga_id
+    between(monkeypatch, lambda: world.set_values(task_id, **typed))
+    claim = claimed("status")
+    monkeypatch.setattr(outbox, "prove", lambda *args, **more: pytest.fail("killed before it could write that down"))
+    monkeypatch.setattr(writeback, "_overwritten", lambda *args: pytest.fail("killed after its first PATCH"))
+    with pytest.raises(pytest.fail.Exception):
+        outbox.write_one(claim, writeback.HANDLER)
+    monkeypatch.undo()
+    assert world.named_values(task_id)[STATUS] == "Invoiced"
+    expire_lease(claim.record)
+
+    record = written(entry)
+
+    expected = {BILLABLE: True, HOURS: typed.get("hours", 4.5), STATUS: wanted}
+    assert world.named_values(task_id) == expected | ({RATE: 90} if "rate" in typed else {})
+    assert record.state == RecordState.SYNCED
+    version = world.values(task_id)["version"]
+    RemoteRecord.objects.filter(pk=record.pk).update(state="pending", attempts=2)
+    written(entry)
+    assert world.values(task_id)["version"] == version  # a repair is not taken for another loss
