@@ -248,8 +248,7 @@ class DecideSending(ConfirmView):
 
     def _invoice(self) -> Invoice:
         invoice = Invoice.objects.select_related("client").filter(pk=self.kwargs["pk"]).first()
-        is_known = self.kwargs["answer"] in ("arrived", "again")
-        if invoice is None or invoice.state != InvoiceState.ATTENTION or not is_known:
+        if invoice is None or invoice.state != InvoiceState.ATTENTION:
             raise NotAllowed(_("This invoice does not wait for a decision any more."))
         return invoice
 

@@ -195,7 +195,7 @@ def test_none_that_can_be_sent_leads_back_with_the_reason(approver: Browser) -> 
 
     page = words(approver.get(address, follow=True))
 
-    assert "None of the selected invoices can be sent. it is “Sent”, not ready to be sent" in page
+    assert "None of the selected invoices can be sent: it is “Sent”, not ready to be sent." in page
 
 
 # --- the act --------------------------------------------------------------------------------------------------------
