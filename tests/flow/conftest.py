@@ -36,10 +36,45 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """
     with django_db_blocker.unblock():
         yield
-        tables = [name for name in connection.introspection.table_names() if name.startswith(OURS)]
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-            cursor.execute(";".join(f'DELETE FROM "{name}"' for name in tables))
+            cursor.execute(";".join(f'DELETE FROM "{name}"' for name in our_tables()))
+
+
+def our_tables() -> list[str]:
+    """The tables with rows of the console's own."""
+    return [name for name in connection.introspection.table_names() if name.startswith(OURS)]
+
+
+class Copy:
+    """All rows as they were once, kept in the database beside the real ones."""
+
+    def __init__(self) -> None:
+        self.tables: list[str] = []
+
+    def take(self) -> None:
+        """Copy every table that has rows."""
+        with connection.cursor() as cursor:
+            cursor.execute("DROP SCHEMA IF EXISTS kept CASCADE; CREATE SCHEMA kept")
+            for name in our_tables():
+                cursor.execute(f'SELECT EXISTS (SELECT FROM "{name}")')
+                if cursor.fetchone()[0]:
+                    cursor.execute(f'CREATE TABLE kept."{name}" AS TABLE "{name}"')
+                    self.tables.append(name)
+
+    def put_back(self) -> bool:
+        """Fill the empty tables with the copied rows; False when there is no copy yet."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+            for name in self.tables:
+                cursor.execute(f'INSERT INTO "{name}" TABLE kept."{name}"')
+        return bool(self.tables)
+
+
+@pytest.fixture(scope="session")
+def set_up_office() -> Copy:
+    """What the import and the first sweep left, so that not every test has to do them again."""
+    return Copy()
 
 
 class Silent(WSGIRequestHandler):
@@ -108,9 +143,11 @@ def standins(running_standins: Running, state_folder: Path, door: str, settings:
 
 
 @pytest.fixture
-def office(standins: Running, db: None) -> Flow:
+def office(standins: Running, db: None, set_up_office: Copy) -> Flow:
     """The scenario's three projects, imported from the guide's files, VAT 21 %, both servers read once."""
-    import_guide()
     flow = Flow(standins)
-    flow.sweep()
+    if not set_up_office.put_back():
+        import_guide()
+        flow.sweep()
+        set_up_office.take()
     return flow

@@ -107,6 +107,8 @@ class Flow:
     running: Running
     project: Project = WEBSITE
     _tokens: dict[Any, str] = field(default_factory=dict)
+    _lists: dict[str, list[Any]] = field(default_factory=dict)
+    _projects: dict[int, int] = field(default_factory=dict)
 
     # --- time
 
@@ -131,18 +133,26 @@ class Flow:
         """A new task, assigned to `who` ("" is nobody); returns its Taiga id."""
         project = project or self.project
         taiga = self.taiga(who or "owner")
-        stories = taiga.get(f"/userstories?project={project.taiga_id}")
+        members = {row["username"]: row["id"] for row in self._listed("users", project.taiga_id)}
         body = {
             "project": project.taiga_id,
             "subject": subject,
-            "user_story": stories[0]["id"] if has_story else None,
-            "assigned_to": taiga.get("/users/me")["id"] if who else None,
+            "user_story": self._listed("userstories", project.taiga_id)[0]["id"] if has_story else None,
+            "assigned_to": members[who] if who else None,
         }
         status, task = taiga.call("POST", "/tasks", body)
         if status == 500:  # a task without a story is saved all the same
             rows = taiga.get(f"/tasks?project={project.taiga_id}&page_size=1000")
             task = next(row for row in rows if row["subject"] == subject)
+        self._projects[task["id"]] = project.taiga_id
         return int(task["id"])
+
+    def _listed(self, kind: str, project: int) -> list[Any]:
+        """Rows of a project that no test changes, read once."""
+        path = f"/{kind}?project={project}"
+        if path not in self._lists:
+            self._lists[path] = self.taiga().get(path)
+        return self._lists[path]
 
     def type(self, task: int, *, who: str = "alice", **values: Any) -> None:
         """Somebody types attribute values: billable, hours, rate, status or client."""
@@ -157,7 +167,7 @@ class Flow:
         """Somebody moves the task to another column: "Closed", "In progress", …"""
         taiga = self.taiga(who)
         now = taiga.get(f"/tasks/{task}")
-        statuses = {row["name"]: row["id"] for row in taiga.get(f"/task-statuses?project={now['project']}")}
+        statuses = {row["name"]: row["id"] for row in self._listed("task-statuses", now["project"])}
         taiga.call("PATCH", f"/tasks/{task}", {"version": now["version"], "status": statuses[status]})
 
     def change(self, task: int, *, who: str = "owner", **fields: Any) -> None:
@@ -286,8 +296,7 @@ class Flow:
 
     def attribute_ids(self, task: int) -> dict[str, int]:
         """Ids of the task attributes of a task's project, by name."""
-        project = self.taiga().get(f"/tasks/{task}")["project"]
-        return {row["name"]: row["id"] for row in self.taiga().get(f"/task-custom-attributes?project={project}")}
+        return {row["name"]: row["id"] for row in self._listed("task-custom-attributes", self._projects[task])}
 
     def values_object(self, task: int) -> Any:
         """The values object of a task as Taiga holds it."""

@@ -14,7 +14,7 @@ from billing_console.errors import NotAllowed
 from invoicing import reconcile, review, sending
 from invoicing.models import Invoice, Payment
 from sandbox.scenario import MOBILE
-from sync.models import Difference, TimeEntry
+from sync.models import Difference, RemoteRecord, TimeEntry
 from tests.flow.steps import (
     DECEMBER,
     JANUARY,
@@ -115,6 +115,11 @@ def test_the_invoice_stays_and_what_changed_is_a_difference_or_the_next_cycle(
     assert (new.cycle, new.state, new.billed_hours, new.amount) == (2, "ready", Decimal("0.50"), Decimal("47.50"))
     assert amount_of(office.task_there(new)) == Decimal("47.50")
     assert TimeEntry.objects.count() == 11
+    assert set(RemoteRecord.objects.values_list("kind", "state")) == {
+        ("task", "synced"),
+        ("status", "synced"),
+        ("invoice", "synced"),
+    }
     assert [identity.residue for identity in reconcile.check(DECEMBER) if not identity.is_true] == []
 
 

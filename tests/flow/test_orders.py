@@ -10,10 +10,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 from django.db import connections
+from django_celery_beat.models import PeriodicTask
 from werkzeug.serving import make_server
 
+from invoicing.tasks import build_runs, poll_payments
 from sandbox.scenario import PROJECTS, WEBSITE
+from sync import schedule
 from sync.models import FoundBy, TimeEntry, Transition, UpstreamCall, Verdict, WebhookDelivery, WorkItem
+from sync.tasks import sweep_projects
 from tests.flow.conftest import Silent
 from tests.flow.steps import DRAINS, Flow, calls_since, december, fresh, record_of
 
@@ -172,6 +176,13 @@ def test_a_sweep_after_webhooks_reads_nothing_again(office: Flow) -> None:
     office.sweep()
 
     assert all("/timeline/" in call for call in calls_since(mark)), calls_since(mark)
+
+
+def test_beat_rings_all_that_these_tests_call(db: None) -> None:
+    schedule.set_up()
+    rung = set(PeriodicTask.objects.values_list("task", flat=True))
+    called = {each.name for each in (*DRAINS, sweep_projects, build_runs, poll_payments)}
+    assert rung == called | {"sync.tasks.beat"}
 
 
 @pytest.mark.slow
