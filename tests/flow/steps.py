@@ -88,13 +88,14 @@ def import_guide() -> None:
 IDLE = """
     SELECT NOT EXISTS (SELECT FROM sync_webhookdelivery WHERE state IN ('received', 'processing'))
        AND NOT EXISTS (SELECT FROM sync_workitem WHERE is_dirty OR needs_evaluation)
-       AND NOT EXISTS (SELECT FROM sync_remoterecord WHERE state IN ('pending', 'retry', 'in_flight', 'in_doubt'))
+       AND NOT EXISTS (SELECT FROM sync_remoterecord WHERE state IN ('pending', 'retry', 'in_flight', 'in_doubt')
+                       AND (not_before IS NULL OR not_before <= now()))
        AND NOT EXISTS (SELECT FROM invoicing_sending WHERE finished_at IS NULL)
 """
 
 
 def is_idle() -> bool:
-    """Whether nothing is left for the worker to do: every unfinished thing is a row."""
+    """Whether nothing is left for the worker to do now: every unfinished thing is a row."""
     with connection.cursor() as cursor:
         cursor.execute(IDLE)
         return bool(cursor.fetchone()[0])

@@ -198,6 +198,27 @@ def test_a_project_that_cannot_be_swept_fails_alone_and_mends_itself(office: Flo
     assert {draft.client.ninja_id for draft in office.bill()} == {WEBSITE.client_id, MOBILE.client_id}
 
 
+def test_an_archived_project_takes_no_status_but_loses_no_hours(office: Flow, settings: Any) -> None:
+    settings.RETRY_BASE_SECONDS = 3600.0
+    task = office.close(2)
+    store = office.running.taiga.store
+    with store.memory.transaction():
+        store.projects.update(WEBSITE.taiga_id, archived_code="archived")
+    office.work()
+
+    status = RemoteRecord.objects.get(kind="status")
+    assert (status.state, bool(status.sentence)) == ("retry", True)
+    assert office.values(task) == {"billable": True, "hours": 2}
+    assert [amount_of(row) for row in office.tasks()] == [Decimal("190.00")]
+
+    with store.memory.transaction():
+        store.projects.update(WEBSITE.taiga_id, archived_code=None)
+    attention.try_again(status, user=person())
+    office.work()
+    assert office.values(task)["status"] == "Invoiced"
+    assert [draft.net for draft in office.bill()] == [Decimal("190.00")]
+
+
 # --- what is printed and paid --------------------------------------------------------------------------------------
 
 
