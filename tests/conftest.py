@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.emptying import empty_instead_of_flushing
 from tests.standins import running_standins, world  # noqa: F401
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
@@ -16,6 +17,7 @@ LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 # A busy machine is slow now and then; what a property says does not depend on it.
 hypothesis.settings.register_profile("console", deadline=None)
 hypothesis.settings.load_profile("console")
+empty_instead_of_flushing()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -154,6 +154,7 @@ def postmaster_of(data: Path) -> int:
     return int((data / "postmaster.pid").read_text().splitlines()[0])
 
 
+@pytest.mark.long
 def test_it_heals_is_alone_and_leaves_nothing(tmp_path: Path, services: ServiceUrls, clone: Path) -> None:
     console = come_up(tmp_path, services)
     try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from django.conf import settings
+from django.contrib.staticfiles import finders
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -45,6 +48,13 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
+@cache
+def static_file(path: str) -> str | None:
+    """The file behind an address of a static file, None for any other address."""
+    prefix = f"/{settings.STATIC_URL.strip('/')}/"
+    return finders.find(unquote(path.removeprefix(prefix))) if path.startswith(prefix) else None
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page with cookies of its own. Fails the test for an error in a script or a call beyond this machine."""
@@ -53,8 +63,10 @@ def page(browser: Browser) -> Iterator[Page]:
     problems: list[str] = []
 
     def stay_here(route: Route) -> None:
-        host = urlsplit(route.request.url).hostname
-        if host in ("localhost", "127.0.0.1") or route.request.url.startswith("data:"):
+        address = urlsplit(route.request.url)
+        if (file := static_file(address.path)) is not None:
+            route.fulfill(path=file)  # twenty files a page: the live server would take seconds for them
+        elif address.hostname in ("localhost", "127.0.0.1") or route.request.url.startswith("data:"):
             route.continue_()
         else:
             problems.append(f"a page asked for {route.request.url}")

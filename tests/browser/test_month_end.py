@@ -43,11 +43,13 @@ def approver(page: Page, live_server: LiveServer, _in_january: None) -> Page:
 def test_three_drafts_are_reviewed_and_approved_by_keyboard_alone(approver: Page, live_server: LiveServer) -> None:
     run = Invoice.objects.first().run
     approver.goto(live_server.url + reverse("admin:invoicing_invoicerun_review", args=[run.pk]))
+    approver.wait_for_load_state("networkidle")
     approver.keyboard.press("n")
     expect(approver.locator("#bc-heading")).to_contain_text("Acme Corp")
 
     for name in ("Acme Corp", "Beacon Mobile", "Cobalt Systems"):
         expect(approver.locator("#bc-heading")).to_contain_text(name)
+        expect(approver.locator("#bc-heading [data-bc-focus]")).to_be_focused()  # the script is there
         approver.keyboard.press("j")
         approver.keyboard.press("o")
         expect(approver.locator("details[open]").first).to_be_visible()
@@ -62,6 +64,7 @@ def test_the_letter_a_typed_into_a_reason_approves_nothing(approver: Page, live_
     draft = Invoice.objects.first()
     approver.goto(live_server.url + reverse("admin:invoicing_invoice_review", args=[draft.pk]))
 
+    expect(approver.locator("#bc-heading [data-bc-focus]")).to_be_focused()
     approver.keyboard.press("r")
     dialog = approver.locator("dialog[open]")
     expect(dialog).to_be_visible()

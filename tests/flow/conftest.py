@@ -17,9 +17,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from sandbox import scenario
 from sandbox.server import Running, serve
 from sync import upstreams
+from tests.emptying import empty_our_tables, our_tables
 from tests.flow.steps import Flow, import_guide
-
-OURS = ("accounts_user", "mappings_", "sync_", "invoicing_", "django_celery_beat_")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -36,14 +35,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """
     with django_db_blocker.unblock():
         yield
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-            cursor.execute(";".join(f'DELETE FROM "{name}"' for name in our_tables()))
-
-
-def our_tables() -> list[str]:
-    """The tables with rows of the console's own."""
-    return [name for name in connection.introspection.table_names() if name.startswith(OURS)]
+        empty_our_tables()
 
 
 class Copy:
