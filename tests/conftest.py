@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from typing import Any
 
@@ -15,9 +16,16 @@ LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
 # A busy machine is slow now and then; what a property says does not depend on it.
-hypothesis.settings.register_profile("console", deadline=None)
+hypothesis.settings.register_profile("console", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("console")
 empty_instead_of_flushing()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what was collected out of every garbage collection: thousands of tests are looked through for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True, scope="session")
