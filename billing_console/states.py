@@ -20,6 +20,11 @@ class ItemKind(TextChoices):
     ISSUE = "I", _("Issue")
 
 
+# The word before the reference, on tasks and invoice lines. Printed for clients, so not translated: the text under
+# review is the text that is sent (billing-rules: Terms, dates and text).
+KIND_WORDS: dict[str, str] = {ItemKind.TASK: "Task", ItemKind.STORY: "User story", ItemKind.ISSUE: "Issue"}
+
+
 class DeliveryState(TextChoices):
     RECEIVED = "received", _("Received")
     PROCESSING = "processing", _("Processing")

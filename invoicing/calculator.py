@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from billing_console import money
+from billing_console.states import KIND_WORDS
 
 ZERO = Decimal(0)
 LOOK_AT_UPLIFT = Decimal("0.5")  # more than this part of the raw hours on top is worth a look
@@ -29,10 +30,6 @@ _SCRIPT = re.compile(r"(<)(/sc)|(onerro)(r)|(prompt|alert)(\()", re.IGNORECASE)
 _RATIO = "\N{RATIO}"  # U+2236, looks like a colon and is none
 _DIVIDES = "\N{DIVIDES}"  # U+2223, looks like a vertical bar
 _JOINER = "\N{WORD JOINER}"
-
-# The word before the reference, by the letter of billing_console.states.ItemKind. Printed on invoices, so not
-# translated: the text under review is the text that is sent (billing-rules: Terms, dates and text).
-KIND_WORDS = {"T": "Task", "U": "User story", "I": "Issue"}
 
 
 class Oddity(StrEnum):

@@ -33,12 +33,6 @@ def refusal_of_change(
     return None if keeps_price and keeps_days else _refusal(used)
 
 
-def refusal_of_deletion(rate: Rate) -> str | None:
-    """Why `rate` cannot be deleted, in one sentence; None where it can. One query."""
-    used = _use_of(rate)
-    return _refusal(used) if used else None
-
-
 def open_predecessor(rate: Rate) -> Rate | None:
     """The rate of the same kind that is open-ended and began before `rate` (not stored yet) does; one query."""
     if rate.valid_from is None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, reverse
-from django.utils.translation import gettext as _
+from django.urls import reverse
 from django.utils.translation import gettext_lazy, ngettext
 
 from billing_console import formats
@@ -128,12 +127,7 @@ def _row(entry: TimeEntry) -> Row:
 
 
 def _mend(entry: TimeEntry) -> tuple[str, str]:
-    text = reasons.TEXTS.get(entry.reason)
-    if text is None:
-        return reverse("admin:sync_timeentry_change", args=[entry.pk]), _("Open the entry")
-    if text.mend == reasons.TAIGA:
-        return links.taiga_item(entry.item), str(text.verb)
-    try:
-        return reverse(text.mend), str(text.verb)
-    except NoReverseMatch:
-        return reverse("admin:sync_timeentry_change", args=[entry.pk]), str(text.verb)
+    name, words = reasons.mend_url_name(entry.reason), reasons.mend_verb(entry.reason)
+    if name == reasons.TAIGA:
+        return links.taiga_item(entry.item), words
+    return reverse(name, args=[entry.pk] if name == reasons.ENTRY else []), words

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.errors import Rejected
-from billing_console.states import EntryState, ItemKind, Reason, RecordState
+from billing_console.states import KIND_WORDS, EntryState, Reason, RecordState
 from sync import discovery, doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
@@ -28,9 +28,6 @@ from sync.outbox import drain, lock_item
 from sync.push_checks import check_client_alive, check_ours
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
 from sync.transitions import advance, record
-
-KIND_WORDS = {ItemKind.TASK: "Task", ItemKind.STORY: "User story", ItemKind.ISSUE: "Issue"}
-
 
 # --- what we want there -------------------------------------------------------------------------------------------
 
@@ -115,7 +112,7 @@ def _ninja_project_id(entry: TimeEntry) -> str:
 def describe(entry: TimeEntry) -> str:
     """The words of an entry on tasks and invoice lines: "Task #45: Implement payment gateway"."""
     # Without spaces at its end, which the server would cut off.
-    return f"{KIND_WORDS[ItemKind(entry.item.kind)]} #{entry.item.ref}: {entry.item.subject}".strip()
+    return f"{KIND_WORDS[entry.item.kind]} #{entry.item.ref}: {entry.item.subject}".strip()
 
 
 # --- calling ------------------------------------------------------------------------------------------------------

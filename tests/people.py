@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
@@ -26,15 +25,3 @@ def browser_of(name: str) -> Browser:
     if name:
         browser.force_login(User.objects.filter(username=name).first() or make_user(name))
     return browser
-
-
-@pytest.fixture
-def clerk(db: None) -> User:
-    """A billing clerk."""
-    return make_user("clerk")
-
-
-@pytest.fixture
-def approver(db: None) -> User:
-    """An approver."""
-    return make_user("approver")

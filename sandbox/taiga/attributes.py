@@ -11,7 +11,7 @@ from sandbox.memory import Row
 from sandbox.taiga.call import Call, Result
 from sandbox.taiga.errors import ApiError, ServerBreaks, invalid, not_found
 from sandbox.taiga.history import record_values_change
-from sandbox.taiga.kinds import KINDS, Kind, view_permission
+from sandbox.taiga.kinds import Kind, view_permission
 from sandbox.taiga.store import wire_time
 
 TYPES = ("text", "multiline", "richtext", "date", "url", "dropdown", "checkbox", "number")
@@ -188,10 +188,3 @@ def _stored(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _stored(part) for key, part in value.items()}
     return value
-
-
-def attribute_kind(name: str) -> Kind:
-    """The kind of /<name>-custom-attributes; raises ApiError 404."""
-    if name not in KINDS:
-        raise not_found()
-    return KINDS[name]

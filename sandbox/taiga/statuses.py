@@ -14,14 +14,6 @@ from sandbox.taiga.store import wire_time
 from sandbox.taiga.timeline import note_milestone
 
 
-def status_kind(name: str) -> Kind:
-    """The kind of /<name>-statuses; raises ApiError 404."""
-    kind = next((k for k in KINDS.values() if name == k.name), None)
-    if kind is None:
-        raise not_found()
-    return kind
-
-
 def _status(call: Call, kind: Kind, number: int) -> tuple[Row, Row]:
     row = call.store.memory.table(kind.statuses).get(number)
     project = call.store.projects.get(row["project"]) if row else None
