@@ -27,11 +27,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Column:
-    """One bar: a value ≥ 0 for each series, in their order."""
+    """One bar: a value ≥ 0 for each series, in their order. `short_label` is its name on a narrow screen."""
 
     label: str
     values: tuple[Decimal, ...]
     is_current: bool = False
+    short_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Bar:
     middle: str
     width: str
     label: str
+    short_label: str
     segments: tuple[Segment, ...]
     total: str
     short_total: str
@@ -88,6 +90,26 @@ class BarPlot:
         return self.height + 17
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """A plot's numbers as a table."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric_columns: frozenset[int]
+
+
+def numbers_of(plot: BarPlot, heading: str, write: Callable[[Decimal], str], sum_label: str) -> Numbers:
+    """The table of what `plot` draws: a row for each bar, a column for each series and, with several, their sum."""
+    has_sum = len(plot.series) > 1
+    rows = tuple(
+        (column.label, *(write(value) for value in (*column.values, *([total(column.values)] if has_sum else []))))
+        for column in plot.columns
+    )
+    columns = (heading, *(series.label for series in plot.series), *([sum_label] if has_sum else []))
+    return Numbers(columns, rows, frozenset(range(1, len(columns))))
+
+
 def stack_bars(title: str, series: Sequence[Series], columns: Sequence[Column], *, height: int = 170) -> BarPlot:
     """Stacked bars on a zero-based axis, at most four series. Raises ValueError for a negative value."""
     sums = [total(column.values) for column in columns]
@@ -111,6 +133,7 @@ def stack_bars(title: str, series: Sequence[Series], columns: Sequence[Column], 
                 middle=_text(x + width / 2),
                 width=_text(width),
                 label=column.label,
+                short_label=column.short_label or column.label,
                 segments=_segments(column, series, y_of),
                 total=short(amount) if amount else "",
                 short_total=shorter(amount) if amount else "",

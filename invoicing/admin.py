@@ -24,7 +24,16 @@ from billing_console.admin_base import (
 )
 from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
-from invoicing import approve_views, draft_acts, draft_views, invoice_page, payments, run_views, sending_views
+from invoicing import (
+    approve_views,
+    draft_acts,
+    draft_views,
+    invoice_page,
+    payments,
+    report_views,  # noqa: F401 - puts its pages on the site
+    run_views,
+    sending_views,
+)
 from invoicing.models import Invoice, InvoiceRun, Payment, RunClient, Sending
 from invoicing.payments import OWED
 from invoicing.run import DEAD, UNAPPROVED

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
 from billing_console.formats import amount, day, money
 from billing_console.money import total
-from billing_console.plots import BarPlot, Column, Series, stack_bars
+from billing_console.plots import BarPlot, Column, Numbers, Series, stack_bars
 from invoicing import work_numbers
 from invoicing.work_numbers import OPEN, PAID, UNSENT
 
 MONTHS = 12
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A plot's numbers as a table."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric_columns: frozenset[int]
 
 
 def month_plot(today: dt.date) -> tuple[BarPlot, Numbers, str]:

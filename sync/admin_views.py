@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from billing_console import formats
 from billing_console.admin_base import PageView, site_page
 from billing_console.errors import ConsoleError
-from billing_console.states import EntryState, Reason, RecordState
+from billing_console.states import EntryState, RecordState
 from sync import attention, links, reasons
 from sync.models import RemoteRecord, TimeEntry
 
@@ -104,15 +104,11 @@ def group_by_reason(entries: Iterable[TimeEntry]) -> list[Group]:
     """Held entries in groups, most money first, then most rows."""
     groups: dict[str, Group] = {}
     for entry in entries:
-        group = groups.setdefault(entry.reason, Group(entry.reason, _name(entry.reason)))
+        group = groups.setdefault(entry.reason, Group(entry.reason, reasons.label(entry.reason)))
         group.rows.append(_row(entry))
         if entry.amount is not None and entry.currency:
             group.amounts[entry.currency] = group.amounts.get(entry.currency, Decimal(0)) + entry.amount
     return sorted(groups.values(), key=lambda group: (-group.weight, -group.count, group.name))
-
-
-def _name(reason: str) -> str:
-    return str(Reason(reason).label) if reason in Reason.values else reason
 
 
 def _row(entry: TimeEntry) -> Row:

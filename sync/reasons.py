@@ -169,3 +169,8 @@ def mend_verb(reason: str) -> str:
     """What the link to the place that mends `reason` says."""
     found = TEXTS.get(reason)
     return str(found.verb) if found else _("Look")
+
+
+def label(reason: str) -> str:
+    """The short name of `reason` in a list; a brake's own code where it has none; "" for no reason."""
+    return str(Reason(reason).label) if reason in Reason.values else reason

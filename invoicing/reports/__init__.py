@@ -1,0 +1,21 @@
+"""What the office asks of its own numbers: each report is one question, a list of rows, a plot and two files.
+
+`REPORTS` maps the name in the address to the report. Reading only: nothing is locked, nobody is called.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from invoicing.reports.ageing import Ageing
+from invoicing.reports.base import Report
+from invoicing.reports.hours import HoursPerPerson
+from invoicing.reports.lines import Annex, OnInvoice
+from invoicing.reports.revenue import Revenue
+from invoicing.reports.rounding import Rounding
+from invoicing.reports.unbilled import Unbilled
+
+REPORTS: Final[dict[str, Report]] = {
+    report.name: report
+    for report in (Unbilled(), HoursPerPerson(), Revenue(), Ageing(), OnInvoice(), Annex(), Rounding())
+}

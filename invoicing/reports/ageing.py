@@ -1,0 +1,90 @@
+"""Ageing of receivables: who owes what since when."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db.models import Count, F, QuerySet, Sum, Value
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from billing_console import formats
+from billing_console.money import ZERO
+from billing_console.plots import Column as PlotColumn
+from billing_console.plots import Series, numbers_of, stack_bars
+from invoicing.models import Invoice
+from invoicing.payments import OWED
+from invoicing.reports.base import Plotted, Report, sums_in_words
+from invoicing.reports.cells import INVOICE_STATE, invoice_words
+from invoicing.reports.columns import CURRENCY, Column, Kind, Row
+from invoicing.reports.filters import Wanted
+
+# Days past the due date: not due yet, then months.
+BUCKETS: tuple[int | None, ...] = (0, 30, 60, 90, None)
+
+
+class Ageing(Report):
+    """Every open invoice, the longest overdue first."""
+
+    name = "ageing"
+    title = _("Ageing of receivables")
+    question = _("Who owes us what, and since when?")
+    basis = _("Open amounts with tax, as Invoice Ninja last said; age from the due date until today.")
+    uses = frozenset({"period", "client"})
+    months = 0
+
+    columns = (
+        Column(
+            "number",
+            _("Invoice"),
+            value=invoice_words,
+            url=lambda row: reverse("admin:invoicing_invoice_change", args=[row["pk"]]),
+        ),
+        Column("client__name", _("Client")),
+        Column("invoice_date", _("Invoice date"), Kind.DAY),
+        Column("due_date", _("Due date"), Kind.DAY),
+        Column("late", _("Days overdue"), Kind.DAYS, value=lambda row: max(row["late"].days, 0) if row["late"] else 0),
+        INVOICE_STATE,
+        CURRENCY,
+        Column("gross", _("With tax"), Kind.MONEY),
+        Column("paid_to_date", _("Paid"), Kind.MONEY),
+        Column("balance", _("Open"), Kind.MONEY),
+    )
+
+    def rows(self, wanted: Wanted) -> QuerySet[Invoice, Row]:
+        rows = self._invoices(wanted).annotate(late=Value(wanted.today) - F("due_date"), invoice_state=F("state"))
+        return rows.order_by("due_date", "pk").values(
+            *("pk", "number", "client__name", "invoice_date", "due_date", "late", "invoice_state"),
+            *("currency", "gross", "paid_to_date", "balance"),
+        )
+
+    def totals(self, wanted: Wanted) -> list[tuple[str, str]]:
+        sums = self._invoices(wanted).order_by("currency").values("currency")
+        figures = sums.annotate(count_sum=Count("pk"), amount_sum=Sum("balance"))
+        return sums_in_words(list(figures), count=gettext("Invoices"), amount=gettext("Open, with tax"))
+
+    def plots(self, wanted: Wanted) -> list[Plotted]:
+        """Open amounts by age, in the currency that is owed most."""
+        sums: dict[str, list[Decimal]] = {}
+        by_day = self._invoices(wanted).values("currency", "due_date").annotate(open_sum=Sum("balance"))
+        for row in by_day.order_by().iterator():
+            days = (wanted.today - row["due_date"]).days if row["due_date"] else 0
+            place = next(number for number, last in enumerate(BUCKETS) if last is None or days <= last)
+            sums.setdefault(row["currency"], [ZERO] * len(BUCKETS))[place] += row["open_sum"]
+        if not sums:
+            return []
+        main = max(sorted(sums), key=lambda code: sum(sums[code]))
+        columns = [PlotColumn(label, (value,)) for label, value in zip(_labels(), sums[main], strict=True)]
+        title = gettext("Open by days overdue, %(currency)s") % {"currency": main}
+        plot = stack_bars(title, (Series("open", gettext("Open, with tax")),), columns)
+        numbers = numbers_of(plot, gettext("Days overdue"), lambda value: formats.money(value, main), gettext("Total"))
+        return [Plotted(plot, numbers)]
+
+    def _invoices(self, wanted: Wanted) -> QuerySet[Invoice]:
+        condition = wanted.within("invoice_date") & wanted.of(client="client")
+        return Invoice.objects.filter(condition, state__in=OWED, balance__gt=0)
+
+
+def _labels() -> list[str]:
+    return [gettext("not due"), "1–30", "31–60", "61–90", gettext("over 90")]
