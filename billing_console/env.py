@@ -12,10 +12,13 @@ from typing import Final
 
 # Every variable that an installation may set; .env.example explains each.
 VARIABLES: Final = (
+    "ALARM_AFTER_SECONDS",
     "ALERT_EMAILS",
     "ALLOWED_HOSTS",
     "ALLOW_HTTP_UPSTREAMS",
     "BILLING_TIMEZONE",
+    "BREAKER_FAILURES",
+    "BREAKER_PROBE_SECONDS",
     "CALL_DEADLINE_SECONDS",
     "CONN_MAX_AGE",
     "CSRF_TRUSTED_ORIGINS",
@@ -39,13 +42,16 @@ VARIABLES: Final = (
     "SANDBOX_CLOCK_FILE",
     "SECRET_KEY",
     "SEND_PROOF_SECONDS",
+    "SILENT_PROJECT_DAYS",
     "SWEEP_SECONDS",
     "TAIGA_API",
     "TAIGA_PASSWORD",
     "TAIGA_TOKEN",
     "TAIGA_USERNAME",
     "TASK_NUMBER_PREFIX",
+    "THROTTLE_SECONDS",
     "TICK_SECONDS",
+    "UPSTREAM_CALLS_AT_A_TIME",
     "VAR_DIR",
     "WEBHOOK_SECRET",
 )

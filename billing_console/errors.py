@@ -1,12 +1,11 @@
 """Every failure that the console knows, each with one plain sentence for a person.
 
 An exception carries what a service needs to decide (is it permanent, is the outcome unknown, how long
-to wait) and never a secret: `excerpt_of` blanks values that look like credentials before they are kept.
+to wait) and never a secret: `redaction.excerpt_of` blanks what looks like one before it is kept.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,36 +16,6 @@ from django.utils.translation import gettext_lazy
 Text = str | Promise
 
 UPSTREAM_NAMES: Final[Mapping[str, str]] = {"taiga": "Taiga", "invoice_ninja": "Invoice Ninja"}
-EXCERPT_LENGTH: Final = 500
-REDACTED: Final = "[redacted]"
-
-_SECRET_PAIR = re.compile(
-    r"""(?ix)
-    (["']?[\w\-]* (?: token | password | passwd | secret | refresh | api[_\-]?key | (?<![a-z])key )["']?
-     \s* [:=] \s*)
-    ( "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [^\s,;&}\]]+ )
-    """
-)
-_SECRET_SCHEME = re.compile(r"(?i)\b(Bearer|Application|Basic)\s+[A-Za-z0-9._~+/=:\-]{6,}")
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*){1,2}")
-
-
-def redact(text: str, secrets: Sequence[str] = ()) -> str:
-    """Return `text` with the given secrets and everything that looks like a credential blanked."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, REDACTED)
-    text = _SECRET_PAIR.sub(lambda match: f"{match.group(1)}{REDACTED}", text)
-    text = _SECRET_SCHEME.sub(lambda match: f"{match.group(1)} {REDACTED}", text)
-    return _JWT.sub(REDACTED, text)
-
-
-def excerpt_of(body: bytes | str, secrets: Sequence[str] = ()) -> str:
-    """Return at most 500 printable, redacted characters of an answer, safe to store and to show."""
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    # Redacting a longer piece first keeps a secret that straddles the cut from surviving in part.
-    text = redact(text[: EXCERPT_LENGTH * 8], secrets)
-    return "".join(char if char.isprintable() else " " for char in text)[:EXCERPT_LENGTH]
 
 
 class ConsoleError(Exception):
@@ -224,6 +193,14 @@ class Throttled(UpstreamError):
     """Too many calls (429). `.wait_seconds` is what the server asked for, None if it did not say."""
 
     default_sentence = gettext_lazy("%(upstream)s asks us to slow down. It is tried again by itself.")
+
+
+class Busy(UpstreamError):
+    """As many calls to this server as are permitted at a time are running: nothing was called."""
+
+    default_sentence = gettext_lazy(
+        "As many calls to %(upstream)s as UPSTREAM_CALLS_AT_A_TIME permits are running. It is tried again by itself."
+    )
 
 
 class Blocked(UpstreamError):

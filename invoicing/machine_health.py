@@ -36,6 +36,9 @@ def machine_checks(
         Check("error", reason or _("Nothing is written to %(server)s.") % {"server": name_of(server)}, *_servers())
         for server, reason in sorted(machine.paused.items())
     ]
+    checks += [
+        Check("error", sentence, link((name,)) if name else "", _("Look at it")) for sentence, name in machine.alarms
+    ]
     if failed_deliveries:
         checks.append(
             Check(

@@ -105,6 +105,8 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
             ),
             Item(_("Calls"), "swap_horiz", ("admin:sync_upstreamcall_changelist",), "sync.view_upstreamcall"),
             Item(_("Remote records"), "cloud_sync", ("admin:sync_remoterecord_changelist",), "sync.view_remoterecord"),
+            Item(_("Pauses"), "pause_circle", ("admin:sync_upstreamgate_changelist",), "sync.view_upstreamgate"),
+            Item(_("Alarms"), "notifications", ("admin:sync_alarm_changelist",), "sync.view_alarm"),
             Item(_("Servers"), "dns", ("admin:sync_upstreampin_changelist",), "sync.view_upstreampin"),
             Item(
                 _("Schedules"),

@@ -21,7 +21,7 @@ from billing_console.errors import ConfigError, UpstreamError
 from billing_console.states import InvoiceState
 from invoicing import creating
 from invoicing.models import Invoice, Payment, PollCursor
-from sync import heartbeats, push, upstreams
+from sync import gate, heartbeats, push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice, NinjaPayment
 from sync.models import RecordKind, RemoteRecord, Server
@@ -45,6 +45,8 @@ def poll() -> int:
 
     A failure is a sentence in the heartbeat "payments"; the next poll reads the same again.
     """
+    if not gate.may_call(Server.NINJA):
+        return 0
     try:
         upstreams.check_pin(Server.NINJA)
         ninja = upstreams.ninja_client()

@@ -25,7 +25,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing import creating
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
-from sync import doorbell, outbox, upstreams
+from sync import doorbell, gate, outbox, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaClient, NinjaId, NinjaInvoice
 from sync.models import Server
@@ -94,7 +94,7 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
 def send_due(limit: int = 200) -> int:
     """Send or prove every due sending; returns how many were looked at. Safe in several workers at once."""
     done = 0
-    while done < limit and (sending := _claim_next()):
+    while done < limit and gate.may_call(Server.NINJA) and (sending := _claim_next()):
         done += 1
         try:
             _step(sending)
@@ -104,13 +104,17 @@ def send_due(limit: int = 200) -> int:
 
 
 def _claim_next() -> Sending | None:
-    """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came."""
+    """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came.
+
+    While writing is paused only those whose mail was asked for: their proof is looked for, nothing new is mailed.
+    """
     now = timezone.now()
     with transaction.atomic():
         sending = (
             Sending.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(Q(not_before__isnull=True) | Q(not_before__lte=now), finished_at__isnull=True)
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+            .filter(Q() if gate.may_write(Server.NINJA) else Q(is_called=True))
             .order_by("id")
             .first()
         )

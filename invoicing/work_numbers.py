@@ -15,7 +15,7 @@ from billing_console.states import DeliveryState, EntryState, InvoiceState, Reco
 from invoicing.models import Invoice
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
-from sync.models import Heartbeat, RemoteRecord, TimeEntry, UpstreamPin, WebhookDelivery, WorkItem
+from sync.models import Alarm, Heartbeat, RemoteRecord, TimeEntry, UpstreamGate, UpstreamPin, WebhookDelivery, WorkItem
 
 TO_SEND = (InvoiceState.APPROVED, InvoiceState.CREATED, InvoiceState.SENDING, InvoiceState.ATTENTION)
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
@@ -65,10 +65,14 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Machine:
-    """When the parts last did their work (real time, by name) and which servers are not written to, with why."""
+    """When the parts last did their work (real time, by name), which servers are not written to, with why, and alarms.
+
+    `alarms` are (sentence, name of the page where it is looked at).
+    """
 
     seen: dict[str, dt.datetime]
     paused: dict[str, str]
+    alarms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,17 +161,25 @@ def coverage(since: dt.datetime) -> Coverage:
 
 
 def machine() -> Machine:
-    """Heartbeats and paused servers."""
+    """Heartbeats, paused servers and open alarms, in one query."""
     beats = Heartbeat.objects.order_by().values_list(Value("seen"), "name", "at", "detail")
     pauses = (
         UpstreamPin.objects.filter(is_paused=True)
         .order_by()
         .values_list(Value("paused"), "server", "checked_at", "pause_reason")
     )
-    rows = list(beats.union(pauses, all=True))
+    gates = (
+        UpstreamGate.objects.filter(is_paused=True)
+        .order_by()
+        .values_list(Value("paused"), "server", "paused_at", "pause_reason")
+    )
+    open_alarms = Alarm.objects.filter(cleared_at__isnull=True).order_by()
+    alarms = open_alarms.values_list(Value("alarm"), "url_name", "raised_at", "sentence")
+    rows = list(beats.union(pauses, gates, alarms, all=True))
     return Machine(
         seen={name: at for what, name, at, _detail in rows if what == "seen"},
         paused={name: reason for what, name, _at, reason in rows if what == "paused"},
+        alarms=tuple((sentence, name) for what, name, _at, sentence in rows if what == "alarm"),
     )
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_save, pre_delete
+from django.db.models.signals import post_migrate, post_save, pre_delete
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,7 +12,9 @@ class SyncConfig(AppConfig):
     def ready(self) -> None:
         """Ask mappings to tell when something changes that entries were priced by."""
         from mappings import hooks  # noqa: PLC0415 -- models exist only now
-        from sync import reevaluate  # noqa: PLC0415
+        from sync import gate, reevaluate  # noqa: PLC0415
+
+        post_migrate.connect(gate.on_migrate, sender=self, dispatch_uid="sync.gate.on_migrate")
 
         hooks.on_changed(reevaluate.on_changed)
         for model in reevaluate.WATCHED:

@@ -24,7 +24,16 @@ from billing_console.errors import ConsoleError
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Company, ProjectMapping
 from sync import attributes, doorbell, upstreams, work_items
-from sync.models import FoundBy, RecordKind, RejectedDelivery, RemoteRecord, Transition, Verdict, WebhookDelivery
+from sync.models import (
+    FoundBy,
+    ProjectSweep,
+    RecordKind,
+    RejectedDelivery,
+    RemoteRecord,
+    Transition,
+    Verdict,
+    WebhookDelivery,
+)
 from sync.models import WorkItem as Item
 from sync.outbox import back_off
 from sync.payloads import Delivery, MalformedPayload, parse_body
@@ -36,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS: Final = 5
 _BATCH: Final = 50
+_HEARD_STEP: Final = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -211,6 +221,11 @@ def _settle(delivery: WebhookDelivery, state: str, why: str, **changes: Any) -> 
 def _act_on(delivery: WebhookDelivery) -> tuple[str, str, str]:
     """Do what the delivery asks for; returns its new state, its verdict and why."""
     verdict = delivery.verdict
+    if delivery.taiga_project_id is not None:
+        sweeps = ProjectSweep.objects.filter(project__taiga_project_id=delivery.taiga_project_id)
+        sweeps.filter(Q(heard_at__isnull=True) | Q(heard_at__lt=delivery.received_at - _HEARD_STEP)).update(
+            heard_at=delivery.received_at
+        )
     if verdict == Verdict.PROJECT_EVENT:
         _follow_project(delivery)
         return DeliveryState.PROCESSED, verdict, _("the project is read again")

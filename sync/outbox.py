@@ -21,8 +21,9 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ClaimLost, ConfigError, ConsoleError, UpstreamError
 from billing_console.states import RecordState
+from sync import gate
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
-from sync.models import RecordKind, RemoteRecord, WorkItem
+from sync.models import RecordKind, RemoteRecord, Server, WorkItem
 from sync.transitions import advance
 
 logger = logging.getLogger(__name__)
@@ -242,10 +243,14 @@ def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
 
 
 def drain(handler: Handler, limit: int = 200) -> int:
-    """Expire leases, look up what is in doubt, then write what is due, one after the other; returns how many."""
+    """Expire leases, look up what is in doubt, then write what is due, one after the other; returns how many.
+
+    Stops where the server's gate is closed: what is due stays due, and no attempt is used up.
+    """
+    server = Server.TAIGA if handler.kind == RecordKind.STATUS else Server.NINJA
     expire_leases(handler.kind)
-    done = look_up_doubtful(handler)
-    while done < limit and (claim := claim_next(handler.kind)):
+    done = look_up_doubtful(handler) if gate.may_call(server) else 0
+    while done < limit and gate.may_write(server) and (claim := claim_next(handler.kind)):
         write_one(claim, handler)
         done += 1
     return done

@@ -15,6 +15,8 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Push to Invoice Ninja": ("sync.tasks.push_tasks", tick),
         "Write back to Taiga": ("sync.tasks.write_statuses", tick),
         "Sweep timelines": ("sync.tasks.sweep_projects", settings.SWEEP_SECONDS),
+        "Ask servers that were away": ("sync.tasks.probe_upstreams", min(tick, settings.BREAKER_PROBE_SECONDS)),
+        "Watch and alarm": ("sync.tasks.watch", tick),
         "Start due runs": ("invoicing.tasks.build_runs", tick),
         "Create approved invoices": ("invoicing.tasks.create_invoices", tick),
         "Send invoices": ("invoicing.tasks.send_invoices", tick),

@@ -22,10 +22,10 @@ from billing_console import clock
 from billing_console.errors import ConsoleError
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
-from sync import discovery, heartbeats, upstreams, work_items
+from sync import discovery, gate, heartbeats, upstreams, work_items
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TimelineEntry
-from sync.models import FoundBy, ProjectSweep, Verdict, WebhookDelivery, WorkItem
+from sync.models import FoundBy, ProjectSweep, Server, Verdict, WebhookDelivery, WorkItem
 from sync.work_items import Mark
 
 logger = logging.getLogger(__name__)
@@ -47,12 +47,15 @@ class SweepResult:
 
 def sweep_all() -> int:
     """Sweep every active mapping; returns how many were swept. A project that fails leaves the others alone."""
-    try:
-        discovery.ensure_clients_known()
-    except ConsoleError as error:
-        logger.warning("Invoice Ninja could not be read: %s", error.sentence)
+    if gate.may_call(Server.NINJA):
+        try:
+            discovery.ensure_clients_known()
+        except ConsoleError as error:
+            logger.warning("Invoice Ninja could not be read: %s", error.sentence)
     swept = 0
     for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
+        if not gate.may_call(Server.TAIGA):
+            return swept
         result = sweep_project(mapping)
         swept += not result.error and not result.is_busy
     heartbeats.note("sweep")
@@ -98,6 +101,8 @@ def sweep_project(mapping: ProjectMapping) -> SweepResult:
         recent_ids=sorted({*sweep.recent_ids, *seen}, reverse=True)[:RECENT],
         started_at=started_at,
         finished_at=clock.now(),
+        succeeded_at=timezone.now(),
+        heard_at=sweep.heard_at or timezone.now(),
         error="",
     )
     return SweepResult(len(seen), marked)

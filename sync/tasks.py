@@ -46,6 +46,23 @@ def sweep_projects() -> int:
 
 
 @shared_task
+def probe_upstreams() -> int:
+    """Ask servers that did not answer whether they are back; returns how many are."""
+    from sync import gate
+
+    return gate.probe_due()
+
+
+@shared_task
+def watch() -> int:
+    """Look for what should alarm somebody, and mail it; returns how many mails left."""
+    from sync import alarms, watching
+
+    watching.watch()
+    return alarms.mail_due()
+
+
+@shared_task
 def beat() -> None:
     """Note that beat rings and a worker answers."""
     from sync import heartbeats

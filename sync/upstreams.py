@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NotAllowed
+from sync import gate, slots
 from sync.clients.http import Call
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
@@ -50,6 +51,7 @@ def taiga_client(*, item: WorkItem | None = None, correlation_id: uuid.UUID | No
         authorization=_taiga_authorization(),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
         journal=_journal(item, correlation_id),
+        limit=slots.limit_of(Server.TAIGA),
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
     )
 
@@ -64,6 +66,7 @@ def ninja_client(*, item: WorkItem | None = None, correlation_id: uuid.UUID | No
         _required("INVOICE_NINJA_TOKEN"),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
         journal=_journal(item, correlation_id),
+        limit=slots.limit_of(Server.NINJA),
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
     )
 
@@ -88,6 +91,7 @@ def _journal(item: WorkItem | None, correlation_id: uuid.UUID | None) -> Callabl
             correlation_id=correlation_id,
             at=call.at,
         )
+        gate.note_call(call)
 
     return write
 
@@ -131,6 +135,7 @@ class SharedLogin:
             settings.TAIGA_API,
             deadline_seconds=settings.CALL_DEADLINE_SECONDS,
             journal=_journal(None, None),
+            limit=slots.limit_of(Server.TAIGA),
             allow_http=settings.ALLOW_HTTP_UPSTREAMS,
         )
         session = client.log_in(settings.TAIGA_USERNAME, settings.TAIGA_PASSWORD)

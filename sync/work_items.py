@@ -25,11 +25,11 @@ from billing_console.errors import ConsoleError, NotFound, UpstreamError
 from billing_console.states import ItemKind, ItemState
 from mappings.lookups import mapping_of, person_of
 from mappings.models import Company, ProjectMapping
-from sync import attributes, discovery, doorbell, entries, upstreams, writeback
+from sync import attributes, discovery, doorbell, entries, gate, upstreams, writeback
 from sync.attribute_names import names_for
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import AttributeValues, TaigaId, TaigaItem
-from sync.models import FoundBy, WorkItem
+from sync.models import FoundBy, Server, WorkItem
 from sync.outbox import back_off
 from sync.texts import clean_json, clean_text
 from sync.transitions import advance
@@ -125,7 +125,12 @@ def _mark_for_sweep(new: list[WorkItem], now: dt.datetime) -> None:
 def read_due(limit: int = 200) -> int:
     """Read dirty items, the oldest first, one after the other; returns how many. Safe in several workers."""
     due = WorkItem.objects.filter(_is_due(timezone.now()), is_dirty=True).order_by("id")
-    return sum(read_item(pk) for pk in list(due.values_list("pk", flat=True)[:limit]))
+    done = 0
+    for pk in list(due.values_list("pk", flat=True)[:limit]):
+        if not gate.may_call(Server.TAIGA):
+            break  # what is dirty stays dirty, and no attempt is used up
+        done += read_item(pk)
+    return done
 
 
 def _is_due(now: dt.datetime) -> Q:

@@ -13,7 +13,7 @@ from invoicing import creating, review, sending
 from invoicing.models import Invoice, Sending
 from mappings.rules import month
 from sync import outbox, push, writeback
-from sync.models import RemoteRecord, Transition
+from sync.models import RemoteRecord, Transition, UpstreamGate
 from tests.invoicing.world import built, make_user, sweep_project
 from tests.standins import World
 
@@ -27,7 +27,8 @@ def fresh(row: Any) -> Any:
 
 
 def make_due(record: RemoteRecord) -> None:
-    """The wait of the record is over."""
+    """The wait of the record is over, and what its server asked for."""
+    UpstreamGate.objects.update(resume_at=None)
     RemoteRecord.objects.filter(pk=record.pk).update(not_before=timezone.now() - timedelta(seconds=1))
 
 

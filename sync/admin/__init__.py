@@ -1,6 +1,6 @@
 """Lists and forms of what lies between Taiga and Invoice Ninja. Nothing is typed here: acts go through services."""
 
-from sync.admin import entries, journals, remote
+from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
 
-__all__ = ["AttentionPage", "entries", "journals", "remote"]
+__all__ = ["AttentionPage", "entries", "gates", "journals", "remote"]

@@ -23,8 +23,8 @@ from billing_console.errors import (
     Unauthorized,
     UnexpectedAnswer,
     UpstreamError,
-    excerpt_of,
 )
+from billing_console.redaction import excerpt_of
 
 _MESSAGE_LENGTH: Final = 300
 _MAX_WAIT_SECONDS: Final = 86_400

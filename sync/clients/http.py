@@ -7,30 +7,30 @@ settings.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import requests
 import urllib3
 from django.utils.translation import gettext as _
 
 from billing_console.errors import (
-    ConfigError,
     DeadlineExceeded,
     NotJson,
     OutcomeUnknown,
     UnexpectedAnswer,
     Unreachable,
     UpstreamError,
-    excerpt_of,
 )
+from billing_console.redaction import excerpt_of
+from sync.clients.addresses import check_base_url, check_header
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
 from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
@@ -48,7 +48,6 @@ _IDLE_SECONDS: Final = 1.0
 _CHUNK_BYTES: Final = 64 * 1024
 _SECRET_QUERY: Final = frozenset({"uuid", "token", "key", "secret", "password", "refresh"})
 _SECRET_HEADERS: Final = frozenset({"authorization", "x-api-token", "x-api-secret"})
-_PRIVATE_SUFFIXES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 NO_BODY: Final = object()
 
 
@@ -57,7 +56,8 @@ class Call:
     """One call as the journal keeps it; holds no secret.
 
     `path` is below the base address with its query, `status` the HTTP status or None where no answer came,
-    `duration_ms` in milliseconds, `error` the name of the error class or "", `at` the start in UTC.
+    `duration_ms` in milliseconds, `error` the name of the error class or "", `at` the start in UTC, `wait_seconds`
+    what the server asked us to wait, None where it did not.
     """
 
     upstream: str
@@ -67,9 +67,18 @@ class Call:
     duration_ms: int
     error: str
     at: datetime
+    wait_seconds: int | None = None
 
 
 Journal = Callable[[Call], None]
+# Given the seconds that a call may take in all, waits for permission to make it and gives the seconds that are left.
+Limit = Callable[[float], AbstractContextManager[float]]
+
+
+@contextmanager
+def unlimited(seconds: float) -> Iterator[float]:
+    """The limit of a client that may make any number of calls at a time."""
+    yield seconds
 
 
 def segment(value: object) -> str:
@@ -80,47 +89,11 @@ def segment(value: object) -> str:
     return quote(text, safe="")
 
 
-def check_base_url(base_url: str, *, allow_http: bool) -> str:
-    """Return the address without its trailing slash.
-
-    Raises ConfigError unless it is https, or http with `allow_http` to a loopback or private host.
-    """
-    parts = urlsplit(base_url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(_("The address of a server must begin with https:// and name a host. Correct it."))
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(_("The address of a server must hold no password, ? or #. Remove that part."))
-    if parts.scheme == "http" and not (allow_http and _is_private(parts.hostname)):
-        raise ConfigError(
-            _("%(host)s has plain http. Use https, or set ALLOW_HTTP_UPSTREAMS if its address is private.")
-            % {"host": parts.hostname}
-        )
-    return base_url.strip().rstrip("/")
-
-
-def _is_private(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        # A name without a dot is a neighbour in a container network.
-        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
-    return address.is_loopback or address.is_private
-
-
-def check_header(name: str, value: str) -> None:
-    """Raise ConfigError for a header value that cannot be sent; the sentence does not quote it."""
-    if not value.isascii() or not value.isprintable() or not value.strip():
-        raise ConfigError(
-            _("The value for %(name)s is empty or holds a character that cannot be sent. Enter it again.")
-            % {"name": name}
-        )
-
-
 class JsonClient:
     """Calls one server. Not for several threads at a time; make one per thread.
 
     `headers` go with every call and may hold secrets: their values appear in no error, journal or repr.
-    `deadline_seconds` is the total real time of one call, from connecting to the last byte read.
+    `deadline_seconds` is the total real time of one call, from asking `limit` for it to the last byte read.
     `classify` names the error class of an answer that is no success. Raises ConfigError for a bad address.
     """
 
@@ -133,6 +106,7 @@ class JsonClient:
         headers: Mapping[str, str] | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
         journal: Journal | None = None,
+        limit: Limit = unlimited,
         allow_http: bool = False,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
@@ -144,6 +118,7 @@ class JsonClient:
             check_header(name, value)
         self._deadline_seconds = deadline_seconds
         self._journal = journal
+        self._limit = limit
         self._max_body_bytes = max_body_bytes
         self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._adapter = DeadlineAdapter()
@@ -177,20 +152,21 @@ class JsonClient:
         request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read)
         sent_headers = self._headers_for(headers, has_body=body is not NO_BODY)
         content = encode_json(body).encode("ascii") if body is not NO_BODY else None
-        status: int | None = None
-        error = ""
-        at, started = datetime.now(UTC), time.monotonic()
-        try:
-            response = self._exchange(request, url, sent_headers, content)
-            status = response[0]
-            return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
-        except UpstreamError as failure:
-            status, error = failure.status, type(failure).__name__
-            raise
-        finally:
-            if self._journal is not None:
-                duration_ms = round((time.monotonic() - started) * 1000)
-                self._journal(Call(self.upstream, method, shown, status, duration_ms, error, at))
+        with self._limit(self._deadline_seconds) as seconds:
+            status: int | None = None
+            error, wait_seconds = "", None
+            at, started = datetime.now(UTC), time.monotonic()
+            try:
+                response = self._exchange(request, url, sent_headers, content, seconds)
+                status = response[0]
+                return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
+            except UpstreamError as failure:
+                status, error, wait_seconds = failure.status, type(failure).__name__, failure.wait_seconds
+                raise
+            finally:
+                if self._journal is not None:
+                    duration_ms = round((time.monotonic() - started) * 1000)
+                    self._journal(Call(self.upstream, method, shown, status, duration_ms, error, at, wait_seconds))
 
     def read(self, answer: Answer, parse: Callable[[Any], Parsed]) -> Parsed:
         """Turn an answer's data into rows; raises UnexpectedAnswer where its shape is not the documented one."""
@@ -224,16 +200,16 @@ class JsonClient:
         return sent
 
     def _exchange(
-        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None
+        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         # A connection that idled may be closed by the server at the moment we use it; a fresh one keeps a
         # write that was never seen from looking like one whose outcome is unknown.
         if time.monotonic() - self._used_at > _IDLE_SECONDS:
             self._adapter.drop_connections()
         prepared = requests.Request(request.method, url, headers=dict(headers), data=content).prepare()
-        timeout = (min(_CONNECT_SECONDS, self._deadline_seconds), self._deadline_seconds)
+        timeout = (min(_CONNECT_SECONDS, seconds), seconds)
         response: requests.Response | None = None
-        with Watch(self._deadline_seconds) as watch:
+        with Watch(seconds) as watch:
             try:
                 response = self._adapter.send(prepared, stream=True, timeout=timeout, verify=self._verify)
                 raw = self._body_of(request, response)

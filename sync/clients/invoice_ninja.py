@@ -20,7 +20,7 @@ from billing_console.errors import (
     UpstreamError,
 )
 from sync.clients.answers import Answer, error_class_for, message_of
-from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, segment
+from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.ninja_checks import check_credit, check_invoice, check_invoice_update, check_task, check_task_update
 from sync.clients.ninja_lists import Identified, list_all, list_updated_since, row_of, rows_of
 from sync.clients.ninja_parse import (
@@ -92,6 +92,7 @@ class InvoiceNinjaClient:
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
         journal: Journal | None = None,
+        limit: Limit = unlimited,
         allow_http: bool = False,
     ) -> None:
         self._http = JsonClient(
@@ -101,6 +102,7 @@ class InvoiceNinjaClient:
             headers={"X-API-TOKEN": token.strip()},
             deadline_seconds=deadline_seconds,
             journal=journal,
+            limit=limit,
             allow_http=allow_http,
         )
 

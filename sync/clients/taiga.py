@@ -19,7 +19,7 @@ from billing_console.errors import (
     VersionConflict,
 )
 from sync.clients.answers import Answer, error_class_for, fields_of
-from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Query, segment
+from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Limit, Query, segment, unlimited
 from sync.clients.taiga_auth import Authorization
 from sync.clients.taiga_parse import (
     parse_csv,
@@ -105,6 +105,7 @@ class TaigaClient:
         authorization: Authorization | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
         journal: Journal | None = None,
+        limit: Limit = unlimited,
         allow_http: bool = False,
     ) -> None:
         self._authorization = authorization
@@ -114,6 +115,7 @@ class TaigaClient:
             classify=classify,
             deadline_seconds=deadline_seconds,
             journal=journal,
+            limit=limit,
             allow_http=allow_http,
         )
 

@@ -5,10 +5,11 @@ from sync.models.differences import Difference
 from sync.models.entries import TimeEntry
 from sync.models.items import FoundBy, TaigaAttributes, WorkItem
 from sync.models.records import RecordKind, RemoteRecord, Server
-from sync.models.system import Heartbeat, ProjectSweep, UpstreamPin
+from sync.models.system import Alarm, Heartbeat, ProjectSweep, UpstreamGate, UpstreamPin
 from sync.models.transitions import Transition, UpstreamCall
 
 __all__ = [
+    "Alarm",
     "Difference",
     "FoundBy",
     "Heartbeat",
@@ -21,6 +22,7 @@ __all__ = [
     "TimeEntry",
     "Transition",
     "UpstreamCall",
+    "UpstreamGate",
     "UpstreamPin",
     "Verdict",
     "WebhookDelivery",

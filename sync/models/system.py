@@ -25,6 +25,10 @@ class ProjectSweep(models.Model):
         help_text=_("Business time at which the last complete sweep began."),
     )
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    succeeded_at = models.DateTimeField(_("last complete sweep"), null=True, blank=True, help_text=_("Real time."))
+    heard_at = models.DateTimeField(
+        _("last delivery"), null=True, blank=True, help_text=_("Real time; of the first sweep, where none came yet.")
+    )
     error = models.TextField(_("error"), blank=True)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -72,3 +76,68 @@ class UpstreamPin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server} {self.base_url}"
+
+
+class UpstreamGate(models.Model):
+    """Whether a server is called at all: a person's pause stops writing, the breaker stops every call.
+
+    `failures` counts calls in a row that the server did not answer sensibly; `open_since` is set when they were too
+    many, and only a probe that is answered sets it back. Before `resume_at` no call is made (what the server asked
+    for, or the time of the next probe). All times are real time.
+    """
+
+    server = models.CharField(_("server"), max_length=15, unique=True)
+    is_paused = models.BooleanField(_("writing paused"), default=False)
+    pause_reason = models.TextField(_("why paused"), blank=True)
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True)
+    paused_by = models.ForeignKey(
+        "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("paused by")
+    )
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    open_since = models.DateTimeField(_("not called since"), null=True, blank=True)
+    resume_at = models.DateTimeField(_("not called before"), null=True, blank=True)
+    sentence = models.TextField(_("what happened"), blank=True)
+
+    class Meta:
+        verbose_name = _("pause and breaker")
+        verbose_name_plural = _("pauses and breakers")
+
+    def __str__(self) -> str:
+        return self.server
+
+
+class Alarm(models.Model):
+    """Something that a person should hear of even without looking: one open row per `key`, mailed once, and its end.
+
+    Real time. `mailed_at` and `end_mailed_at` say when ALERT_EMAILS were written to, `mail_error` why not yet.
+    """
+
+    key = models.CharField(_("what"), max_length=100)
+    sentence = models.TextField(_("what happened"))
+    url_name = models.CharField(max_length=100, blank=True, editable=False)
+    raised_at = models.DateTimeField(_("since"))
+    cleared_at = models.DateTimeField(_("over"), null=True, blank=True)
+    mailed_at = models.DateTimeField(_("mailed"), null=True, blank=True)
+    end_mailed_at = models.DateTimeField(_("end mailed"), null=True, blank=True)
+    mail_error = models.TextField(_("why it was not mailed"), blank=True)
+
+    class Meta:
+        verbose_name = _("alarm")
+        verbose_name_plural = _("alarms")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(cleared_at__isnull=True), name="alarm_one_open_per_key"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(mailed_at__isnull=True)
+                | models.Q(cleared_at__isnull=False, end_mailed_at__isnull=True),
+                name="alarm_to_mail",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence

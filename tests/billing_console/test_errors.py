@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_console import errors
+from billing_console import errors, redaction
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.ConsoleError)]
 UPSTREAM = [kind for kind in ALL if issubclass(kind, errors.UpstreamError)]
@@ -64,26 +64,26 @@ def test_an_illegal_move_names_both_states():
     ],
 )
 def test_what_looks_like_a_credential_is_blanked(text):
-    assert "s3cret-value" not in errors.redact(text)
+    assert "s3cret-value" not in redaction.redact(text)
 
 
 def test_a_jwt_is_blanked_wherever_it_stands():
-    assert "eyJ" not in errors.redact("token was eyJhbGciOi.eyJleHAiOjF9.c2ln here")
+    assert "eyJ" not in redaction.redact("token was eyJhbGciOi.eyJleHAiOjF9.c2ln here")
 
 
 def test_ordinary_text_stays():
     text = '{"number": ["The number has already been taken."], "client_id": "VolejRejNm"}'
-    assert errors.redact(text) == text
+    assert redaction.redact(text) == text
 
 
 def test_an_excerpt_is_short_printable_and_without_the_given_secrets():
-    excerpt = errors.excerpt_of(b"\x00\x1b[31m" + b"known-secret " * 100 + b"\xff", ["known-secret"])
+    excerpt = redaction.excerpt_of(b"\x00\x1b[31m" + b"known-secret " * 100 + b"\xff", ["known-secret"])
     assert len(excerpt) <= 500
     assert excerpt.isprintable()
     assert "known-secret" not in excerpt
-    assert "known-secret"[:6] not in errors.excerpt_of("x" * 495 + "known-secret", ["known-secret"])
+    assert "known-secret"[:6] not in redaction.excerpt_of("x" * 495 + "known-secret", ["known-secret"])
 
 
 @given(st.binary(max_size=600), st.lists(st.text(min_size=1, max_size=5), max_size=2))
 def test_any_bytes_have_an_excerpt(body, secrets):
-    assert len(errors.excerpt_of(body, secrets)) <= 500
+    assert len(redaction.excerpt_of(body, secrets)) <= 500

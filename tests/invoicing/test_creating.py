@@ -113,6 +113,7 @@ def test_what_was_surely_not_done_is_tried_again(world: World) -> None:
     world.fail("ninja", count=1, kind="status", status=429, **POST)
     creating.create_due(limit=1)
     assert remote_of(invoice).state == RecordState.RETRY
+    make_due(remote_of(invoice))
 
     created(invoice)
 

@@ -146,7 +146,7 @@ def test_a_refused_call_waits_and_is_tried_again(world: World, entry: TimeEntry,
     if status == 503:  # the server says how long: 60 seconds
         assert waiting.not_before is not None
         assert timedelta(seconds=55) < waiting.not_before - timezone.now() < timedelta(seconds=61)
-        make_due(waiting)
+    make_due(waiting)
 
     record = pushed(entry)
 

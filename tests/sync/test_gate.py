@@ -1,0 +1,233 @@
+"""A server that does not answer is left alone and asked whether it is back; nothing is lost, no attempt is used up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from billing_console.errors import Busy, NotAllowed, Throttled, UpstreamError
+from billing_console.states import RecordState
+from sync import gate, push, slots, upstreams, work_items, writeback
+from sync.models import Alarm, FoundBy, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
+from tests.people import GROUPS, browser_of
+from tests.standins import World
+
+pytestmark = pytest.mark.django_db
+
+
+def gate_of(server: str) -> UpstreamGate:
+    return UpstreamGate.objects.get(server=server)
+
+
+def call(server: str) -> UpstreamError | None:
+    """One reading call; the error it failed with."""
+    try:
+        upstreams.taiga_client().me() if server == Server.TAIGA else upstreams.ninja_client().ping()
+    except UpstreamError as error:
+        return error
+    return None
+
+
+def open_breaker(world: World, kind: str = "refused", **fault: Any) -> None:
+    """Invoice Ninja fails until the breaker opens."""
+    world.fail("ninja", kind=kind, count=5, **fault)
+    for _number in range(5):
+        call(Server.NINJA)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "refused"},
+        {"kind": "lost_answer"},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 502},
+        {"kind": "status", "status": 503},
+        {"kind": "html"},
+        {"kind": "redirect", "location": "http://127.0.0.1:9/"},
+        {"kind": "status", "status": 403, "body": {"message": "Invalid token"}},
+    ],
+    ids=lambda fault: f"{fault['kind']}{fault.get('status', '')}",
+)
+def test_five_failures_in_a_row_open_the_breaker(world: World, fault: dict[str, Any]) -> None:
+    open_breaker(world, **fault)
+
+    row = gate_of(Server.NINJA)
+    assert row.open_since is not None
+    assert not gate.may_call(Server.NINJA)
+    assert gate.may_call(Server.TAIGA)
+    assert Alarm.objects.get(cleared_at=None).key == "breaker-invoice_ninja"
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_what_is_wrong_with_one_request_says_nothing_about_the_server(world: World, status: int) -> None:
+    open_breaker(world, kind="status", status=status)
+
+    assert gate.may_call(Server.NINJA)
+
+
+def test_one_answer_between_begins_to_count_anew(world: World) -> None:
+    world.fail("ninja", kind="refused", count=4)
+    for _number in range(5):
+        call(Server.NINJA)
+
+    assert gate_of(Server.NINJA).failures == 0
+
+
+def test_nothing_is_claimed_while_it_is_open_and_all_goes_on_when_it_answers(world: World) -> None:
+    entry = world.read(world.add_task(billable=True, hours=2))
+    open_breaker(world)
+    calls = UpstreamCall.objects.count()
+
+    assert push.push_due() == 0
+    record = RemoteRecord.objects.get(pk=entry.remote_task_id)
+    assert (record.state, record.attempts) == (RecordState.PENDING, 0)
+    assert UpstreamCall.objects.count() == calls
+
+    UpstreamGate.objects.update(resume_at=timezone.now() - timedelta(seconds=1))
+    assert gate.probe_due() == 1
+    assert push.push_due() == 1
+    assert [task["number"] for task in world.tasks()] == [record.our_key]
+    assert Alarm.objects.get().cleared_at is not None
+    assert gate_of(Server.NINJA).failures == 0
+
+
+def test_what_waits_for_its_next_try_is_due_when_the_server_is_back(world: World) -> None:
+    entry = world.read(world.add_task(billable=True, hours=2))
+    RemoteRecord.objects.filter(pk=entry.remote_task_id).update(
+        state=RecordState.RETRY, not_before=timezone.now() + timedelta(hours=5)
+    )
+    open_breaker(world)
+    UpstreamGate.objects.update(resume_at=None)
+
+    gate.probe_due()
+
+    assert push.push_due() == 1
+
+
+def test_a_probe_that_fails_leaves_it_open_until_the_next(world: World) -> None:
+    open_breaker(world)
+    UpstreamGate.objects.update(resume_at=None)
+    world.fail("ninja", kind="refused", count=1)
+
+    assert gate.probe_due() == 0
+    assert gate.probe_due() == 0  # not due again yet
+    assert not gate.may_call(Server.NINJA)
+
+
+def test_taiga_is_not_read_while_its_breaker_is_open(world: World) -> None:
+    task_id = world.add_task(billable=True, hours=2)
+    world.fail("taiga", kind="refused", count=5)
+    for _number in range(5):
+        call(Server.TAIGA)
+    work_items.mark_dirty("T", task_id, found_by=FoundBy.WEBHOOK)
+
+    assert work_items.read_due() == 0
+    assert WorkItem.objects.get().read_attempts == 0
+    UpstreamGate.objects.update(resume_at=None)
+    assert gate.probe_due() == 1
+    assert work_items.read_due() == 1
+
+
+@pytest.mark.parametrize(("headers", "least", "most"), [({"X-Throttle-Wait-Seconds": "57"}, 50, 58), ({}, 0, 61)])
+def test_a_server_that_asks_for_a_rest_gets_it(
+    world: World, settings: Any, headers: dict[str, str], least: int, most: int
+) -> None:
+    settings.THROTTLE_SECONDS = 60
+    world.fail("taiga", kind="status", status=429, headers=headers, count=1)
+
+    assert isinstance(call(Server.TAIGA), Throttled)
+
+    rest = (gate_of(Server.TAIGA).resume_at - timezone.now()).total_seconds()
+    assert least <= rest <= most
+    assert not gate.may_call(Server.TAIGA)
+    assert gate_of(Server.TAIGA).open_since is None  # its rest ends by itself
+    UpstreamGate.objects.update(resume_at=timezone.now())
+    assert gate.may_call(Server.TAIGA)
+
+
+# --- a person's pause -------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_stops_writing_and_reading_goes_on(world: World) -> None:
+    world.read(world.add_task(billable=True, hours=2))
+    gate.pause(Server.NINJA, "moving the server")
+
+    assert push.push_due() == 0
+    assert gate.may_call(Server.NINJA)
+    assert world.tasks() == []
+
+    gate.resume(Server.NINJA)
+    assert push.push_due() == 1
+    assert writeback.write_due() == 1
+
+
+def test_resuming_what_is_not_paused_is_refused() -> None:
+    with pytest.raises(NotAllowed, match="not paused"):
+        gate.resume(Server.NINJA)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_only_an_administrator_pauses(group: str) -> None:
+    row = gate_of(Server.NINJA)
+    page = reverse("admin:sync_upstreamgate_pause_writing", args=[row.pk])
+
+    assert browser_of(group).get(page, headers={"HX-Request": "true"}).status_code == (
+        200 if group == "administrator" else 403
+    )
+    browser_of(group).post(page, {"reason": "moving", "_form_submitted": "1"})
+    browser_of(group).post(page, {"reason": "moving", "_form_submitted": "1"})
+
+    assert gate_of(Server.NINJA).is_paused is (group == "administrator")
+
+
+def test_a_pause_is_on_the_start_page_with_its_reason() -> None:
+    gate.pause(Server.TAIGA, "The new Taiga is being set up.")
+
+    assert "The new Taiga is being set up." in browser_of("viewer").get("/admin/").content.decode()
+
+
+# --- so many calls at a time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_beyond_the_limit_wait_and_then_say_so(world: World, settings: Any) -> None:
+    settings.UPSTREAM_CALLS_AT_A_TIME = 2
+    taken, may_go = [], []
+
+    def hold() -> None:
+        with slots.limit_of(Server.NINJA)(5):
+            taken.append(1)
+            while not may_go:
+                pass
+        connection.close()
+
+    threads = [Thread(target=hold) for _number in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(taken) < 2:
+        pass
+    try:
+        with pytest.raises(Busy, match="UPSTREAM_CALLS_AT_A_TIME"), slots.limit_of(Server.NINJA)(0.3):
+            pass
+        with slots.limit_of(Server.TAIGA)(0.3) as left:  # the other server has slots of its own
+            assert 0 < left <= 0.3
+    finally:
+        may_go.append(1)
+        for thread in threads:
+            thread.join()
+    with slots.limit_of(Server.NINJA)(0.3):
+        pass
+
+
+def test_a_slot_is_given_back_after_a_failed_call(world: World, settings: Any) -> None:
+    settings.UPSTREAM_CALLS_AT_A_TIME = 1
+    world.fail("ninja", kind="lost_answer", count=2)
+
+    assert [type(call(Server.NINJA)) for _number in range(3)][2] is type(None)
