@@ -12,14 +12,14 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
 from billing_console.states import DeliveryState, EntryState, Reason, RecordState
-from sync import attributes, doorbell, entries, pricing, push, reasons, work_items, writeback
+from sync import attributes, doorbell, entries, pricing, push, reasons, stories, work_items, writeback
 from sync.models import FoundBy, RemoteRecord, TimeEntry, WebhookDelivery, WorkItem
 from sync.transitions import advance, record
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-CONFIRMABLE = (Reason.TOO_MANY_HOURS, Reason.FREE_OF_CHARGE, Reason.BILLED_ELSEWHERE)
+CONFIRMABLE = (Reason.TOO_MANY_HOURS, Reason.FREE_OF_CHARGE, Reason.BILLED_ELSEWHERE, Reason.STORY_AND_TASK)
 RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
 _NOTE_LENGTH = 2000
 
@@ -70,9 +70,9 @@ def can_release(entry: TimeEntry) -> bool:
 
 
 def confirm_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
-    """Confirm what the console asks about: unusual hours, a rate of 0, or that the item was billed elsewhere.
+    """Confirm what the console asks about: unusual hours, a rate of 0, a story beside its task, or billed elsewhere.
 
-    Unusual hours and a free item are billed as they are; what was billed elsewhere is excluded. Another value in Taiga
+    The first three are billed as they are; what was billed elsewhere is excluded. Another value in Taiga
     asks again. Raises IllegalTransition when nothing is asked.
     """
     with transaction.atomic():
@@ -156,7 +156,8 @@ def process_again(delivery: WebhookDelivery, *, user: User) -> None:
 
 def _lock(entry: TimeEntry) -> TimeEntry:
     """The entry as it is now, locked together with its item, in the order that every evaluation locks them."""
-    WorkItem.objects.select_for_update(no_key=True).get(pk=entry.item_id)
+    family = WorkItem.objects.filter(pk__in=stories.with_stories([entry.item_id]))
+    list(family.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).select_related("item", "remote_task")
     return rows.get(pk=entry.pk)
 
@@ -169,6 +170,8 @@ def _leave(row: TimeEntry, to: str, *, user: User, why: str, **changes: Any) -> 
     if row.remote_task_id is not None:
         push.withdraw_task(row)
         writeback.request_status(row.item)
+    if row.item.story_taiga_id is not None:
+        entries.evaluate_many([row.item_id], user=user)  # its story may be billed now
 
 
 def _move(row: TimeEntry, to: str, *, why: str, user: User, **changes: Any) -> None:
@@ -194,6 +197,8 @@ def _with_token(row: TimeEntry, token: str) -> dict[str, Any]:
 def _asked_token(row: TimeEntry) -> str:
     if row.reason == Reason.FREE_OF_CHARGE:
         return pricing.FREE
+    if row.reason == Reason.STORY_AND_TASK:
+        return stories.BOTH
     return pricing.confirm_hours_token(attributes.parse_hours(row.item.attributes.get(attributes.HOURS)))
 
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from django.utils import timezone
 
+from mappings.models import Company
+from sync import attributes
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId
 from sync.models import TaigaAttributes
@@ -34,3 +36,8 @@ def names_for(kind: str, project_id: int, values: Mapping[str, Any], taiga: Taig
         taiga_project_id=project_id, kind=kind, defaults={"names": names, "read_at": timezone.now()}
     )
     return names
+
+
+def configured_names(company: Company) -> dict[str, str]:
+    """The names of the five attributes in Taiga, by our own names."""
+    return {name: getattr(company, f"attribute_{name}") for name in attributes.FIELDS}

@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from billing_console.states import EntryState, ItemState, Reason, RecordState
-from sync import claimed, pricing, push, reasons, writeback
+from billing_console.states import EntryState, ItemKind, ItemState, Reason, RecordState
+from sync import claimed, pricing, push, reasons, stories, writeback
 from sync.models import TimeEntry, WorkItem
 from sync.pricing import Cycle, Judgement
 from sync.transitions import advance, record
@@ -47,11 +47,11 @@ def evaluate_many(
 ) -> dict[int, TimeEntry]:
     """`evaluate` for many items in one transaction: the reading costs the same number of queries for one or a hundred.
 
-    Returns the latest entry by item id.
+    The stories of tasks among them are evaluated too. Returns the latest entry by item id.
     """
     with transaction.atomic():
         locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
-        items = {item.pk: item for item in locked.filter(pk__in=list(item_ids)).order_by("pk")}
+        items = {item.pk: item for item in locked.filter(pk__in=stories.with_stories(item_ids)).order_by("pk")}
         entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
         rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
         related = ("person", "rule_set", "client", "project", "remote_task")
@@ -60,7 +60,8 @@ def evaluate_many(
             entries[entry.item_id].append(entry)
         world = World.load(items.values(), [entry for some in entries.values() for entry in some])
         latest = {}
-        for pk, item in items.items():
+        # Tasks first: whether a story is held depends on what its tasks came to.
+        for pk, item in sorted(items.items(), key=lambda pair: (pair[1].kind == ItemKind.STORY, pair[0])):
             last = _evaluate_one(item, entries[pk], world, user, is_known_there)
             if last is not None:
                 latest[pk] = last

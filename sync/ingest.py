@@ -23,7 +23,8 @@ from django.utils.translation import gettext as _
 from billing_console.errors import ConsoleError
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Company, ProjectMapping
-from sync import attributes, doorbell, upstreams, work_items
+from sync import attributes, doorbell, stories, upstreams, work_items
+from sync.attribute_names import configured_names
 from sync.models import (
     FoundBy,
     ProjectSweep,
@@ -39,7 +40,6 @@ from sync.outbox import back_off
 from sync.payloads import Delivery, MalformedPayload, parse_body
 from sync.transitions import advance
 from sync.work_items import BILLED_KINDS, Mark
-from sync.world import configured_names
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +235,9 @@ def _act_on(delivery: WebhookDelivery) -> tuple[str, str, str]:
         # Its tasks vanish with it, without a delivery of their own.
         _mark_unclaimed(delivery, taiga_project_id=delivery.taiga_project_id)
     if delivery.item_kind not in BILLED_KINDS:
-        return DeliveryState.IGNORED, verdict, _("only tasks are billed")
+        return DeliveryState.IGNORED, verdict, _("nothing billable")
+    if not stories.may_be_billed(delivery.item_kind, delivery.taiga_project_id) and not _has_billing_values(delivery):
+        return DeliveryState.IGNORED, verdict, _("items of this kind have no attribute to bill by in this project")
     if is_echo(delivery):
         return DeliveryState.IGNORED, Verdict.ECHO, _("our own write-back")
     work_items.mark_dirty(
@@ -246,6 +248,16 @@ def _act_on(delivery: WebhookDelivery) -> tuple[str, str, str]:
         correlation_id=delivery.uuid,
     )
     return DeliveryState.PROCESSED, verdict, _("the item is read again")
+
+
+def _has_billing_values(delivery: WebhookDelivery) -> bool:
+    """Whether the item has a value to bill by: the attribute may be newer than our last look at the project."""
+    try:
+        data = parse_body(bytes(delivery.raw_body)).get("data")
+    except MalformedPayload:
+        return False
+    values = data.get("custom_attributes_values") if isinstance(data, dict) else None
+    return isinstance(values, dict) and any(stories.is_billable_name(name) for name in values)
 
 
 def _follow_project(delivery: WebhookDelivery) -> None:

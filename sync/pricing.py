@@ -17,7 +17,7 @@ from mappings.lookups import hour_rules, zone_of
 from mappings.models import Client, Person, ProjectMapping, RuleSet
 from mappings.rates import has_currency_decimals
 from mappings.rules import bill_hours
-from sync import attributes
+from sync import attributes, stories
 from sync.attributes import BILLABLE, CLIENT, HOURS, RATE, STATUS, Unreadable
 from sync.models import WorkItem
 from sync.world import World
@@ -129,6 +129,7 @@ class _Judge:
         if not self._is_billable():
             return self._judgement(EntryState.VOID)
         self._ask_billed_elsewhere()
+        self._ask_story_and_task(hours)
         if hours is None:
             self._hold_unreadable_hours()
         else:
@@ -216,6 +217,13 @@ class _Judge:
         is_ours = self.cycle.is_known_there or self.cycle.is_pushed or BILL_HERE in self.cycle.confirmed
         if says_invoiced and not is_ours:
             self.hold(Reason.BILLED_ELSEWHERE)
+
+    def _ask_story_and_task(self, hours: Decimal | None) -> None:
+        if not hours or stories.BOTH in self.cycle.confirmed:
+            return
+        others = self.world.others_of_family(self.item)
+        if others:
+            self.hold(Reason.STORY_AND_TASK, others=", ".join(f"#{ref}" for ref in others))
 
     # --- who pays ---
 

@@ -65,7 +65,10 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
         gettext_lazy("Confirm free of charge"),
     ),
     Reason.STORY_AND_TASK: ReasonText(
-        gettext_lazy("#%(ref)s and one of its own tasks are both billable. Say which of the two is billed."),
+        gettext_lazy(
+            "#%(ref)s and %(others)s are a user story and its own task, and both are billable. "
+            "Confirm it to bill both, exclude it to bill the other alone."
+        ),
         ENTRY,
         gettext_lazy("Decide"),
     ),

@@ -22,7 +22,8 @@ from billing_console import clock
 from billing_console.errors import ConsoleError
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
-from sync import discovery, gate, heartbeats, upstreams, work_items
+from sync import discovery, gate, heartbeats, stories, upstreams, work_items
+from sync.attribute_names import names_for
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TimelineEntry
 from sync.models import FoundBy, ProjectSweep, Server, Verdict, WebhookDelivery, WorkItem
@@ -89,6 +90,8 @@ def sweep_project(mapping: ProjectMapping) -> SweepResult:
     try:
         taiga = upstreams.taiga_client()
         _refresh_roles(mapping, taiga)
+        for kind in work_items.BILLED_KINDS:
+            names_for(kind, mapping.taiga_project_id, {}, taiga)
         seen, marked = _walk(mapping, sweep, claim, taiga)
     except ConsoleError as error:
         logger.warning("project %s could not be swept: %s", mapping.taiga_project_id, error.sentence)
@@ -162,8 +165,9 @@ def _was_seen(entry: TimelineEntry, sweep: ProjectSweep) -> bool:
 def _mark(mapping: ProjectMapping, events: list[TimelineEntry]) -> int:
     """Mark the items of these events of which no delivery told us; returns how many."""
     latest: dict[tuple[str, int], dt.datetime] = {}
+    kinds = {kind for kind in work_items.BILLED_KINDS if stories.may_be_billed(kind, mapping.taiga_project_id)}
     for event in events:
-        if event.item_id is not None and event.kind in work_items.BILLED_KINDS:
+        if event.item_id is not None and event.kind in kinds:
             key = (event.kind, event.item_id)
             latest[key] = max(latest.get(key, event.created_at), event.created_at)
     told = _told_by_deliveries(latest)

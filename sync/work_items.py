@@ -25,20 +25,18 @@ from billing_console.errors import ConsoleError, NotFound, UpstreamError
 from billing_console.states import ItemKind, ItemState
 from mappings.lookups import mapping_of, person_of
 from mappings.models import Company, ProjectMapping
-from sync import attributes, discovery, doorbell, entries, gate, upstreams, writeback
-from sync.attribute_names import names_for
+from sync import attributes, discovery, doorbell, entries, gate, stories, upstreams, writeback
+from sync.attribute_names import configured_names, names_for
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import AttributeValues, TaigaId, TaigaItem
 from sync.models import FoundBy, Server, WorkItem
 from sync.outbox import back_off
 from sync.texts import clean_json, clean_text
 from sync.transitions import advance
-from sync.world import configured_names
 
 logger = logging.getLogger(__name__)
 
-# User stories and issues are recognised everywhere but not billed yet.
-BILLED_KINDS: Final = (ItemKind.TASK,)
+BILLED_KINDS: Final = (ItemKind.TASK, ItemKind.STORY, ItemKind.ISSUE)
 _LINK_PARTS: Final = {ItemKind.TASK: "task", ItemKind.STORY: "us", ItemKind.ISSUE: "issue"}
 
 
@@ -175,6 +173,8 @@ def fetch(item: WorkItem) -> Reading:
     if values is None:
         return Reading(None)
     names = names_for(item.kind, row.project_id, values.values, taiga)
+    if row.user_story_id is not None:  # its story closes with it: are stories billed here?
+        names_for(ItemKind.STORY, row.project_id, {}, taiga)
     mapping = mapping_of(row.project_id)
     if row.assigned_to_id is not None:  # of an unmapped project too: it is priced the moment it is mapped
         discovery.ensure_role(row.project_id, row.assigned_to_id, taiga)
@@ -231,11 +231,9 @@ def store(seen: WorkItem, reading: Reading, claim: uuid.UUID) -> bool:
     `seen` is the row as it was when the reading began.
     """
     with transaction.atomic():
-        item = (
-            WorkItem.objects.select_for_update(of=("self",), no_key=True)
-            .filter(pk=seen.pk, reading_claim=claim)
-            .first()
-        )
+        family = stories.with_stories([seen.pk], reading.item.user_story_id if reading.item else None)
+        locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=family).order_by("pk")
+        item = next((row for row in locked if row.pk == seen.pk and row.reading_claim == claim), None)
         if item is None:
             logger.warning("reading %s of %s %s came too late and is dropped", claim, seen.kind, seen.taiga_id)
             return False
@@ -271,17 +269,20 @@ def _store_gone(item: WorkItem) -> None:
     item.save()
     if item.state != ItemState.GONE:
         advance(item, ItemState.GONE, why=_("Taiga does not have it any more"))
+        _read_story_of(item, {item.story_taiga_id})
 
 
 def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     values: dict[str, Any] = clean_json(reading.values.values) if reading.values else {}
     before = item.values_version
     was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
+    story_before = item.story_taiga_id
     found = attributes.find_attributes(reading.names or {}, values, configured_names(Company.current()))
     item.taiga_project_id, item.project = row.project_id, reading.mapping
     item.ref, item.subject = row.ref, clean_text(row.subject, 500)
     item.permalink = permalink(item.kind, row.project_slug, row.ref)
     item.status_name = clean_text(row.status_name, 255)
+    item.story_taiga_id = row.user_story_id
     item.has_story = row.user_story_id is not None or item.kind != ItemKind.TASK
     item.assignee = _assignee(row)
     item.task_version, item.values_version = row.version, reading.values.version if reading.values else 0
@@ -298,8 +299,19 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     wanted = ItemState.CLOSED if row.is_closed else ItemState.OPEN
     if item.state != wanted:
         advance(item, wanted, why=_("Taiga says so: %(status)s") % {"status": item.status_name or wanted})
+        _read_story_of(item, {story_before, item.story_taiga_id})
+    elif story_before is not None and story_before != item.story_taiga_id:
+        _read_story_of(item, {story_before, item.story_taiga_id})
     if before is not None and item.values_version > before:
         _reassert_status(item)
+
+
+def _read_story_of(item: WorkItem, story_ids: set[int | None]) -> None:
+    """A story closes and opens with its tasks, and Taiga tells nobody: read it again."""
+    ids = [story for story in story_ids if story is not None]
+    if item.kind == ItemKind.TASK and ids and stories.may_be_billed(ItemKind.STORY, item.taiga_project_id):
+        marks = [Mark(ItemKind.STORY, story, item.taiga_project_id) for story in sorted(ids)]
+        mark_many(marks, found_by=item.marked_by, correlation_id=item.correlation_id)
 
 
 def _assignee(row: TaigaItem) -> Any:

@@ -9,10 +9,12 @@ from decimal import Decimal
 
 from django.db.models import Q
 
+from billing_console.states import ItemKind
 from mappings.lookups import rule_set_for, rule_sets_for
 from mappings.models import Client, Company, Membership, Person, ProjectMapping, Rate, RateLevel, RuleSet
 from mappings.rates import ChosenRate, RateRow, choose_rate
-from sync import attributes
+from sync import attributes, stories
+from sync.attribute_names import configured_names
 from sync.models import TimeEntry, WorkItem
 
 
@@ -26,7 +28,11 @@ class World:
     rule_sets: dict[int, RuleSet]
     rates: list[Rate]
     role_keys: dict[tuple[int, int], frozenset[str]]
+    story_ids: frozenset[int] = frozenset()
+    stories_of_tasks: frozenset[int] = frozenset()
     _company_rules: RuleSet | None = field(default=None, repr=False)
+    _billable_tasks: dict[int, list[int]] | None = field(default=None, repr=False)
+    _billed_stories: dict[int, int | None] | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, items: Iterable[WorkItem], entries: Iterable[TimeEntry]) -> World:
@@ -53,7 +59,26 @@ class World:
         candidates |= Q(level__in=(RateLevel.USER_IN_PROJECT, RateLevel.USER), person__in=people)
         candidates |= Q(level=RateLevel.ROLE, role__key__in=frozenset().union(*roles.values()))
         rates = list(Rate.objects.filter(candidates).select_related("person", "role", "project", "client"))
-        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles)
+        own = frozenset(item.taiga_id for item in items if item.kind == ItemKind.STORY)
+        above = frozenset(item.story_taiga_id for item in items if item.story_taiga_id is not None)
+        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles, own, above)
+
+    def others_of_family(self, item: WorkItem) -> list[int]:
+        """Refs of what stands against billing `item`: a story's billable tasks, or a task's story already billed.
+
+        Reads once for all items it was loaded for, when it is first asked: a story after its tasks were evaluated.
+        """
+        if item.kind == ItemKind.STORY:
+            if self._billable_tasks is None:
+                self._billable_tasks = stories.billable_tasks(self.story_ids)
+            return self._billable_tasks.get(item.taiga_id, [])
+        if item.story_taiga_id is None:
+            return []
+        if self._billed_stories is None:
+            self._billed_stories = stories.billed_stories(self.stories_of_tasks)
+        if item.story_taiga_id not in self._billed_stories:
+            return []
+        return [self._billed_stories[item.story_taiga_id] or 0]
 
     @property
     def configured(self) -> dict[str, str]:
@@ -101,11 +126,6 @@ class World:
         if person is None or rate.role is None:
             return False
         return rate.role.key in self.role_keys.get((person.pk, project.taiga_project_id), frozenset())
-
-
-def configured_names(company: Company) -> dict[str, str]:
-    """The names of the five attributes in Taiga, by our own names."""
-    return {name: getattr(company, f"attribute_{name}") for name in attributes.FIELDS}
 
 
 def _as_row(rate: Rate) -> RateRow:

@@ -46,6 +46,7 @@ class WorkItem(models.Model):
         verbose_name=_("assigned to"),
     )
     has_story = models.BooleanField(_("belongs to a user story"), default=True)
+    story_taiga_id = models.PositiveBigIntegerField(_("Taiga id of its user story"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     closed_seen_at = models.DateTimeField(
         _("first seen closed"),
@@ -108,6 +109,9 @@ class WorkItem(models.Model):
         indexes = [
             models.Index(fields=["not_before", "id"], condition=models.Q(is_dirty=True), name="item_dirty"),
             models.Index(fields=["id"], condition=models.Q(needs_evaluation=True), name="item_to_price"),
+            models.Index(
+                fields=["story_taiga_id"], condition=models.Q(story_taiga_id__isnull=False), name="item_of_story"
+            ),
         ]
 
     def __str__(self) -> str:

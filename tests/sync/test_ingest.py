@@ -14,6 +14,7 @@ from billing_console.states import DeliveryState, RecordState
 from sync import attention, ingest, work_items
 from sync.models import (
     RemoteRecord,
+    TaigaAttributes,
     Transition,
     UpstreamCall,
     UpstreamPin,
@@ -83,12 +84,27 @@ def test_nothing_waits_after_a_batch_and_nothing_is_done_twice(office: Office) -
 
 
 @pytest.mark.parametrize(("kind", "item_kind"), [("userstory", "U"), ("issue", "I")])
-def test_stories_and_issues_are_recognised_and_left(office: Office, kind: str, item_kind: str) -> None:
-    receive(change(kind=kind))
+def test_stories_and_issues_are_read_unless_they_have_nothing_to_bill_by(
+    office: Office, kind: str, item_kind: str
+) -> None:
+    receive(change(1, kind=kind))
     ingest.process_due()
-    delivery = WebhookDelivery.objects.get()
+    assert list(WorkItem.objects.values_list("kind", "taiga_id")) == [(item_kind, 1)]
+
+    TaigaAttributes.objects.create(
+        taiga_project_id=office.mapping.taiga_project_id, kind=item_kind, names={"1": "Colour"}, read_at=timezone.now()
+    )
+    receive(change(2, kind=kind))
+    ingest.process_due()
+
+    delivery = WebhookDelivery.objects.latest("id")
     assert (delivery.item_kind, delivery.state) == (item_kind, DeliveryState.IGNORED)
-    assert not WorkItem.objects.exists()
+    assert WorkItem.objects.count() == 1
+
+    TaigaAttributes.objects.update(names={"1": "Colour", "2": "billable"})
+    receive(change(3, kind=kind))
+    ingest.process_due()
+    assert WorkItem.objects.count() == 2
 
 
 def test_a_deleted_story_has_its_projects_waiting_tasks_read(office: Office) -> None:
@@ -97,7 +113,7 @@ def test_a_deleted_story_has_its_projects_waiting_tasks_read(office: Office) -> 
     office.entry(other)
     receive(change(50, kind="userstory", action="delete"))
     ingest.process_due()
-    assert list(WorkItem.objects.filter(is_dirty=True)) == [waiting]
+    assert list(WorkItem.objects.filter(is_dirty=True, kind="T")) == [waiting]
 
 
 def test_a_project_event_of_a_projects_own_hook_has_its_waiting_tasks_read(office: Office) -> None:

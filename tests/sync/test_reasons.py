@@ -15,6 +15,7 @@ def test_every_reason_has_a_sentence_without_gaps_a_place_and_a_verb(reason: Rea
         "attribute": "Duration (Hours)",
         "quoted": '"two hours"',
         "hours": "30",
+        "others": "#12",
         "limit": "24",
         "project": "Website",
         "client": "Acme",

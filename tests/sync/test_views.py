@@ -73,11 +73,11 @@ def test_every_observed_delivery_is_accepted_stored_and_worked_on(door: Client, 
     ingest.process_due()
 
     row.refresh_from_db()
-    is_read = verdict == "work_item" and kind == "T"
+    is_read = verdict == "work_item"
     is_done = is_read or verdict == "project_event"
     assert row.state == (DeliveryState.PROCESSED if is_done else DeliveryState.IGNORED)
     assert list(WorkItem.objects.values_list("kind", "taiga_id", "is_dirty")) == (
-        [("T", item_id, True)] if is_read else []
+        [(kind, item_id, True)] if is_read else []
     )
 
 
