@@ -144,7 +144,7 @@ def _sweep_obstacle(row: RunClient) -> Obstacle | None:
     for mapping in _unswept(row, since):
         error = mapping.sweep.error if hasattr(mapping, "sweep") else ""
         if row.state == RunClientState.WAITING:
-            result = sweep.sweep_project(mapping)
+            result = sweep.sweep_project(mapping, has_census=True)
             if not result.error and not result.is_busy:
                 continue
             error = result.error
@@ -160,7 +160,8 @@ def _sweep_obstacle(row: RunClient) -> Obstacle | None:
 
 def _unswept(row: RunClient, since: datetime) -> list[ProjectMapping]:
     projects = ProjectMapping.objects.filter(client=row.client_id, is_active=True).select_related("sweep")
-    return list(projects.exclude(sweep__started_at__gt=since).order_by("pk"))
+    swept = projects.filter(sweep__started_at__gt=since, sweep__counted_at__gt=since)
+    return list(projects.exclude(pk__in=swept.values("pk")).order_by("pk"))
 
 
 def _work_obstacle(row: RunClient) -> Obstacle | None:

@@ -21,7 +21,7 @@ from billing_console.errors import ConfigError, NotAllowed, UpstreamError
 from billing_console.states import RecordState
 from sync import alarms, doorbell
 from sync.clients.http import Call
-from sync.models import RemoteRecord, Server, UpstreamGate, WorkItem
+from sync.models import ProjectSweep, RemoteRecord, Server, UpstreamGate, WorkItem
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -164,6 +164,7 @@ def _close(gate: UpstreamGate) -> bool:
             not_before=now
         )
         if gate.server == Server.TAIGA:
+            ProjectSweep.objects.update(census_wanted=True)  # whatever was changed meanwhile is found at once
             WorkItem.objects.filter(is_dirty=True, not_before__gt=now).update(not_before=None)
     alarms.clear(f"breaker-{gate.server}")
     logger.warning("%s answers again and is called again", gate.server)

@@ -24,6 +24,7 @@ from billing_console.states import DeliveryState, EntryState, ItemKind, ItemStat
 from mappings.models import Membership, ProjectMapping
 from sync import discovery, gate, heartbeats, stories, upstreams, work_items
 from sync.attribute_names import names_for
+from sync.census import take as take_census
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TimelineEntry
 from sync.models import FoundBy, ProjectSweep, Server, Verdict, WebhookDelivery, WorkItem
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 100
 RECENT: Final = 500
-_PATIENCE: Final = 3
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,30 @@ def sweep_all() -> int:
     return swept
 
 
-def is_swept_since(mapping: ProjectMapping, instant: dt.datetime) -> bool:
-    """Whether a complete sweep of the project began after `instant` (business time) and what it found was read.
-
-    An item that Taiga refuses to show again and again does not hold up the others.
-    """
-    sweep = ProjectSweep.objects.filter(project=mapping).first()
-    if sweep is None or sweep.started_at is None or sweep.started_at <= instant:
-        return False
-    unread = WorkItem.objects.filter(is_dirty=True, taiga_project_id=mapping.taiga_project_id)
-    return not unread.filter(read_attempts__lt=_PATIENCE).exists()
+def want_census(*projects: int) -> None:
+    """Compare these projects (ids of our rows; all without any) as a whole in their next sweep."""
+    rows = ProjectSweep.objects.filter(project__in=projects) if projects else ProjectSweep.objects.all()
+    rows.update(census_wanted=True)
 
 
-def sweep_project(mapping: ProjectMapping) -> SweepResult:
+def _is_census_due(sweep: ProjectSweep) -> bool:
+    """Every CENSUS_SECONDS, when it is asked for, and when nothing was swept for so long that much may be missed."""
+    now = timezone.now()
+    return (
+        sweep.census_wanted
+        or sweep.census_at is None
+        or now - sweep.census_at > dt.timedelta(seconds=settings.CENSUS_SECONDS)
+        or sweep.succeeded_at is None
+        or now - sweep.succeeded_at > dt.timedelta(seconds=settings.OUTAGE_SECONDS)
+    )
+
+
+def sweep_project(
+    mapping: ProjectMapping, *, has_census: bool = False, since: dt.datetime | None = None
+) -> SweepResult:
     """Read the project's timeline back to the last seen entry, one page further, and mark what it mentions.
+
+    Then, when it is due or with `has_census`, take a census of the project; `since` marks what was closed since too.
 
     One sweep of a project at a time (lease, real time). A failure is a sentence on the ProjectSweep row, which then
     keeps its position; nothing is raised for what an upstream did.
@@ -93,6 +103,11 @@ def sweep_project(mapping: ProjectMapping) -> SweepResult:
         for kind in work_items.BILLED_KINDS:
             names_for(kind, mapping.taiga_project_id, {}, taiga)
         seen, marked = _walk(mapping, sweep, claim, taiga)
+        census: dict[str, object] = {}
+        if has_census or since is not None or _is_census_due(sweep):
+            found = take_census(mapping, taiga, since=since, still_ours=lambda: _keep(sweep, claim))
+            marked += len(found.marks)
+            census = {"counted_at": started_at, "census_at": timezone.now(), "census_wanted": False}
     except ConsoleError as error:
         logger.warning("project %s could not be swept: %s", mapping.taiga_project_id, error.sentence)
         _finish(sweep, claim, error=error.sentence)
@@ -106,6 +121,7 @@ def sweep_project(mapping: ProjectMapping) -> SweepResult:
         finished_at=clock.now(),
         succeeded_at=timezone.now(),
         heard_at=sweep.heard_at or timezone.now(),
+        **census,
         error="",
     )
     return SweepResult(len(seen), marked)
@@ -151,9 +167,14 @@ def _walk(mapping: ProjectMapping, sweep: ProjectSweep, claim: uuid.UUID, taiga:
             # One page more: an entry may turn up behind others, at an older time or with a smaller number.
             pages_left = 1
         page += 1
-        if not ProjectSweep.objects.filter(pk=sweep.pk, claim_id=claim).update(lease_until=_lease_end()):
-            raise ConsoleError(_("Another worker took this sweep over."))
+        _keep(sweep, claim)
     return seen, marked
+
+
+def _keep(sweep: ProjectSweep, claim: uuid.UUID) -> None:
+    """Prolong the lease of this sweep. Raises ConsoleError when another worker has it."""
+    if not ProjectSweep.objects.filter(pk=sweep.pk, claim_id=claim).update(lease_until=_lease_end()):
+        raise ConsoleError(_("Another worker took this sweep over."))
 
 
 def _was_seen(entry: TimelineEntry, sweep: ProjectSweep) -> bool:

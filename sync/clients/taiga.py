@@ -96,7 +96,7 @@ def classify(answer: Answer) -> type[UpstreamError]:
 
 class TaigaClient:
     """Calls one Taiga. `base_url` ends in /api/v1; without `authorization` only `log_in`, `refresh` and
-    `tasks_csv` work. For one thread at a time."""
+    `csv_rows` work. For one thread at a time."""
 
     def __init__(
         self,
@@ -256,10 +256,10 @@ class TaigaClient:
         path = f"{_paths(kind).history}/{segment(item_id)}"
         return self._rows(path, {}, parse_history_entry, lambda row: row.id, grows_in_front=True)
 
-    def tasks_csv(self, uuid: str) -> list[dict[str, str]]:
-        """Return all tasks of a project as text rows, without a login; raises NotFound for a wrong uuid."""
+    def csv_rows(self, kind: str, uuid: str) -> list[dict[str, str]]:
+        """Return all items of a kind of a project as text rows, without a login; raises NotFound for a wrong uuid."""
         try:
-            answer = self._http.call("GET", "/tasks/csv", query={"uuid": uuid}, wants_json=False)
+            answer = self._http.call("GET", f"{_paths(kind).items}/csv", query={"uuid": uuid}, wants_json=False)
         except Unauthorized as refused:
             raise NotFound(UPSTREAM, refused.method, refused.path, status=refused.status) from None
         return self._http.read(answer, lambda _: parse_csv(answer.text))

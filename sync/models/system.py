@@ -29,6 +29,14 @@ class ProjectSweep(models.Model):
     heard_at = models.DateTimeField(
         _("last delivery"), null=True, blank=True, help_text=_("Real time; of the first sweep, where none came yet.")
     )
+    counted_at = models.DateTimeField(
+        _("last census"),
+        null=True,
+        blank=True,
+        help_text=_("Business time at which the last comparison of the whole project began."),
+    )
+    census_wanted = models.BooleanField(_("census wanted"), default=False)
+    census_at = models.DateTimeField(_("census done"), null=True, blank=True, help_text=_("Real time."))
     error = models.TextField(_("error"), blank=True)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)

@@ -57,7 +57,7 @@ def make_project(client: Client, name: str = "Webshop", *, rate: str = "95") -> 
 def sweep_project(mapping: ProjectMapping, at: dt.datetime, error: str = "") -> None:
     """Say that the last complete sweep of the project began `at` (business time)."""
     ProjectSweep.objects.update_or_create(
-        project=mapping, defaults={"started_at": at, "finished_at": at, "error": error}
+        project=mapping, defaults={"started_at": at, "counted_at": at, "finished_at": at, "error": error}
     )
 
 

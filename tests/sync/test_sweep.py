@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing_console import clock
 from billing_console.states import EntryState, ItemState
 from mappings.models import Client, ProjectMapping
 from sync import ingest, sweep, work_items
@@ -134,26 +133,6 @@ def test_one_sweep_of_a_project_at_a_time(world: World) -> None:
     assert sweep.sweep_project(world.mapping).is_busy is False
 
 
-def test_swept_since_is_after_the_instant_and_after_the_reading(world: World) -> None:
-    assert not sweep.is_swept_since(world.mapping, MORNING - timedelta(seconds=1))
-    world.add_task(billable=True, hours=1)
-    sweep.sweep_project(world.mapping)
-    assert not sweep.is_swept_since(world.mapping, MORNING - timedelta(seconds=1))  # found, not read yet
-    work_items.read_due()
-    assert sweep.is_swept_since(world.mapping, MORNING - timedelta(seconds=1))
-    assert not sweep.is_swept_since(world.mapping, MORNING)
-    with clock.set_to(MORNING + timedelta(hours=1)):
-        sweep.sweep_project(world.mapping)
-    assert sweep.is_swept_since(world.mapping, MORNING)
-
-
-def test_an_item_that_taiga_refuses_to_show_does_not_hold_up_the_others(world: World) -> None:
-    world.add_task(billable=True, hours=1)
-    swept(world)
-    WorkItem.objects.update(is_dirty=True, read_attempts=3, error="Taiga does not allow this.")
-    assert sweep.is_swept_since(world.mapping, MORNING - timedelta(seconds=1))
-
-
 # --- the order of the timeline ----------------------------------------------------------------------------------------
 
 
@@ -199,7 +178,9 @@ def test_an_entry_that_turns_up_behind_newer_ones_is_found(world: World, monkeyp
 
 
 def test_it_stops_one_page_behind_the_last_seen_entry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    ProjectSweep.objects.create(project=world.mapping, last_timeline_id=50, recent_ids=list(range(50, 0, -1)))
+    counted = dict.fromkeys(("census_at", "succeeded_at"), timezone.now())
+    recent = list(range(50, 0, -1))
+    ProjectSweep.objects.create(project=world.mapping, last_timeline_id=50, recent_ids=recent, **counted)
     asked = serve_pages(monkeypatch, [event(60, 1)], [event(55, 2)], [event(50, 3)], [event(40, 4)], [event(30, 5)])
     assert sweep.sweep_project(world.mapping).marked == 2
     assert asked == [1, 2, 3, 4]

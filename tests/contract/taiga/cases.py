@@ -210,7 +210,7 @@ CASES: dict[str, list[Case]] = {
         case(195, after(101)),
         case(433, after(433, 385, then=lambda lab: lab.older("history", 208))),
     ],
-    "tasks_csv": [
+    "csv_rows": [
         case(279, after(237, 287, then=as_exported)),
         case(280, after(287)),
     ],

@@ -397,7 +397,7 @@ def test_the_csv_needs_only_its_uuid(taiga):
     uuid = client.make_csv_uuid("T", taiga.project_id)
     assert client.project(taiga.project_id).csv_uuids["T"] == uuid
     calls = []
-    (row,) = taiga.anonymous(calls).tasks_csv(uuid)
+    (row,) = taiga.anonymous(calls).csv_rows("T", uuid)
     assert (row["id"], row["subject"], row["is_closed"]) == (str(task["id"]), "Payment", "True")
     assert (row[BILLABLE], row[HOURS], row[STATUS]) == ("True", "2.5", "")
     assert uuid not in repr(calls)
@@ -405,7 +405,7 @@ def test_the_csv_needs_only_its_uuid(taiga):
 
 def test_a_wrong_csv_uuid_is_not_found(taiga):
     with pytest.raises(errors.NotFound) as caught:
-        taiga.anonymous().tasks_csv("deadbeef")
+        taiga.anonymous().csv_rows("T", "deadbeef")
     assert "deadbeef" not in repr(caught.value) + caught.value.sentence
 
 
