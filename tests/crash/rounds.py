@@ -7,7 +7,7 @@ from django.utils import timezone
 from billing_console.states import RecordState, TransitionMap
 from invoicing import creating
 from sync import push, writeback
-from sync.models import RemoteRecord, TimeEntry
+from sync.models import RemoteRecord, TimeEntry, UpstreamGate
 from tests.outbound import expire_lease
 from tests.standins import World
 
@@ -28,6 +28,7 @@ def sweep(*kinds: str) -> None:
         for record in RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT):
             expire_lease(record)
         RemoteRecord.objects.filter(kind=kind).exclude(not_before=None).update(not_before=timezone.now())
+        UpstreamGate.objects.update(resume_at=None)
         drains[kind]()
 
 

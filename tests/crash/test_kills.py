@@ -17,7 +17,7 @@ from billing_console import states
 from billing_console.states import RecordState
 from sync import push
 from sync.attention import try_again
-from sync.models import RemoteRecord, TimeEntry
+from sync.models import RemoteRecord, TimeEntry, UpstreamGate
 from tests.crash.conftest import Nursery, kill_when, wait_for
 from tests.crash.rounds import KILLED, MOMENTS, RECORD, add_entry, arrows_of, sweep
 from tests.invoicing.world import make_user
@@ -91,6 +91,7 @@ def _prepare_push(world: World, entry: TimeEntry, arrow: tuple[str, str]) -> Any
         case ("retry", "in_flight"):
             world.fail("ninja", kind="status", status=429, **POST_TASK)
             push.push_due(limit=1)
+            UpstreamGate.objects.update(resume_at=None)
         case ("in_doubt", "synced"):
             world.fail("ninja", kind="lost_answer", **POST_TASK)
             push.push_due(limit=1)

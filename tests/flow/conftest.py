@@ -59,7 +59,7 @@ class Copy:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
             for name in self.tables:
-                cursor.execute(f'INSERT INTO "{name}" TABLE kept."{name}"')
+                cursor.execute(f'INSERT INTO "{name}" TABLE kept."{name}" ON CONFLICT DO NOTHING')
         return bool(self.tables)
 
 
