@@ -196,7 +196,7 @@ def failed_tile(pile: Pile, checked: str) -> Tile:
 
 def coverage_tile(found: Coverage) -> Tile:
     """How many closings of the last days the webhook told by itself."""
-    name, url = _("Webhook coverage"), link(("admin:sync_webhookdelivery_changelist",))
+    name, url = _("Webhook coverage"), link(("admin:sync_coverage",))
     if not found.total:
         return Tile(
             name=name,

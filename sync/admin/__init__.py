@@ -2,5 +2,6 @@
 
 from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
+from sync.coverage_views import CoveragePage
 
-__all__ = ["AttentionPage", "entries", "gates", "journals", "remote"]
+__all__ = ["AttentionPage", "CoveragePage", "entries", "gates", "journals", "remote"]
