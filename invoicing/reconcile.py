@@ -104,7 +104,13 @@ def _unequal(left: dict[str, Decimal], right: dict[str, Decimal]) -> tuple[str, 
     """ "EUR 0.01" for each currency that differs, left − right."""
     currencies = sorted(left.keys() | right.keys())
     gaps = {code: left.get(code, money.ZERO) - right.get(code, money.ZERO) for code in currencies}
-    return tuple(f"{code} {gap:+}" for code, gap in gaps.items() if gap)
+    return tuple(f"{code} {_in_units(gap, code):+}" for code, gap in gaps.items() if gap)
+
+
+def _in_units(gap: Decimal, currency: str) -> Decimal:
+    """With the currency's decimals, or all it has where it is finer: a gap is never rounded away."""
+    rounded = money.quantize(gap, currency)
+    return rounded if rounded == gap else gap
 
 
 def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:

@@ -65,11 +65,20 @@ def may_write(server: str) -> bool:
 # --- a person's pause -------------------------------------------------------------------------------------------------
 
 
-def pause(server: str, reason: str, *, user: User | None = None) -> None:
-    """Write nothing to `server` until somebody resumes it. Again: the newer reason stands."""
+def pause(server: str, reason: str, *, user: User | None = None, until_reconciled: bool = False) -> None:
+    """Write nothing to `server` until somebody resumes it, or with `until_reconciled` until `reconciled` is called.
+
+    Again: the newer reason stands.
+    """
     UpstreamGate.objects.update_or_create(
         server=server,
-        defaults={"is_paused": True, "pause_reason": reason, "paused_at": timezone.now(), "paused_by": user},
+        defaults={
+            "is_paused": True,
+            "pause_reason": reason,
+            "until_reconciled": until_reconciled,
+            "paused_at": timezone.now(),
+            "paused_by": user,
+        },
     )
     logger.warning("writing to %s is paused: %s", server, reason)
 
@@ -77,10 +86,18 @@ def pause(server: str, reason: str, *, user: User | None = None) -> None:
 def resume(server: str, *, user: User | None = None) -> None:
     """Write to `server` again; what waited goes on at once. Raises NotAllowed when nothing was paused."""
     rows = UpstreamGate.objects.filter(server=server, is_paused=True)
-    if not rows.update(is_paused=False, pause_reason="", paused_at=None, paused_by=None):
+    if not rows.update(is_paused=False, pause_reason="", until_reconciled=False, paused_at=None, paused_by=None):
         raise NotAllowed(_("Writing to this server is not paused (any more)."))
     logger.warning("writing to %s goes on, by %s", server, user or "the console")
     _ring()
+
+
+def reconciled() -> bool:
+    """The books balance: end the pauses that waited for that; True when there were any."""
+    waiting = list(UpstreamGate.objects.filter(is_paused=True, until_reconciled=True).values_list("server", flat=True))
+    for server in waiting:
+        resume(server)
+    return bool(waiting)
 
 
 # --- the breaker ------------------------------------------------------------------------------------------------------

@@ -63,6 +63,14 @@ def watch() -> int:
 
 
 @shared_task
+def keep_house() -> int:
+    """Throw away what is old; returns how many calls were summed up."""
+    from sync import housekeeping
+
+    return housekeeping.keep_house().calls
+
+
+@shared_task
 def beat() -> None:
     """Note that beat rings and a worker answers."""
     from sync import heartbeats

@@ -16,6 +16,7 @@ from billing_console.admin_base import (
     ChoicesCheckboxFilter,
     DialogForm,
     JournalModelAdmin,
+    RangeDateFilter,
     RangeDateTimeFilter,
     badge,
     dialog_action,
@@ -24,6 +25,7 @@ from billing_console.admin_base import (
 from sync import attention
 from sync.admin.common import WORK, find_row, moment
 from sync.models import (
+    CallSummary,
     RejectedDelivery,
     UpstreamCall,
     WebhookDelivery,
@@ -92,6 +94,18 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
     def process_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.process_again(find_row(WebhookDelivery, object_id), user=request.user)
         return _t("It is processed again.")
+
+
+@admin.register(CallSummary)
+class CallSummaryAdmin(JournalModelAdmin):
+    """What is left of calls that were thrown away: how many a day, by server, method and status."""
+
+    list_display = ("day", "upstream", "method", "status", "calls", "mean")
+    list_filter = ("upstream", "method", ("day", RangeDateFilter))
+
+    @display(description=_("Mean duration"))
+    def mean(self, row: CallSummary) -> str:
+        return f"{row.total_ms // max(row.calls, 1)} ms"
 
 
 @admin.register(RejectedDelivery)

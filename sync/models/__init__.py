@@ -6,10 +6,11 @@ from sync.models.entries import TimeEntry
 from sync.models.items import FoundBy, TaigaAttributes, WorkItem
 from sync.models.records import RecordKind, RemoteRecord, Server
 from sync.models.system import Alarm, Heartbeat, ProjectSweep, UpstreamGate, UpstreamPin
-from sync.models.transitions import Transition, UpstreamCall
+from sync.models.transitions import CallSummary, Transition, UpstreamCall
 
 __all__ = [
     "Alarm",
+    "CallSummary",
     "Difference",
     "FoundBy",
     "Heartbeat",

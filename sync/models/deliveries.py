@@ -29,6 +29,7 @@ class WebhookDelivery(models.Model):
     fingerprint = models.CharField(_("fingerprint"), max_length=64)
     raw_body = models.BinaryField(_("raw body"))
     headers = models.JSONField(_("headers"), default=dict)
+    is_emptied = models.BooleanField(_("body thrown away"), default=False, db_default=False)
     received_at = models.DateTimeField(_("received"), db_index=True)
     remote_address = models.GenericIPAddressField(_("from"), null=True, blank=True)
     project_mapping = models.ForeignKey(
@@ -68,6 +69,7 @@ class WebhookDelivery(models.Model):
             models.Index(fields=["state", "-id"], name="delivery_state"),
             models.Index(fields=["item_kind", "item_taiga_id"], name="delivery_item"),
             models.Index(fields=["item_ref"], name="delivery_ref"),
+            models.Index(fields=["received_at"], condition=models.Q(is_emptied=False), name="delivery_with_body"),
         ]
 
     def __str__(self) -> str:

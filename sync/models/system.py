@@ -97,6 +97,7 @@ class UpstreamGate(models.Model):
     server = models.CharField(_("server"), max_length=15, unique=True)
     is_paused = models.BooleanField(_("writing paused"), default=False)
     pause_reason = models.TextField(_("why paused"), blank=True)
+    until_reconciled = models.BooleanField(_("until reconcile passes"), default=False)
     paused_at = models.DateTimeField(_("paused"), null=True, blank=True)
     paused_by = models.ForeignKey(
         "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("paused by")

@@ -52,3 +52,25 @@ class UpstreamCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.status or self.error}"
+
+
+class CallSummary(models.Model):
+    """What is left of a day's calls once the journal is thrown away; `day` in UTC, `status` 0 where no answer came."""
+
+    day = models.DateField(_("day"))
+    upstream = models.CharField(_("server"), max_length=15)
+    method = models.CharField(_("method"), max_length=10)
+    status = models.IntegerField(_("status"))
+    calls = models.PositiveBigIntegerField(_("calls"))
+    total_ms = models.PositiveBigIntegerField(_("milliseconds in all"))
+
+    class Meta:
+        verbose_name = _("calls of a day")
+        verbose_name_plural = _("calls by day")
+        ordering = ["-day", "upstream", "method", "status"]
+        constraints = [
+            models.UniqueConstraint(fields=["day", "upstream", "method", "status"], name="call_summary_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.upstream} {self.method} {self.status}"

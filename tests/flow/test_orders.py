@@ -182,7 +182,12 @@ def test_beat_rings_all_that_these_tests_call(db: None) -> None:
     schedule.set_up()
     rung = set(PeriodicTask.objects.values_list("task", flat=True))
     called = {each.name for each in (*DRAINS, sweep_projects, build_runs, poll_payments)}
-    assert rung == called | {"sync.tasks.beat", "sync.tasks.probe_upstreams", "sync.tasks.watch"}
+    assert rung == called | {
+        "sync.tasks.beat",
+        "sync.tasks.keep_house",
+        "sync.tasks.probe_upstreams",
+        "sync.tasks.watch",
+    }
 
 
 @pytest.mark.slow

@@ -186,7 +186,7 @@ def test_a_cent_between_the_servers_is_found(world: World) -> None:
     remote.seen = {**remote.seen, "amount": "408.39"}
     remote.save(update_fields=["seen"])
 
-    assert residues() == {"invoiced": ("EUR -0.010",)}
+    assert residues() == {"invoiced": ("EUR -0.01",)}
 
 
 def test_an_invoice_edited_after_it_was_sent_is_found(world: World) -> None:

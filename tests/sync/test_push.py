@@ -437,3 +437,14 @@ def test_a_failed_reading_after_the_write_leaves_it_in_doubt(world: World, entry
 
     assert pushed(entry).state == RecordState.SYNCED
     assert len(world.tasks()) == 1
+
+
+def test_the_journal_counts_the_attempts(world: World, entry: TimeEntry) -> None:
+    discovery.ensure_fresh()
+    world.fail("ninja", kind="status", status=503, method="POST", path="/api/v1/tasks", count=1)
+    push.push_due(limit=1)
+    make_due(RemoteRecord.objects.get(pk=entry.remote_task_id))
+    pushed(entry)
+
+    tries = UpstreamCall.objects.filter(path="/tasks", method="POST").order_by("id")
+    assert list(tries.values_list("status", "attempt")) == [(503, 1), (200, 2)]

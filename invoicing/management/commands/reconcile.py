@@ -11,10 +11,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
 
+from billing_console import money
 from invoicing import reconcile
 from invoicing.reconcile import Identity, Term
 from mappings import rules
 from mappings.rules import Period
+from sync import gate
 
 
 def month(text: str) -> Period:
@@ -42,6 +44,8 @@ class Command(BaseCommand):
         if not all(identity.is_true for identity in identities):
             self.stderr.write(_("This month does not balance; the lines with ✗ say by how much."))
             sys.exit(1)
+        if gate.reconciled():
+            self.stderr.write(_("Writing to Taiga and Invoice Ninja goes on after the restore."))
 
 
 def _as_text(identity: Identity) -> str:
@@ -54,7 +58,7 @@ def _as_text(identity: Identity) -> str:
 def _term(term: Term) -> str:
     figures = [str(term.count)] if term.count else []
     figures += [f"{term.hours.normalize():f} h"] if term.hours else []
-    figures += [f"{amount:.2f} {currency}" for currency, amount in sorted(term.amounts.items())]
+    figures += [f"{money.quantize(amount, currency)} {currency}" for currency, amount in sorted(term.amounts.items())]
     return f"{term.name} {', '.join(figures) or '0'}"
 
 

@@ -1,0 +1,32 @@
+"""What a restored database must know: both servers went on without it, and may hold what it has forgotten.
+
+Nothing is written until `reconcile` passes. Claims of workers that no longer exist are in doubt and looked up; every
+project is compared as a whole; tasks and invoices are looked up by their keys before anything is made.
+"""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console.states import RecordState
+from sync import gate
+from sync.models import ProjectSweep, RemoteRecord, Server, WorkItem
+
+
+def after_restore() -> None:
+    """Pause, and ask for everything to be looked at again. Runs in the transaction of the restore."""
+    for server in Server.values:
+        gate.pause(
+            server,
+            _("A backup was restored. Writing goes on when `manage.py reconcile` finds that a month balances."),
+            until_reconciled=True,
+        )
+    now = timezone.now()
+    RemoteRecord.objects.filter(state=RecordState.IN_FLIGHT).update(lease_until=now)
+    # An attempt that this database does not remember may have been made: the next one looks up first.
+    RemoteRecord.objects.filter(state=RecordState.PENDING, attempts=0).update(attempts=1)
+    ProjectSweep.objects.update(
+        claim_id=None, lease_until=None, last_timeline_id=0, recent_ids=[], census_wanted=True, started_at=None
+    )
+    WorkItem.objects.update(is_dirty=True, dirty_at=now, not_before=None, reading_claim=None, reading_until=None)
