@@ -131,7 +131,7 @@ def write_task(claim: Claim) -> Proof:
     3. POST, or a complete PUT; 4. GET, and compare every field that we sent.
     """
     remote = claim.record
-    ninja = upstreams.ninja_client(item=remote.item, correlation_id=remote.correlation_id)
+    ninja = upstreams.ninja_client(item=remote.item, correlation_id=remote.correlation_id, attempt=remote.attempts)
     upstreams.check_pin(Server.NINJA)
     discovery.ensure_fresh()
     known = _known_task(claim, ninja)

@@ -41,8 +41,10 @@ _logins: dict[tuple[str, str], SharedLogin] = {}
 _logins_lock = threading.Lock()
 
 
-def taiga_client(*, item: WorkItem | None = None, correlation_id: uuid.UUID | None = None) -> TaigaClient:
-    """A client for Taiga, for one thread; its calls are journaled with `item` and `correlation_id`.
+def taiga_client(
+    *, item: WorkItem | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
+) -> TaigaClient:
+    """A client for Taiga, for one thread; its calls are journaled with `item`, `correlation_id` and `attempt`.
 
     Raises ConfigError when the address or the login is missing.
     """
@@ -50,14 +52,16 @@ def taiga_client(*, item: WorkItem | None = None, correlation_id: uuid.UUID | No
         _required("TAIGA_API"),
         authorization=_taiga_authorization(),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
-        journal=_journal(item, correlation_id),
+        journal=_journal(item, correlation_id, attempt),
         limit=slots.limit_of(Server.TAIGA),
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
     )
 
 
-def ninja_client(*, item: WorkItem | None = None, correlation_id: uuid.UUID | None = None) -> InvoiceNinjaClient:
-    """A client for Invoice Ninja, for one thread; its calls are journaled with `item` and `correlation_id`.
+def ninja_client(
+    *, item: WorkItem | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
+) -> InvoiceNinjaClient:
+    """A client for Invoice Ninja, for one thread; its calls are journaled with `item`, `correlation_id`, `attempt`.
 
     Raises ConfigError when the address or the token is missing.
     """
@@ -65,7 +69,7 @@ def ninja_client(*, item: WorkItem | None = None, correlation_id: uuid.UUID | No
         _required("INVOICE_NINJA_API"),
         _required("INVOICE_NINJA_TOKEN"),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
-        journal=_journal(item, correlation_id),
+        journal=_journal(item, correlation_id, attempt),
         limit=slots.limit_of(Server.NINJA),
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
     )
@@ -78,7 +82,7 @@ def _required(name: str) -> str:
     return value
 
 
-def _journal(item: WorkItem | None, correlation_id: uuid.UUID | None) -> Callable[[Call], None]:
+def _journal(item: WorkItem | None, correlation_id: uuid.UUID | None, attempt: int) -> Callable[[Call], None]:
     def write(call: Call) -> None:
         UpstreamCall.objects.create(
             upstream=call.upstream,
@@ -87,6 +91,7 @@ def _journal(item: WorkItem | None, correlation_id: uuid.UUID | None) -> Callabl
             status=call.status,
             duration_ms=call.duration_ms,
             error=call.error,
+            attempt=attempt,
             item=item,
             correlation_id=correlation_id,
             at=call.at,
@@ -134,7 +139,7 @@ class SharedLogin:
         client = TaigaClient(
             settings.TAIGA_API,
             deadline_seconds=settings.CALL_DEADLINE_SECONDS,
-            journal=_journal(None, None),
+            journal=_journal(None, None, 1),
             limit=slots.limit_of(Server.TAIGA),
             allow_http=settings.ALLOW_HTTP_UPSTREAMS,
         )

@@ -163,7 +163,7 @@ def fetch(item: WorkItem) -> Reading:
 
     Invoice Ninja is asked too where Taiga says "Invoiced" and we never said so. Raises UpstreamError or ConfigError.
     """
-    taiga = upstreams.taiga_client(item=item, correlation_id=item.correlation_id)
+    taiga = upstreams.taiga_client(item=item, correlation_id=item.correlation_id, attempt=item.read_attempts + 1)
     taiga_id = TaigaId(item.taiga_id)
     try:
         row = taiga.item(item.kind, taiga_id)

@@ -112,7 +112,7 @@ def write_due(limit: int = 200) -> int:
 def write_status(claim: Claim) -> Proof:
     """GET the values, PATCH the whole dict with one key changed, and prove it by the answer's version."""
     item = _item_of(claim.record)
-    taiga = upstreams.taiga_client(item=item, correlation_id=claim.record.correlation_id)
+    taiga = upstreams.taiga_client(item=item, correlation_id=claim.record.correlation_id, attempt=claim.record.attempts)
     upstreams.check_pin(Server.TAIGA)
     claim.before_call()
     read = taiga.values(item.kind, TaigaId(item.taiga_id))

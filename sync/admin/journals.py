@@ -119,7 +119,7 @@ class RejectedDeliveryAdmin(JournalModelAdmin):
 class UpstreamCallAdmin(JournalModelAdmin):
     """What we asked, and what was answered; no body, no secret."""
 
-    list_display = ("call", "outcome", "duration", "when", "item_link")
+    list_display = ("call", "outcome", "duration", "attempt", "when", "item_link")
     list_display_links = ("call",)
     list_filter = ("upstream", "method", ("at", RangeDateTimeFilter))
     search_fields = ("=correlation_id", "path")
