@@ -117,7 +117,7 @@ def write_invoice(claim: Claim) -> Proof:
     """
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
     claim.before_call()
     found = find_invoice(remote, ninja)
     if found is None:
@@ -140,7 +140,7 @@ def write_invoice(claim: Claim) -> Proof:
 
 def look_up_invoice(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere when it is to be written (again)."""
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
     found = find_invoice(remote, ninja)
     if found is None or is_to_change(found, remote):
         raise NotThere
