@@ -41,3 +41,23 @@ def names_for(kind: str, project_id: int, values: Mapping[str, Any], taiga: Taig
 def configured_names(company: Company) -> dict[str, str]:
     """The names of the five attributes in Taiga, by our own names."""
     return {name: getattr(company, f"attribute_{name}") for name in attributes.FIELDS}
+
+
+def is_left_behind(kind: str, names: Mapping[str, str], values: Mapping[str, Any]) -> bool:
+    """Whether an item is billable by a value under the attribute id of another project, from which it was moved here.
+
+    Taiga keeps such values and shows them to nobody. One query, and none for an item that never moved.
+    """
+    foreign = [number for number in values if not names.get(number)]
+    if not foreign:
+        return False
+    billable = (
+        configured_names(Company.current())[attributes.BILLABLE].casefold(),
+        attributes.ALIASES[attributes.BILLABLE],
+    )
+    others = TaigaAttributes.objects.filter(kind=kind, names__has_any_keys=foreign).values_list("names", flat=True)
+    return any(
+        (other.get(number) or "").casefold() in billable and attributes.is_ticked(values[number])
+        for other in others
+        for number in foreign
+    )

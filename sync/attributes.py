@@ -15,6 +15,8 @@ from typing import Any, Final
 from sync.clients.wire import WireError, encode_json
 
 BILLABLE, HOURS, RATE, CLIENT, STATUS = "billable", "hours", "rate", "client", "status"
+# Beside the five: the item was billable in the project that it was moved from.
+LEFT_BEHIND: Final = "left_behind"
 FIELDS: Final = (BILLABLE, HOURS, RATE, CLIENT, STATUS)
 
 # The second spelling of the guide, for projects that were set up with it.
@@ -121,6 +123,14 @@ def parse_billable(raw: Any) -> bool:
         if word in _NO:
             return False
     raise Unreadable
+
+
+def is_ticked(raw: Any) -> bool:
+    """Whether the box is surely ticked; what cannot be read is not."""
+    try:
+        return parse_billable(raw)
+    except Unreadable:
+        return False
 
 
 def parse_rate(raw: Any) -> Decimal | None:

@@ -199,6 +199,9 @@ class _Judge:
             self.facts["not_billable_because"] = "status"  # only a person writes this word
             return False
         raw = self.raw.get(BILLABLE)
+        if attributes.is_blank(raw) and self.raw.get(attributes.LEFT_BEHIND):
+            self.hold(Reason.UNREADABLE_BILLABLE, is_left_behind=True)
+            return True
         try:
             is_billable = attributes.parse_billable(raw)
         except Unreadable:

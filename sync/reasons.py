@@ -138,6 +138,10 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
     ),
 }
 _BLANK = gettext_lazy("%(attribute)s of #%(ref)s is empty. Type the hours in Taiga, or untick Billable there.")
+_LEFT_BEHIND = gettext_lazy(
+    "#%(ref)s was moved here from another project of Taiga, and what was typed for billing stayed behind. "
+    "Type it again in Taiga, or exclude it here if it is not billed."
+)
 _NOBODY = gettext_lazy(
     "Nobody is assigned to #%(ref)s, and %(project)s has no default rate on %(work_date)s. Add a rate for the project."
 )
@@ -157,6 +161,8 @@ def sentence(reason: str, facts: Mapping[str, Any]) -> str:
     template = found.sentence if found else _BRAKE
     if reason == Reason.UNREADABLE_HOURS and facts.get("is_blank"):
         template = _BLANK
+    elif reason == Reason.UNREADABLE_BILLABLE and facts.get("is_left_behind"):
+        template = _LEFT_BEHIND
     elif reason == Reason.NO_RATE and not facts.get("person"):
         template = _NOBODY
     return str(template) % _Gaps({key: value for key, value in facts.items() if value not in (None, "")})

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db.models import Q
 
-from billing_console.states import EntryState, ItemKind
+from billing_console.states import EntryState, ItemKind, ItemState
 from mappings.models import Company
 from sync import attributes
 from sync.models import TaigaAttributes, TimeEntry, WorkItem
@@ -61,8 +61,15 @@ def billed_stories(story_ids: Iterable[int]) -> dict[int, int | None]:
     }
 
 
+def is_closed(story_taiga_id: int | None) -> bool:
+    """Whether a story counts as closed here: a new task that is open has opened it again, silently."""
+    if story_taiga_id is None:
+        return False
+    return WorkItem.objects.filter(kind=ItemKind.STORY, taiga_id=story_taiga_id, state=ItemState.CLOSED).exists()
+
+
 def may_be_billed(kind: str, taiga_project_id: int | None) -> bool:
-    """Whether items of `kind` in the project could be billable: they have the attribute, or nobody looked yet.
+    """Whether items of `kind` in the project could be billable: they have the attribute or hours, or nobody looked yet.
 
     Most projects bill tasks alone; their stories and issues then cost no call. The sweep looks at the attributes again
     every ten minutes, and the night's comparison reads what was closed before an attribute came.
@@ -70,9 +77,10 @@ def may_be_billed(kind: str, taiga_project_id: int | None) -> bool:
     if kind == ItemKind.TASK or taiga_project_id is None:
         return True
     known = TaigaAttributes.objects.filter(taiga_project_id=taiga_project_id, kind=kind).first()
-    if known is None:
+    if known is None or any(is_billable_name(name) for name in known.names.values()):
         return True
-    return any(is_billable_name(name) for name in known.names.values())
+    # Somebody renamed or deleted the attribute: what we have of them is still followed.
+    return TimeEntry.objects.filter(item__kind=kind, item__taiga_project_id=taiga_project_id).exists()
 
 
 def is_billable_name(name: str) -> bool:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock
-from billing_console.errors import ConsoleError
+from billing_console.errors import ConsoleError, NotFound
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
 from sync import discovery, gate, heartbeats, stories, upstreams, work_items
@@ -111,6 +111,9 @@ def sweep_project(
     except ConsoleError as error:
         logger.warning("project %s could not be swept: %s", mapping.taiga_project_id, error.sentence)
         _finish(sweep, claim, error=error.sentence)
+        if isinstance(error, NotFound):  # deleted, or our user was put out: its items are gone for us, one by one
+            with transaction.atomic():
+                work_items.mark_many(_tasks_at_risk(mapping), found_by=FoundBy.SWEEP)
         return SweepResult(error=error.sentence)
     _finish(
         sweep,
@@ -221,7 +224,7 @@ def _told_by_deliveries(latest: dict[tuple[str, int], dt.datetime]) -> dict[tupl
 
 
 def _tasks_at_risk(mapping: ProjectMapping) -> list[Mark]:
-    """Tasks with unclaimed hours in a project where a story was deleted: some of them may have vanished with it."""
+    """Items with unclaimed hours in a project where a story, or all of it, was deleted: they may have vanished too."""
     waiting = WorkItem.objects.filter(
         ~Q(state=ItemState.GONE),
         taiga_project_id=mapping.taiga_project_id,

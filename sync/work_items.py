@@ -26,7 +26,7 @@ from billing_console.states import ItemKind, ItemState
 from mappings.lookups import mapping_of, person_of
 from mappings.models import Company, ProjectMapping
 from sync import attributes, discovery, doorbell, entries, gate, stories, upstreams, writeback
-from sync.attribute_names import configured_names, names_for
+from sync.attribute_names import configured_names, is_left_behind, names_for
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import AttributeValues, TaigaId, TaigaItem
 from sync.models import FoundBy, Server, WorkItem
@@ -287,6 +287,8 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     item.assignee = _assignee(row)
     item.task_version, item.values_version = row.version, reading.values.version if reading.values else 0
     item.values, item.attributes, item.status_attribute_id = values, found.raw, found.status_attribute_id
+    if is_left_behind(item.kind, reading.names or {}, values):
+        item.attributes[attributes.LEFT_BEHIND] = True
     item.finished_at = row.finished_at
     if row.is_closed and (
         not was_closed or (finished_before and row.finished_at and finished_before != row.finished_at)
@@ -300,8 +302,9 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     if item.state != wanted:
         advance(item, wanted, why=_("Taiga says so: %(status)s") % {"status": item.status_name or wanted})
         _read_story_of(item, {story_before, item.story_taiga_id})
-    elif story_before is not None and story_before != item.story_taiga_id:
-        _read_story_of(item, {story_before, item.story_taiga_id})
+    elif story_before != item.story_taiga_id:
+        joined = item.story_taiga_id if stories.is_closed(item.story_taiga_id) else None
+        _read_story_of(item, {story_before, joined})
     if before is not None and item.values_version > before:
         _reassert_status(item)
 

@@ -12,12 +12,13 @@ import pytest
 from django.core.cache import cache
 from django.core.wsgi import get_wsgi_application
 from django.db import connection, connections, transaction
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 
 from sandbox import scenario
 from sandbox.server import Running, serve
 from sync import upstreams
 from tests.emptying import empty_our_tables, our_tables
+from tests.flow.post_box import PostBox, Silent
 from tests.flow.steps import Flow, import_guide
 
 
@@ -67,13 +68,6 @@ class Copy:
 def set_up_office() -> Copy:
     """What the import and the first sweep left, so that not every test has to do them again."""
     return Copy()
-
-
-class Silent(WSGIRequestHandler):
-    """Prints nothing."""
-
-    def log(self, *args: Any) -> None:
-        """The console's own log says it."""
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +137,15 @@ def office(standins: Running, db: None, set_up_office: Copy) -> Flow:
         flow.sweep()
         set_up_office.take()
     return flow
+
+
+@pytest.fixture
+def post_box(office: Flow, door: str) -> Iterator[PostBox]:
+    """Taiga's hooks lead to a box; nothing reaches the console by itself."""
+    box = PostBox(door)
+    store = office.running.taiga.store
+    with store.memory.transaction():
+        for hook in store.webhooks.all():
+            store.webhooks.update(hook["id"], url=box.url)
+    yield box
+    box.server.shutdown()

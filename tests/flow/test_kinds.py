@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from billing_console.states import EntryState, ItemKind, Reason
 from sandbox import scenario
 from sync import attention
-from sync.models import FoundBy, TimeEntry, WorkItem
-from tests.flow.steps import NAMES, Flow, calls_since, december, fresh, person
+from sync.models import Difference, FoundBy, TaigaAttributes, TimeEntry, WorkItem
+from tests.flow.steps import NAMES, Flow, calls_since, december, fresh, hours_of, january, person
 
 PATHS = {"U": ("userstories", "userstory"), "I": ("issues", "issue")}
 
@@ -21,6 +22,7 @@ class Board:
     def __init__(self, office: Flow) -> None:
         self.office = office
         self.project = office.project.taiga_id
+        self._lists: dict[str, list[Any]] = {}
         office.go_to(december(1, 14))
 
     @property
@@ -48,7 +50,7 @@ class Board:
 
     def type(self, kind: str, number: int, **values: Any) -> None:
         """Somebody types billable, hours or status."""
-        ids = {row["name"]: row["id"] for row in self.taiga.get(self._attributes(kind))}
+        ids = {row["name"]: row["id"] for row in self._listed(self._attributes(kind))}
         path = f"/{PATHS[kind][0]}/custom-attributes-values/{number}"
         now = self.taiga.get(path)
         merged = {**now["attributes_values"], **{str(ids[NAMES[name]]): value for name, value in values.items()}}
@@ -60,13 +62,30 @@ class Board:
         values = self.taiga.get(f"/{PATHS[kind][0]}/custom-attributes-values/{number}")["attributes_values"]
         return {ids[key]: value for key, value in values.items()}
 
-    def close(self, kind: str, number: int) -> None:
-        """Somebody moves it to a closed column."""
+    def close(self, kind: str, number: int, *, is_closed: bool = True) -> None:
+        """Somebody moves it to a closed column, or to an open one."""
         singular = PATHS[kind][1]
-        statuses = self.taiga.get(f"/{singular}-statuses?project={self.project}")
-        closed = next(row["id"] for row in statuses if row["is_closed"])
+        statuses = self._listed(f"/{singular}-statuses?project={self.project}")
+        status = next(row["id"] for row in statuses if row["is_closed"] == is_closed)
         now = self.taiga.get(f"/{PATHS[kind][0]}/{number}")
-        self.taiga.do("PATCH", f"/{PATHS[kind][0]}/{number}", {"version": now["version"], "status": closed})
+        self.taiga.do("PATCH", f"/{PATHS[kind][0]}/{number}", {"version": now["version"], "status": status})
+
+    def billed(self, kind: str, subject: str, hours: float = 2) -> int:
+        """A new one, billable and closed; returns its Taiga id."""
+        number = self.add(kind, subject)
+        self.type(kind, number, billable=True, hours=hours)
+        self.close(kind, number)
+        return number
+
+    def delete(self, kind: str, number: int) -> None:
+        """Somebody deletes it."""
+        self.taiga.do("DELETE", f"/{PATHS[kind][0]}/{number}")
+
+    def _listed(self, path: str) -> list[Any]:
+        """Rows that no test changes once they are there, read once."""
+        if path not in self._lists:
+            self._lists[path] = self.taiga.get(path)
+        return self._lists[path]
 
     def _attributes(self, kind: str) -> str:
         return f"/{PATHS[kind][1]}-custom-attributes?project={self.project}"
@@ -141,6 +160,96 @@ def test_a_story_that_closes_silently_with_its_last_task_is_billed(board: Board)
     board.office.move(task, "In progress", who="owner")
     board.office.work()
     assert entry_of("U", story).reason == Reason.REOPENED
+
+
+def test_a_new_task_opens_its_story_silently_and_it_waits(board: Board) -> None:
+    board.add_attributes("U")
+    story = board.billed("U", "Shop")
+    board.office.work()
+    assert entry_of("U", story).state == EntryState.READY
+
+    board.add_task(story, "Still to do")
+    board.office.work()
+
+    assert (entry_of("U", story).state, entry_of("U", story).reason) == (EntryState.HELD, Reason.REOPENED)
+
+
+def test_a_renamed_billable_attribute_does_not_hide_what_is_known(board: Board) -> None:
+    board.add_attributes("I")
+    issue = board.billed("I", "Bug")
+    board.office.work()
+    rows = board.taiga.get(f"/issue-custom-attributes?project={board.project}")
+    billable = next(row["id"] for row in rows if row["name"] == scenario.BILLABLE)
+    board.taiga.do("PATCH", f"/issue-custom-attributes/{billable}", {"name": "To be billed"})
+    TaigaAttributes.objects.update(read_at="2020-01-01T00:00:00Z")
+    board.office.sweep()
+
+    board.delete("I", issue)
+    board.office.work()
+
+    assert (entry_of("I", issue).state, entry_of("I", issue).reason) == (EntryState.HELD, Reason.GONE)
+
+
+@pytest.mark.parametrize("kind", ["U", pytest.param("I", marks=pytest.mark.long)])
+class TestAfterTheFact:
+    """Every cell of billing-rules: After the fact, as for tasks; 2 h × 75.00 each."""
+
+    def test_unclaimed_the_task_there_follows(self, board: Board, kind: str) -> None:
+        board.add_attributes(kind)
+        more, unticked, said, reopened, gone = (
+            board.billed(kind, subject) for subject in ("more", "unticked", "said", "reopened", "gone")
+        )
+        board.office.work()
+        before = board.office.tasks()
+
+        board.type(kind, more, hours=3)
+        board.type(kind, unticked, billable=False)
+        board.type(kind, said, status="Not Billable")
+        board.close(kind, reopened, is_closed=False)
+        board.delete(kind, gone)
+        board.office.work()
+
+        after = board.office.tasks()
+        assert [row["id"] for row in after] == [row["id"] for row in before]
+        assert [bool(row["archived_at"]) for row in after] == [False, True, True, False, False]
+        assert [hours_of(row) for row in after] == [3, 2, 2, 2, 2]
+        found = [entry_of(kind, number) for number in (more, unticked, said, reopened, gone)]
+        assert [entry.state for entry in found] == ["ready", "void", "void", "held", "held"]
+        assert [entry.reason for entry in found] == ["", "", "", Reason.REOPENED, Reason.GONE]
+        statuses = [board.values(kind, number).get(scenario.STATUS) for number in (more, unticked, said, reopened)]
+        assert statuses == ["Invoiced", None, "Not Billable", "Invoiced"]
+
+    def test_in_a_draft_it_is_stale_and_after_approval_a_difference_or_a_cycle(self, board: Board, kind: str) -> None:
+        board.add_attributes(kind)
+        more, unticked, again, gone = (board.billed(kind, subject) for subject in ("more", "unticked", "again", "gone"))
+        board.office.work()
+        (draft,) = board.office.bill()
+        board.type(kind, more, hours=2.5)
+        board.office.work()
+        assert "hours 2 → 2.5" in fresh(draft).stale_sentence
+        draft = board.office.refresh(draft)
+        assert (draft.is_stale, draft.net) == (False, Decimal("637.50"))
+        board.office.approve(draft)
+
+        board.office.go_to(january(5))
+        board.type(kind, more, hours=4)
+        board.type(kind, unticked, billable=False)
+        board.close(kind, again, is_closed=False)
+        board.delete(kind, gone)
+        board.office.work()
+        board.type(kind, again, hours=3)
+        board.close(kind, again)
+        board.office.work()
+
+        differences = Difference.objects.filter(state="open").order_by("item__taiga_id")
+        assert [(row.item.taiga_id, row.hours_now, row.amount) for row in differences] == [
+            (more, 4, Decimal("112.50")),
+            (unticked, 0, Decimal("-150.00")),
+        ]
+        cycles = TimeEntry.objects.filter(item__kind=kind, cycle=2)
+        assert [(entry.item.taiga_id, entry.state, entry.amount) for entry in cycles] == [(again, "ready", 75)]
+        assert [row["number"] for row in board.office.tasks()][4:] == [f"TAIGA-{kind}{again}-2"]
+        assert board.office.invoices()[0]["amount"] == Decimal("771.38")
 
 
 class TestStoryAndTask:

@@ -3,66 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from threading import Barrier, Thread
-from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from django.db import connections
 from django_celery_beat.models import PeriodicTask
-from werkzeug.serving import make_server
 
 from invoicing.tasks import build_runs, poll_payments
 from sandbox.scenario import PROJECTS, WEBSITE
 from sync import schedule
 from sync.models import FoundBy, TimeEntry, Transition, UpstreamCall, Verdict, WebhookDelivery, WorkItem
 from sync.tasks import sweep_projects
-from tests.flow.conftest import Silent
+from tests.flow.post_box import PostBox
 from tests.flow.steps import DRAINS, Flow, calls_since, december, fresh, record_of
 
-Post = tuple[bytes, dict[str, str]]
 HAPPY_PATH = ["GET", "GET", "POST", "GET", "GET", "PATCH"]
-
-
-class PostBox:
-    """Takes what Taiga sends and keeps it; `deliver` carries a post to the console, when and as often as one likes."""
-
-    def __init__(self, door: str) -> None:
-        self.door = door
-        self.posts: list[Post] = []
-        self.server = make_server("127.0.0.1", 0, self._take, threaded=True, request_handler=Silent)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def _take(self, environ: Any, start_response: Any) -> list[bytes]:
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        signature = environ["HTTP_X_TAIGA_WEBHOOK_SIGNATURE"]
-        self.posts.append((body, {"Content-Type": "application/json", "X-TAIGA-WEBHOOK-SIGNATURE": signature}))
-        start_response("200 OK", [])
-        return []
-
-    def of(self, task: int) -> list[Post]:
-        """What Taiga sent about a task, in its order."""
-        return [post for post in self.posts if json.loads(post[0])["data"]["id"] == task]
-
-    def deliver(self, *posts: Post) -> None:
-        """Carry these posts to the console, in this order."""
-        for body, headers in posts:
-            with urlopen(Request(f"{self.door}/webhooks/taiga", body, headers, method="POST"), timeout=10) as answer:
-                assert answer.status == 202
-
-
-@pytest.fixture
-def post_box(office: Flow, door: str) -> Iterator[PostBox]:
-    """Taiga's hooks lead to a box; nothing reaches the console by itself."""
-    box = PostBox(door)
-    store = office.running.taiga.store
-    with store.memory.transaction():
-        for hook in store.webhooks.all():
-            store.webhooks.update(hook["id"], url=box.url)
-    yield box
-    box.server.shutdown()
 
 
 def test_twenty_closings_with_lost_doubled_and_reordered_deliveries_are_twenty_tasks(
