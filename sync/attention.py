@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
-from billing_console.states import DeliveryState, EntryState, Reason, RecordState
+from billing_console.states import DeliveryState, EntryState, ItemKind, Reason, RecordState
 from sync import attributes, doorbell, entries, pricing, push, reasons, stories, work_items, writeback
 from sync.models import FoundBy, RemoteRecord, TimeEntry, WebhookDelivery, WorkItem
 from sync.transitions import advance, record
@@ -87,6 +87,32 @@ def confirm_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
         return entries.evaluate(row.item, user=user) or row
 
 
+def leave_to_tasks(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
+    """Bill the tasks of a story and not the story, as long as one of them is billable; its own task is archived.
+
+    When no task of it is billable any more the story is billed after all. Raises IllegalTransition when it does not
+    wait for this decision.
+    """
+    with transaction.atomic():
+        row = _lock(entry)
+        if not can_leave_to_tasks(row):
+            raise _refused(row, EntryState.VOID, _("This entry is %(state)s: there is nothing to decide."))
+        _remember(row, user=user, why=note or _("the tasks only"), **_with_token(row, stories.TASKS_ONLY))
+        return entries.evaluate(row.item, user=user) or row
+
+
+def can_leave_to_tasks(entry: TimeEntry) -> bool:
+    """Whether the entry is of a story that waits because its tasks are billable too."""
+    is_asked = entry.state == EntryState.HELD and entry.reason == Reason.STORY_AND_TASK
+    return is_asked and entry.item.kind == ItemKind.STORY
+
+
+def can_include(entry: TimeEntry) -> bool:
+    """Whether a person's no can be taken back: an exclusion, a write-off, or a story left to its tasks."""
+    is_left = entry.state == EntryState.VOID and stories.TASKS_ONLY in entries.confirmed_tokens(entry)
+    return is_left or entry.state in entries.FINAL
+
+
 def exclude_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
     """Never bill this entry: billed elsewhere, or a person's final no. The note is required.
 
@@ -112,14 +138,17 @@ def write_off_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
 
 
 def include_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
-    """Take back an exclusion or a write-off and evaluate again. Raises IllegalTransition for any other state."""
+    """Take back an exclusion, a write-off or "the tasks only", and evaluate again. Else raises IllegalTransition."""
     with transaction.atomic():
         row = _lock(entry)
-        if row.state not in entries.FINAL:
+        if not can_include(row):
             raise _refused(row, EntryState.HELD, _("This entry is %(state)s and not excluded."))
         changes: dict[str, Any] = {"reason": Reason.BY_PERSON, "reason_note": "", "held_by_person": False}
         if row.reason == Reason.BILLED_ELSEWHERE:
             changes |= _with_token(row, pricing.BILL_HERE)
+        if row.state == EntryState.VOID:
+            tokens = sorted(entries.confirmed_tokens(row) - {stories.TASKS_ONLY})
+            changes |= {"is_confirmed": bool(tokens), "confirmed_value": " ".join(tokens)}
         _move(row, EntryState.HELD, why=note or _("included again"), user=user, **changes)
         return entries.evaluate(row.item, user=user) or row
 
@@ -170,8 +199,8 @@ def _leave(row: TimeEntry, to: str, *, user: User, why: str, **changes: Any) -> 
     if row.remote_task_id is not None:
         push.withdraw_task(row)
         writeback.request_status(row.item)
-    if row.item.story_taiga_id is not None:
-        entries.evaluate_many([row.item_id], user=user)  # its story may be billed now
+    if row.item.story_taiga_id is not None or row.item.kind == ItemKind.STORY:
+        entries.evaluate_many([row.item_id], user=user)  # its story, or its tasks, may be billed now
 
 
 def _move(row: TimeEntry, to: str, *, why: str, user: User, **changes: Any) -> None:

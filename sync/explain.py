@@ -33,7 +33,7 @@ MODES: Final[Mapping[str, Text]] = {
     "down": gettext_lazy("down"),
 }
 SOURCES: Final[Mapping[str, Text]] = {
-    "item": gettext_lazy("typed on the task"),
+    "item": gettext_lazy("typed on the item"),
     "user_in_project": gettext_lazy("person's rate in this project"),
     "user": gettext_lazy("person's rate"),
     "role": gettext_lazy("role rate"),
@@ -69,6 +69,8 @@ def explain(entry: TimeEntry) -> str:
 def _why_void(facts: Mapping[str, Any]) -> str:
     if facts.get("not_billable_because") == "status":
         return _("Not billable: the invoice status in Taiga says so.")
+    if facts.get("not_billable_because") == "tasks":
+        return _("Not billable: somebody decided that the tasks of this story are billed instead.")
     return _("Not billable: the Billable box is not ticked in Taiga.")
 
 

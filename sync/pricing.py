@@ -129,7 +129,8 @@ class _Judge:
         if not self._is_billable():
             return self._judgement(EntryState.VOID)
         self._ask_billed_elsewhere()
-        self._ask_story_and_task(hours)
+        if self._is_left_to_its_tasks(hours):
+            return self._judgement(EntryState.VOID)
         if hours is None:
             self._hold_unreadable_hours()
         else:
@@ -221,12 +222,17 @@ class _Judge:
         if says_invoiced and not is_ours:
             self.hold(Reason.BILLED_ELSEWHERE)
 
-    def _ask_story_and_task(self, hours: Decimal | None) -> None:
+    def _is_left_to_its_tasks(self, hours: Decimal | None) -> bool:
+        """Ask about a story beside its task, unless a person has said which is billed."""
         if not hours or stories.BOTH in self.cycle.confirmed:
-            return
+            return False
         others = self.world.others_of_family(self.item)
+        if others and stories.TASKS_ONLY in self.cycle.confirmed:
+            self.facts["not_billable_because"] = "tasks"
+            return True
         if others:
             self.hold(Reason.STORY_AND_TASK, others=", ".join(f"#{ref}" for ref in others))
+        return False
 
     # --- who pays ---
 

@@ -67,7 +67,7 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
     Reason.STORY_AND_TASK: ReasonText(
         gettext_lazy(
             "#%(ref)s and %(others)s are a user story and its own task, and both are billable. "
-            "Confirm it to bill both, exclude it to bill the other alone."
+            "Say whether both are billed or the tasks only; exclude the task to bill the story alone."
         ),
         ENTRY,
         gettext_lazy("Decide"),

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db.models import Q
 
-from billing_console.states import EntryState, ItemKind, ItemState
+from billing_console.states import EntryState, ItemKind, ItemState, Reason
 from mappings.models import Company
 from sync import attributes
 from sync.models import TaigaAttributes, TimeEntry, WorkItem
@@ -19,21 +19,29 @@ from sync.world import configured_names
 
 # A person said that the story and its task are both billed.
 BOTH: Final = "story_and_task"
+# A person said that only the tasks of the story are billed, as long as one of them is.
+TASKS_ONLY: Final = "tasks_only"
 _BILLED: Final = (EntryState.CLAIMED, EntryState.INVOICED)
 _BILLABLE: Final = (*_BILLED, EntryState.HELD, EntryState.READY, EntryState.BELOW_MINIMUM)
 
 
 def with_stories(item_ids: Iterable[int], *story_taiga_ids: int | None) -> list[int]:
-    """The ids of these rows and of the stories of the tasks among them, to be locked together in their order.
+    """The ids of these rows, of the stories of the tasks among them, and of tasks that wait for such a story.
 
-    Whoever evaluates a task evaluates its story too; `story_taiga_ids` are stories that a task is about to join.
+    They are locked together in their order. Whoever evaluates a task evaluates its story too, and the other way round
+    where the task waits for it; `story_taiga_ids` are stories that a task is about to join.
     """
     ids = set(item_ids)
     tasks = WorkItem.objects.filter(pk__in=ids, kind=ItemKind.TASK, story_taiga_id__isnull=False)
-    stories = Q(taiga_id__in=tasks.values("story_taiga_id"))
+    scope = Q(taiga_id__in=tasks.values("story_taiga_id")) | Q(pk__in=ids)
     if joined := [story for story in story_taiga_ids if story is not None]:
-        stories |= Q(taiga_id__in=joined)
-    return sorted(ids | set(WorkItem.objects.filter(stories, kind=ItemKind.STORY).values_list("pk", flat=True)))
+        scope |= Q(taiga_id__in=joined)
+    stories = dict(WorkItem.objects.filter(scope, kind=ItemKind.STORY).values_list("pk", "taiga_id"))
+    if stories:
+        held = TimeEntry.objects.filter(state=EntryState.HELD, reason=Reason.STORY_AND_TASK)
+        waiting = held.filter(item__kind=ItemKind.TASK, item__story_taiga_id__in=stories.values())
+        ids |= set(waiting.values_list("item_id", flat=True))
+    return sorted(ids | set(stories))
 
 
 def billable_tasks(story_ids: Iterable[int]) -> dict[int, list[int]]:

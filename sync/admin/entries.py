@@ -25,7 +25,7 @@ from billing_console.admin_base import (
     display,
 )
 from billing_console.errors import ConsoleError
-from billing_console.states import EntryState
+from billing_console.states import EntryState, ItemKind, Reason
 from sync import attention, entry_page
 from sync import entries as entry_service
 from sync.admin.common import WORK
@@ -47,11 +47,11 @@ def _is_holdable(entry: TimeEntry) -> bool:
 
 
 def _is_confirmable(entry: TimeEntry) -> bool:
-    return _is_held(entry) and entry.reason in attention.CONFIRMABLE
+    return _is_held(entry) and entry.reason in attention.CONFIRMABLE and not _is_of_a_family(entry)
 
 
-def _is_final(entry: TimeEntry) -> bool:
-    return entry.state in entry_service.FINAL
+def _is_of_a_family(entry: TimeEntry) -> bool:
+    return _is_held(entry) and entry.reason == Reason.STORY_AND_TASK
 
 
 @admin.register(TimeEntry)
@@ -63,6 +63,7 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
     list_filter = (
         ("state", ChoicesCheckboxFilter),
         "reason",
+        ("item__kind", ChoicesCheckboxFilter),
         ("client", RelatedDropdownFilter),
         ("project", RelatedDropdownFilter),
         ("person", RelatedDropdownFilter),
@@ -74,7 +75,17 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
     search_help_text = _("Task, its reference, or its number in Invoice Ninja")
     list_select_related = ("item", "client", "project", "person", "rule_set")
     actions = ("try_again",)
-    actions_detail = ("hold", "release", "confirm", "exclude_for_good", "include", "write_off", "try_entry_again")
+    actions_detail = (
+        "hold",
+        "release",
+        "confirm",
+        "bill_both",
+        "leave_to_tasks",
+        "exclude_for_good",
+        "include",
+        "write_off",
+        "try_entry_again",
+    )
     change_form_before_template = "sync/entry.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: TimeEntry | None = None) -> list[Any]:
@@ -104,9 +115,10 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         )
         return rows.filter(pk=object_id).first() if str(object_id).isdecimal() else None
 
-    @display(description=_("Task"), ordering="item__ref")
+    @display(description=_("Item"), ordering="item__ref")
     def task(self, entry: TimeEntry) -> SafeString:
-        place = " · ".join(str(part) for part in (entry.project, entry.client) if part)
+        kind = "" if entry.item.kind == ItemKind.TASK else entry.item.get_kind_display()
+        place = " · ".join(str(part) for part in (kind, entry.project, entry.client) if part)
         return format_html('#{} {}<span class="bc-sub">{}</span>', entry.item.ref, entry.item.subject, place)
 
     @display(description=_("Worked"), ordering="work_date")
@@ -163,12 +175,29 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Confirmed.")
 
+    @dialog_action(title=_("Bill both…"), offered_when=_is_of_a_family, permission=WORK, submit_text=_("Bill both"))
+    def bill_both(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("The story and its task are both billed.")
+
+    @dialog_action(
+        title=_("Bill the tasks only…"),
+        offered_when=attention.can_leave_to_tasks,
+        permission=WORK,
+        submit_text=_("Bill the tasks only"),
+    )
+    def leave_to_tasks(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
+        attention.leave_to_tasks(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+        return _t("The tasks are billed, the story is not, as long as one of them is billable.")
+
     @dialog_action(title=_("Exclude…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Exclude for good"))
     def exclude_for_good(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.exclude_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Excluded; it is never billed by the console.")
 
-    @dialog_action(title=_("Take back…"), offered_when=_is_final, permission=WORK, submit_text=_("Bill it after all"))
+    @dialog_action(
+        title=_("Take back…"), offered_when=attention.can_include, permission=WORK, submit_text=_("Decide anew")
+    )
     def include(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.include_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Evaluated again.")

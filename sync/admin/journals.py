@@ -141,7 +141,7 @@ class UpstreamCallAdmin(JournalModelAdmin):
     def when(self, row: UpstreamCall) -> str:
         return moment(row.at)
 
-    @display(description=_("Task"))
+    @display(description=_("Item"))
     def item_link(self, row: UpstreamCall) -> SafeString | str:
         if row.item is None:
             return formats.NOTHING

@@ -83,7 +83,7 @@ class DifferenceAdmin(ReadOnlyModelAdmin):
     list_select_related = ("item", "entry")
     actions_detail = ("ignore",)
 
-    @display(description=_("Task"))
+    @display(description=_("Item"))
     def what(self, row: Difference) -> SafeString:
         return format_html('{}<span class="bc-sub">{}</span>', row.item, row.sentence)
 

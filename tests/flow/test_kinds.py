@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from billing_console.errors import IllegalTransition
 from billing_console.states import EntryState, ItemKind, Reason
 from sandbox import scenario
-from sync import attention
+from sync import attention, explain
 from sync.models import Difference, FoundBy, TaigaAttributes, TimeEntry, WorkItem
 from tests.flow.steps import NAMES, Flow, calls_since, december, fresh, hours_of, january, person
 
@@ -290,6 +291,36 @@ class TestStoryAndTask:
         board.office.work()
 
         assert self.numbers(board) == [f"TAIGA-T{task}-1"]
+
+    def test_left_to_its_tasks_the_story_follows_them(self, board: Board, both: tuple[int, int]) -> None:
+        story, task = both
+        attention.leave_to_tasks(entry_of("U", story), user=person(), note="an umbrella")
+        board.office.work()
+        assert (entry_of("U", story).state, self.numbers(board)) == (EntryState.VOID, [f"TAIGA-T{task}-1"])
+        assert "the tasks of this story are billed instead" in explain.explain(entry_of("U", story))
+        with pytest.raises(IllegalTransition):
+            attention.leave_to_tasks(entry_of("U", story), user=person())
+
+        board.office.type(task, who="owner", billable=False)
+        board.office.work()
+        assert (entry_of("U", story).state, self.numbers(board)) == (EntryState.READY, [f"TAIGA-U{story}-1"])
+
+        board.office.type(task, who="owner", billable=True)
+        board.office.work()
+        assert (entry_of("U", story).state, self.numbers(board)) == (EntryState.VOID, [f"TAIGA-T{task}-1"])
+        attention.include_entry(entry_of("U", story), user=person())
+        assert entry_of("U", story).reason == Reason.STORY_AND_TASK
+
+    def test_a_story_taken_off_its_draft_frees_the_task_that_waits_for_it(
+        self, board: Board, both: tuple[int, int]
+    ) -> None:
+        story, task = both
+        TimeEntry.objects.filter(item__kind="U").update(state=EntryState.READY, reason="")
+        TimeEntry.objects.filter(item__kind="T").update(state=EntryState.HELD, reason=Reason.STORY_AND_TASK)
+
+        attention.exclude_entry(entry_of("U", story), user=person(), note="the task is billed")
+
+        assert entry_of("T", task).state == EntryState.READY
 
     def test_a_task_that_is_excluded_frees_its_story(self, board: Board, both: tuple[int, int]) -> None:
         story, task = both

@@ -313,7 +313,7 @@ def test_the_why_names_the_minimum_the_missing_assignee_and_the_items_own_rate(o
     assert "0.50 h (quarter hour, up; minimum 0.5 h" in words
     assert "nobody was assigned" in words
     own = explain.explain(office.entry(who=office.alice, rate=110))
-    assert "110.00 EUR (typed on the task; " in own
+    assert "110.00 EUR (typed on the item; " in own
 
 
 def test_the_why_of_what_is_not_billed(office: Office) -> None:
