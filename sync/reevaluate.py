@@ -30,6 +30,9 @@ from sync.models import TimeEntry, WorkItem
 
 AT_ONCE: Final = 200
 BATCH: Final = 100
+# Discovery stores these without `save()`, so that no signal tells of them; it holds clients locked, which an evaluation
+# refers to, and so may not wait for items in its own transaction.
+STORED_IN_BULK: Final = (Client, Membership)
 _UNCLAIMED: Final = (EntryState.HELD, EntryState.READY, EntryState.VOID, EntryState.BELOW_MINIMUM)
 
 
@@ -70,8 +73,9 @@ def on_saved(sender: Any, instance: models.Model, **kwargs: Any) -> None:
 
 
 def on_changed(row: models.Model) -> None:
-    """Hook of mappings, after the commit: price a page's worth at once, ring for the rest."""
-    mark_affected(row)
+    """Hook of mappings, after the commit: price a page's worth of what was marked at once, ring for the rest."""
+    if isinstance(row, STORED_IN_BULK):
+        mark_affected(row)
     if evaluate_marked(AT_ONCE) >= AT_ONCE:
         doorbell.ring("items")
 

@@ -276,7 +276,7 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     values: dict[str, Any] = clean_json(reading.values.values) if reading.values else {}
     before = item.values_version
     was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
-    story_before = item.story_taiga_id
+    was_gone, story_before = item.state == ItemState.GONE, item.story_taiga_id
     found = attributes.find_attributes(reading.names or {}, values, configured_names(Company.current()))
     item.taiga_project_id, item.project = row.project_id, reading.mapping
     item.ref, item.subject = row.ref, clean_text(row.subject, 500)
@@ -305,7 +305,9 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     elif story_before != item.story_taiga_id:
         joined = item.story_taiga_id if stories.is_closed(item.story_taiga_id) else None
         _read_story_of(item, {story_before, joined})
-    if before is not None and item.values_version > before:
+    if was_gone:
+        writeback.reassert_status(item)  # what we wanted to say of it could not be written
+    elif before is not None and item.values_version > before:
         _reassert_status(item)
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.errors import UpstreamError
+from billing_console.errors import NotFound, UpstreamError
 from billing_console.states import EntryState, RecordState
 from mappings.models import InvoicedWhen
 from sync import attributes, doorbell, hooks, upstreams
@@ -27,6 +27,7 @@ from sync.transitions import advance, record
 
 INVOICED, PENDING_INVOICE = "Invoiced", "Pending Invoice"
 MERGE_ATTEMPTS = 3
+_GONE = Proof(None, {"value": None, "is_ours": False})
 _OURS = (EntryState.READY, EntryState.HELD, EntryState.CLAIMED, EntryState.INVOICED)
 
 
@@ -115,7 +116,9 @@ def write_status(claim: Claim) -> Proof:
     taiga = upstreams.taiga_client(item=item, correlation_id=claim.record.correlation_id, attempt=claim.record.attempts)
     upstreams.check_pin(Server.TAIGA)
     claim.before_call()
-    read = taiga.values(item.kind, TaigaId(item.taiga_id))
+    read = _read(taiga, item)
+    if read is None:
+        return _GONE
     key = _status_key(item)
     # An earlier try of ours whose answer nobody read may have overwritten somebody.
     lost = _lost_unseen(taiga, item, read) if claim.record.attempts > 1 else {}
@@ -150,12 +153,27 @@ def look_up_status(remote: RemoteRecord) -> Proof:
     """
     item = _item_of(remote)
     taiga = upstreams.taiga_client(item=item, correlation_id=remote.correlation_id)
-    read = taiga.values(item.kind, TaigaId(item.taiga_id))
+    read = _read(taiga, item)
+    if read is None:
+        return _GONE
     there = read.values.get(_status_key(item))
     wanted = _wanted(remote, item, there)
     if there != wanted or _lost_unseen(taiga, item, read):
         raise NotThere
     return _proof(remote, item, read, wanted)
+
+
+def _read(taiga: TaigaClient, item: WorkItem) -> AttributeValues | None:
+    """The item's values; None when Taiga has no such item (any more): then there is nothing to write."""
+    taiga_id = TaigaId(item.taiga_id)
+    try:
+        return taiga.values(item.kind, taiga_id)
+    except NotFound:
+        try:
+            taiga.item(item.kind, taiga_id)
+        except NotFound:
+            return None
+        raise
 
 
 def _patch(
@@ -267,11 +285,12 @@ def _after_sync(remote: RemoteRecord) -> None:
     item = WorkItem.objects.get(pk=_item_of(remote).pk)
     changed = ["status_written"]
     item.status_written = remote.seen["value"] if remote.seen["is_ours"] else ""
-    if item.values_version is None or item.values_version <= remote.seen["version"]:
-        item.values, item.values_version = remote.seen["values"], remote.seen["version"]
+    version = remote.seen.get("version")  # none of an item that is gone
+    if version is not None and (item.values_version is None or item.values_version <= version):
+        item.values, item.values_version = remote.seen["values"], version
         changed += ["values", "values_version"]
     if not remote.desired.get("restore") and not remote.seen["is_ours"]:
-        # A person said "Not Billable" and we have not read it yet: their word decides, not ours.
+        # A person said "Not Billable" or deleted it, and we have not read it yet: their word decides, not ours.
         item.is_dirty, item.dirty_at, item.not_before = True, timezone.now(), None
         changed += ["is_dirty", "dirty_at", "not_before"]
         transaction.on_commit(lambda: doorbell.ring("items"))

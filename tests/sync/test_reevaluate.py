@@ -39,6 +39,20 @@ def test_a_rate_that_is_added_frees_what_waited_for_it(office: Office, commit: C
     assert RemoteRecord.objects.count() == 3
 
 
+def test_a_saved_row_marks_once(office: Office, commit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    office.entry()
+    marked: list[Any] = []
+    mark = reevaluate.mark_affected
+    monkeypatch.setattr(reevaluate, "mark_affected", lambda row: marked.append(row) or mark(row))
+    rate = Rate.objects.get(role__key="senior_dev")
+    rate.amount = Decimal(99)
+    with commit():
+        rate.save()
+        hooks.changed(rate)
+    assert marked == [rate]
+    assert TimeEntry.objects.get().rate == 99
+
+
 def test_the_mark_is_in_the_changes_own_transaction(office: Office) -> None:
     office.entry()
     rate = Rate.objects.get(level="project")

@@ -8,7 +8,7 @@ from billing_console.states import EntryState, RecordState
 from invoicing import creating, sending
 from mappings.models import RuleSet
 from sync import attributes, outbox, push, writeback
-from sync.models import RemoteRecord, TimeEntry, UpstreamCall
+from sync.models import RemoteRecord, TimeEntry, UpstreamCall, WorkItem
 from tests.outbound import approved_invoice, claimed, created_invoice, expire_lease, fresh, make_due, states_of
 from tests.standins import World
 
@@ -348,3 +348,19 @@ def test_what_a_worker_overwrote_and_did_not_live_to_see_is_given_back(
     RemoteRecord.objects.filter(pk=record.pk).update(state="pending", attempts=2)
     written(entry)
     assert world.values(task_id)["version"] == version  # a repair is not taken for another loss
+
+
+def test_an_item_that_is_gone_is_written_when_it_is_back(world: World) -> None:
+    entry = pushed(world)
+    gone = {"kind": "status", "status": 404, "body": {"_error_message": "No Task matches the given query."}}
+    for path in ("custom-attributes-values", f"/tasks/{entry.item.taiga_id}$"):
+        world.fail("taiga", method="GET", path=path, **gone)
+
+    record = written(entry)
+
+    assert (record.state, record.remote_id, record.seen) == ("synced", None, {"value": None, "is_ours": False})
+    assert fresh(entry.item).is_dirty  # whether it is gone is for the reader to say
+    WorkItem.objects.update(state="gone")
+    world.read(entry.item.taiga_id)
+    assert written(entry).seen["value"] == "Invoiced"
+    assert world.named_values(entry.item.taiga_id)[STATUS] == "Invoiced"
