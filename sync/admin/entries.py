@@ -72,7 +72,7 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
     )
     secondary_columns = ("person", "rate_cell")
     search_fields = ("item__subject", "item__ref", "remote_task__our_key")
-    search_help_text = _("Task, its reference, or its number in Invoice Ninja")
+    search_help_text = _("Subject, reference, or number in Invoice Ninja")
     list_select_related = ("item", "client", "project", "person", "rule_set")
     actions = ("try_again",)
     actions_detail = (

@@ -20,12 +20,12 @@ from tests.flow.steps import DRAINS, Flow, calls_since, december, fresh, record_
 HAPPY_PATH = ["GET", "GET", "POST", "GET", "GET", "PATCH"]
 
 
-def test_twenty_closings_with_lost_doubled_and_reordered_deliveries_are_twenty_tasks(
+def test_eight_closings_with_lost_doubled_and_reordered_deliveries_are_eight_tasks(
     office: Flow, post_box: PostBox
 ) -> None:
-    tasks = [office.close(1 + n / 4, subject=f"Task {n}", at=december(1 + n), who="bob") for n in range(20)]
-    lost, doubled, reordered = tasks[:6], tasks[6:10], tasks[10:12]
-    for task in tasks[6:]:
+    tasks = [office.close(1 + n / 4, subject=f"Task {n}", at=december(1 + n), who="bob") for n in range(8)]
+    lost, doubled, reordered = tasks[:2], tasks[2:4], tasks[4:6]
+    for task in tasks[2:]:
         posts = post_box.of(task)
         assert [json.loads(body)["action"] for body, _headers in posts] == ["create", "change", "change"]
         post_box.deliver(*(reversed(posts) if task in reordered else posts))
@@ -33,20 +33,20 @@ def test_twenty_closings_with_lost_doubled_and_reordered_deliveries_are_twenty_t
         post_box.deliver(*post_box.of(task))
 
     office.work()
-    assert TimeEntry.objects.count() == len(office.tasks()) == 14
-    assert sum(WebhookDelivery.objects.values_list("duplicates", flat=True)) == 12
+    assert TimeEntry.objects.count() == len(office.tasks()) == 6
+    assert sum(WebhookDelivery.objects.values_list("duplicates", flat=True)) == 6
     office.sweep()
 
     assert sorted(row["number"] for row in office.tasks()) == sorted(f"TAIGA-T{task}-1" for task in tasks)
     entries = TimeEntry.objects.order_by("item__taiga_id")
     assert [entry.item.taiga_id for entry in entries] == tasks
-    assert [float(entry.raw_hours) for entry in entries] == [1 + n / 4 for n in range(20)]
+    assert [float(entry.raw_hours) for entry in entries] == [1 + n / 4 for n in range(8)]
     assert {entry.state for entry in entries} == {"ready"}
     assert {office.values(task)["status"] for task in tasks} == {"Invoiced"}
     found = WorkItem.objects.filter(found_by=FoundBy.SWEEP).values_list("taiga_id", flat=True)
     assert sorted(found) == lost
     (draft,) = office.bill()
-    assert (draft.lines.count(), draft.raw_hours) == (20, sum(1 + n / 4 for n in range(20)))
+    assert (draft.lines.count(), draft.raw_hours) == (8, sum(1 + n / 4 for n in range(8)))
 
 
 def test_old_news_after_new_ones_change_nothing(office: Flow, post_box: PostBox) -> None:
