@@ -148,6 +148,8 @@ def _sweep_obstacle(row: RunClient) -> Obstacle | None:
             if not result.error and not result.is_busy:
                 continue
             error = result.error
+            # The next sweep by itself is to be as complete as ours would have been, or the row stays failed for a day.
+            sweep.want_census(mapping.pk)
         if error:
             sentence = _("%(project)s could not be swept: %(error)s") % {"project": mapping, "error": error}
             return Obstacle(sentence, is_final=True)

@@ -6,21 +6,17 @@ All other arrows of an invoice are one transaction without a call, done wholly o
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 
 import pytest
 from django.utils import timezone
 
 from billing_console import clock, states
-from billing_console.states import EntryState, InvoiceState
-from invoicing import creating, redating, review, sending
+from billing_console.states import InvoiceState
+from invoicing import creating, redating, sending
 from invoicing.models import Invoice, Sending
-from mappings.rules import month
-from sync import push
-from sync.models import TimeEntry
 from tests.crash.conftest import Nursery, kill_when
-from tests.crash.rounds import INVOICE, KILLED, MOMENTS, RECORD, add_entry, arrows_of, sweep
-from tests.invoicing.world import built, make_client, make_project, make_user, make_work, sweep_project
+from tests.crash.rounds import INVOICE, KILLED, MOMENTS, RECORD, approve_one, arrows_of, assert_one_invoice_each, sweep
+from tests.invoicing.world import built, make_client, make_project, make_user, make_work
 from tests.outbound import fresh, states_of
 from tests.standins import World
 
@@ -40,49 +36,6 @@ def test_what_is_asked_of_a_server_is_an_arrow() -> None:
 # --- invoices -------------------------------------------------------------------------------------------------------
 
 
-def approve_one(world: World, number: int) -> Invoice:
-    """An approved invoice of the `number`-th month from December 2025 on."""
-    year, index = divmod(11 + number, 12)
-    worked, due = (dt.datetime(2025 + year, index + 1, day, 9, 0, tzinfo=dt.UTC) for day in (1, 2))
-    due = (due.replace(day=28) + dt.timedelta(days=6)).replace(day=2)
-    with clock.set_to(worked):
-        for standin in (world.taiga, world.ninja):
-            standin.clock.set(worked)
-        add_entry(world, f"Month {number}")
-        push.push_due()
-    with clock.set_to(due):
-        for standin in (world.taiga, world.ninja):
-            standin.clock.set(due)
-        sweep_project(world.mapping, due)
-        built(month(worked.year, worked.month))
-        draft = Invoice.objects.get(state=InvoiceState.DRAFT)
-        return review.approve(draft, revision=draft.revision, user=make_user("Approver"))
-
-
-def assert_one_invoice_each(world: World) -> None:
-    ours = Invoice.objects.all()
-    assert [row["private_notes"] for row in world.invoices()] == [invoice.key for invoice in ours.order_by("pk")]
-    assert {invoice.state for invoice in ours} <= {InvoiceState.CREATED, InvoiceState.SENT}
-    assert {task["invoice_id"] for task in world.tasks()} == {row["id"] for row in world.invoices()}
-    assert set(TimeEntry.objects.values_list("state", flat=True)) == {EntryState.INVOICED}
-
-
-def test_a_creation_killed_at_every_moment_ends_in_one_invoice(near: World, nursery: Nursery) -> None:
-    numbers = itertools.count()
-    for arrow, moment in itertools.product([("pending", "in_flight"), ("in_flight", "synced")], MOMENTS):
-        approve_one(near, next(numbers))
-        code = nursery.run("invoicing.creating.create_due", die_at=(RECORD, *arrow, moment))
-        assert code == KILLED, (arrow, moment)
-        sweep("invoice")
-        assert_one_invoice_each(near)
-    for moment in MOMENTS:  # the invoice's own arrow, in the same transaction as the proof
-        approve_one(near, next(numbers))
-        die_at = (INVOICE, "approved", "created", moment)
-        assert nursery.run("invoicing.creating.create_due", die_at=die_at) == KILLED
-        sweep("invoice")
-        assert_one_invoice_each(near)
-
-
 def test_a_creation_killed_while_the_server_works_ends_in_one_invoice(near: World, nursery: Nursery) -> None:
     approve_one(near, 0)
     near.fail("ninja", kind="delay", seconds=3, after=True, **POST_INVOICE)
@@ -92,6 +45,15 @@ def test_a_creation_killed_while_the_server_works_ends_in_one_invoice(near: Worl
     assert code == KILLED
     sweep("invoice")
     assert_one_invoice_each(near)
+
+
+def test_a_creation_killed_at_the_invoices_own_arrow_ends_in_one_invoice(near: World, nursery: Nursery) -> None:
+    for number, moment in enumerate(MOMENTS):  # in the same transaction as the proof
+        approve_one(near, number)
+        die_at = (INVOICE, "approved", "created", moment)
+        assert nursery.run("invoicing.creating.create_due", die_at=die_at) == KILLED
+        sweep("invoice")
+        assert_one_invoice_each(near)
 
 
 def test_a_new_date_killed_at_every_moment_ends_in_one_invoice_with_that_date(near: World, nursery: Nursery) -> None:

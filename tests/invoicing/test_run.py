@@ -18,7 +18,7 @@ from invoicing import build, review
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, RunClient, RunTrigger
 from invoicing.run import build_again, refresh_draft, refresh_run, start_run
 from mappings.rules import month
-from sync.models import RemoteRecord, TimeEntry, Transition
+from sync.models import ProjectSweep, RemoteRecord, TimeEntry, Transition
 from tests.invoicing.world import (
     DECEMBER,
     IN_JANUARY,
@@ -159,6 +159,7 @@ def test_a_client_that_was_not_swept_since_the_period_fails_alone_and_mends_itse
     sentence = run.clients.get(client__name="Bad").sentence
     assert sentence.startswith("Webshop could not be swept: Taiga cannot be reached")
     assert run.state == RunState.IN_REVIEW
+    assert ProjectSweep.objects.get(project=bad).census_wanted  # by the next sweep, not by the one of the day
     sweep_project(bad, IN_JANUARY)
     build.build_due()
     assert states(run) == {"Good": "built", "Bad": "built"}

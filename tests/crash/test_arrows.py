@@ -1,0 +1,187 @@
+"""Every arrow of a record × every kind of remote write has a case: a new arrow, or a new kind, fails without one.
+
+`PROVOKED` says what makes the worker take the arrow; the worker is killed right before the commit and right after it,
+and the next ordinary round ends in exactly one of each thing. Tasks are in `test_kills`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from billing_console import states
+from billing_console.states import RecordState
+from invoicing import creating
+from invoicing.models import Invoice
+from sync import push, writeback
+from sync.attention import try_again
+from sync.models import RecordKind, RemoteRecord, UpstreamGate, WorkItem
+from tests.crash.conftest import Nursery, wait_for
+from tests.crash.rounds import (
+    KILLED,
+    MOMENTS,
+    RECORD,
+    add_entry,
+    approve_one,
+    arrows_of,
+    assert_one_invoice_each,
+    sweep,
+)
+from tests.crash.test_kills import BY_PERSON, BY_WORKER, assert_one_status
+from tests.invoicing.world import make_user
+from tests.outbound import fresh
+from tests.standins import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+Arrow = tuple[str, str]
+Provoke = Callable[[World, RemoteRecord], Any]
+PATCH = {"server": "taiga", "method": "PATCH", "path": "custom-attributes-values"}
+POST = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices$"}
+THROTTLED: dict[str, Any] = {"kind": "status", "status": 429}
+BROKEN: dict[str, Any] = {"kind": "status", "status": 500}
+LOST: dict[str, Any] = {"kind": "lost_answer"}
+
+
+def fails(call: dict[str, Any], fault: dict[str, Any], *, drained: bool = False) -> Provoke:
+    """The call meets the fault; `drained`: it has already done so, and the arrow is what comes next."""
+
+    def provoke(world: World, record: RemoteRecord) -> None:
+        world.fail(**call, **fault)
+        if drained:
+            drain_once(record.kind)
+
+    return provoke
+
+
+def drain_once(kind: str) -> None:
+    {"status": writeback.write_due, "invoice": creating.create_due}[kind](limit=1)
+    UpstreamGate.objects.update(resume_at=None)
+
+
+def nothing(world: World, record: RemoteRecord) -> None:
+    """The worker takes this arrow anyway."""
+
+
+def written_and_forgotten(world: World, record: RemoteRecord) -> None:
+    """Taiga has the status, but the worker did not live to say so, and its lease is over."""
+    drain_once("status")
+    RemoteRecord.objects.filter(pk=record.pk).update(
+        state=RecordState.IN_DOUBT, synced_revision=0, not_before=timezone.now()
+    )
+
+
+def without_attribute(world: World, record: RemoteRecord) -> None:
+    fails(PATCH, BROKEN, drained=True)(world, record)
+    WorkItem.objects.filter(pk=record.item_id).update(status_attribute_id=None)
+
+
+def wanted_anew(world: World, record: RemoteRecord) -> Any:
+    """While the worker waits for the answer, another revision is wanted."""
+    assert record.item is not None
+    task = record.item.taiga_id
+    world.fail(**PATCH, kind="delay", seconds=0.5, after=True)
+
+    def middle(_pid: int) -> None:
+        wait_for(lambda: "Invoice Status" in world.named_values(task))
+        RemoteRecord.objects.filter(pk=record.pk).update(revision=2)
+
+    return middle
+
+
+def deleted_by_hand(world: World, record: RemoteRecord) -> None:
+    fails(POST, LOST, drained=True)(world, record)
+    world.api_ninja("POST", "/invoices/bulk", {"action": "delete", "ids": [world.invoices()[-1]["id"]]})
+
+
+INVALID: dict[str, Any] = {"kind": "status", "status": 422, "body": {"errors": {"date": ["is wrong"]}}}
+REFUSED: dict[str, Any] = {"kind": "status", "status": 400, "body": {"_error_message": "No."}}
+PROVOKED: dict[tuple[str, Arrow], Provoke] = {
+    ("status", ("pending", "in_flight")): nothing,
+    ("status", ("in_flight", "synced")): nothing,
+    ("status", ("in_flight", "retry")): fails(PATCH, THROTTLED),
+    ("status", ("in_flight", "in_doubt")): fails(PATCH, BROKEN),
+    ("status", ("in_flight", "attention")): fails(PATCH, REFUSED),
+    ("status", ("retry", "in_flight")): fails(PATCH, THROTTLED, drained=True),
+    ("status", ("in_doubt", "synced")): written_and_forgotten,
+    ("status", ("in_doubt", "pending")): fails(PATCH, BROKEN, drained=True),
+    ("status", ("in_doubt", "attention")): without_attribute,
+    ("status", ("synced", "pending")): wanted_anew,
+    ("invoice", ("pending", "in_flight")): nothing,
+    ("invoice", ("in_flight", "synced")): nothing,
+    ("invoice", ("in_flight", "retry")): fails(POST, THROTTLED),
+    ("invoice", ("in_flight", "in_doubt")): fails(POST, LOST),
+    ("invoice", ("in_flight", "attention")): fails(POST, INVALID),
+    ("invoice", ("retry", "in_flight")): fails(POST, THROTTLED, drained=True),
+    ("invoice", ("in_doubt", "synced")): fails(POST, LOST, drained=True),
+    ("invoice", ("in_doubt", "pending")): fails(POST, BROKEN, drained=True),
+    ("invoice", ("in_doubt", "attention")): deleted_by_hand,
+}
+# A new revision of an invoice is refused while it is written, so only a person's act takes this arrow (test_kills).
+NEVER_BY_WORKER = {("invoice", ("synced", "pending"))}
+
+
+def test_every_arrow_of_every_kind_has_a_case() -> None:
+    by_worker = {(kind, arrow) for kind in RecordKind.values for arrow in arrows_of(states.RECORD) - BY_PERSON}
+    tasks = {("task", arrow) for arrow in BY_WORKER}
+    assert by_worker == set(PROVOKED) | NEVER_BY_WORKER | tasks
+
+
+def cases(kind: str) -> Any:
+    arrows = sorted(arrow for of, arrow in PROVOKED if of == kind)
+    return pytest.mark.parametrize("arrow", arrows, ids="→".join)
+
+
+@cases("status")
+def test_a_write_back_killed_at_an_arrow_ends_in_one_status(near: World, nursery: Nursery, arrow: Arrow) -> None:
+    for moment in MOMENTS:
+        entry = add_entry(near, f"Status killed {moment}")
+        push.push_due()
+        record = RemoteRecord.objects.get(kind="status", item=entry.item)
+        attribute = fresh(entry.item).status_attribute_id
+        middle = PROVOKED["status", arrow](near, record)
+
+        code = nursery.run("sync.writeback.write_due", die_at=(RECORD, *arrow, moment), middle=middle)
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        sweep("status")
+        WorkItem.objects.filter(pk=entry.item_id).update(status_attribute_id=attribute)
+        tried_again(record, "status")
+        assert_one_status(near, entry)
+
+
+@cases("invoice")
+def test_a_creation_killed_at_an_arrow_ends_in_one_invoice(near: World, nursery: Nursery, arrow: Arrow) -> None:
+    for number, moment in enumerate(MOMENTS):
+        invoice = approve_one(near, number)
+        record = RemoteRecord.objects.get(invoice=invoice)
+        PROVOKED["invoice", arrow](near, record)
+
+        code = nursery.run("invoicing.creating.create_due", die_at=(RECORD, *arrow, moment))
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        sweep("invoice")
+        if arrow == ("in_doubt", "attention"):
+            assert_left_deleted(near)
+        else:
+            tried_again(record, "invoice")
+            assert_one_invoice_each(near)
+
+
+def assert_left_deleted(world: World) -> None:
+    """What somebody deleted waits for a person, and is not made again."""
+    assert {row["is_deleted"] for row in world.invoices()} == {True}
+    assert [row["private_notes"] for row in world.invoices()] == [row.key for row in Invoice.objects.order_by("pk")]
+    assert set(RemoteRecord.objects.filter(kind="invoice").values_list("state", flat=True)) == {"attention"}
+
+
+def tried_again(record: RemoteRecord, kind: str) -> None:
+    """A person tries again what waits for one."""
+    if fresh(record).state == RecordState.ATTENTION:
+        try_again(fresh(record), user=make_user())
+        sweep(kind)
