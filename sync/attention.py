@@ -185,7 +185,7 @@ def process_again(delivery: WebhookDelivery, *, user: User) -> None:
 
 def _lock(entry: TimeEntry) -> TimeEntry:
     """The entry as it is now, locked together with its item, in the order that every evaluation locks them."""
-    family = WorkItem.objects.filter(pk__in=stories.with_stories([entry.item_id]))
+    family = WorkItem.objects.filter(pk__in=stories.with_family([entry.item_id]))
     list(family.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).select_related("item", "remote_task")
     return rows.get(pk=entry.pk)

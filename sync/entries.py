@@ -51,7 +51,7 @@ def evaluate_many(
     """
     with transaction.atomic():
         locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
-        items = {item.pk: item for item in locked.filter(pk__in=stories.with_stories(item_ids)).order_by("pk")}
+        items = {item.pk: item for item in locked.filter(pk__in=stories.with_family(item_ids)).order_by("pk")}
         entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
         rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
         related = ("person", "rule_set", "client", "project", "remote_task")

@@ -25,7 +25,7 @@ _BILLED: Final = (EntryState.CLAIMED, EntryState.INVOICED)
 _BILLABLE: Final = (*_BILLED, EntryState.HELD, EntryState.READY, EntryState.BELOW_MINIMUM)
 
 
-def with_stories(item_ids: Iterable[int], *story_taiga_ids: int | None) -> list[int]:
+def with_family(item_ids: Iterable[int], *story_taiga_ids: int | None) -> list[int]:
     """The ids of these rows, of the stories of the tasks among them, and of tasks that wait for such a story.
 
     They are locked together in their order. Whoever evaluates a task evaluates its story too, and the other way round

@@ -231,7 +231,7 @@ def store(seen: WorkItem, reading: Reading, claim: uuid.UUID) -> bool:
     `seen` is the row as it was when the reading began.
     """
     with transaction.atomic():
-        family = stories.with_stories([seen.pk], reading.item.user_story_id if reading.item else None)
+        family = stories.with_family([seen.pk], reading.item.user_story_id if reading.item else None)
         locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=family).order_by("pk")
         item = next((row for row in locked if row.pk == seen.pk and row.reading_claim == claim), None)
         if item is None:
