@@ -9,9 +9,10 @@ from __future__ import annotations
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.states import RecordState
+from billing_console.states import EntryState, RecordState
 from sync import gate
-from sync.models import ProjectSweep, RemoteRecord, Server, WorkItem
+from sync.models import ProjectSweep, RecordKind, RemoteRecord, Server, WorkItem
+from sync.transitions import advance
 
 
 def after_restore() -> None:
@@ -26,6 +27,12 @@ def after_restore() -> None:
     RemoteRecord.objects.filter(state=RecordState.IN_FLIGHT).update(lease_until=now)
     # An attempt that this database does not remember may have been made: the next one looks up first.
     RemoteRecord.objects.filter(state=RecordState.PENDING, attempts=0).update(attempts=1)
+    # What is to be billed may be billed already, by an invoice that this database does not remember: look at each task.
+    unclaimed = RemoteRecord.objects.filter(
+        kind=RecordKind.TASK, state=RecordState.SYNCED, entry__state__in=(EntryState.READY, EntryState.HELD)
+    )
+    for record in unclaimed.iterator():
+        advance(record, RecordState.PENDING, why=_("a backup was restored"), not_before=None)
     ProjectSweep.objects.update(
         claim_id=None, lease_until=None, last_timeline_id=0, recent_ids=[], census_wanted=True, started_at=None
     )
