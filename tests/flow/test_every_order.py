@@ -16,12 +16,31 @@ from tests.flow.post_box import PostBox
 from tests.flow.steps import Flow, december, fresh, hours_of, item_of
 
 
+def close_at_once(office: Flow, subject: str, hours: float) -> int:
+    """A task made in a closed column and filled in: two deliveries. Returns its Taiga id."""
+    taiga = office.taiga("bob")
+    listed = {kind: office._listed(kind, WEBSITE.taiga_id) for kind in ("task-statuses", "userstories", "users")}
+    body = {
+        "project": WEBSITE.taiga_id,
+        "subject": subject,
+        "status": next(row["id"] for row in listed["task-statuses"] if row["name"] == "Closed"),
+        "user_story": listed["userstories"][0]["id"],
+        "assigned_to": next(row["id"] for row in listed["users"] if row["username"] == "bob"),
+    }
+    task = int(taiga.do("POST", "/tasks", body)["id"])
+    office._projects[task] = WEBSITE.taiga_id
+    ids = office.attribute_ids(task)
+    values = {str(ids["Billable"]): True, str(ids["Duration (Hours)"]): hours}
+    taiga.do("PATCH", f"/tasks/custom-attributes-values/{task}", {"attributes_values": values, "version": 1})
+    return task
+
+
 def test_a_hundred_closings_with_lost_doubled_and_reordered_deliveries_are_a_hundred_entries(
     office: Flow, post_box: PostBox
 ) -> None:
     order = random.Random(3)  # noqa: S311 -- the same order every time
     hours = [1 + n % 20 / 4 for n in range(100)]
-    tasks = [office.close(hours[n], subject=f"Task {n}", at=december(1 + n // 5), who="bob") for n in range(100)]
+    tasks = [close_at_once(office, f"Task {n}", hours[n]) for n in range(100)]
     lost, doubled, reordered = tasks[:30], tasks[30:50], tasks[50:60]
     posts = {task: post_box.of(task) for task in tasks}
     for task in tasks[30:]:
@@ -34,7 +53,7 @@ def test_a_hundred_closings_with_lost_doubled_and_reordered_deliveries_are_a_hun
     process_deliveries()
     read_items()
     assert TimeEntry.objects.count() == 70
-    assert sum(WebhookDelivery.objects.values_list("duplicates", flat=True)) == len(again) == 60
+    assert sum(WebhookDelivery.objects.values_list("duplicates", flat=True)) == len(again) == 40
 
     sweep_projects()
     read_items()
