@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from django.db import transaction
 
 from accounts.models import User
-from invoicing import sending
+from invoicing import creating, sending
 from invoicing.models import Invoice, Sending
-from sync import attention, outbox, push, upstreams
+from sync import attention, outbox, push, sweep, upstreams, work_items, writeback
 from sync.claims import Proof
 from sync.models import RemoteRecord, TimeEntry
 from sync.transitions import advance
@@ -61,3 +62,11 @@ def commit_to_calling_and_die(sending_id: int) -> None:
     there = ninja.invoice(Sending.objects.get(pk=sending_id).invoice.remote.remote_id)
     assert sending._commit_to_calling(claimed, there, ninja.client(there.client_id))
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work_for(seconds: float) -> None:
+    """As a worker and the beat beside it, without a pause: whatever is due, again and again."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for task in (sweep.sweep_all, work_items.read_due, push.push_due, writeback.write_due, creating.create_due):
+            task()

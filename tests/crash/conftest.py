@@ -69,6 +69,17 @@ class Nursery:
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     """One process that forks all workers of the session."""
+    yield from hired()
+
+
+@pytest.fixture(scope="session")
+def second_nursery() -> Iterator[Nursery]:
+    """One more, whose worker runs at the same time."""
+    yield from hired()
+
+
+def hired() -> Iterator[Nursery]:
+    """A nursery, closed at the end."""
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.crash.nursery"],
