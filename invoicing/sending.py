@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -103,21 +103,22 @@ def send_due(limit: int = 200) -> int:
     return done
 
 
-def _claim_next() -> Sending | None:
-    """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came.
+def due() -> QuerySet[Sending]:
+    """The sendings that are to be looked at now and that nobody looks at.
 
     While writing is paused only those whose mail was asked for: their proof is looked for, nothing new is mailed.
     """
     now = timezone.now()
+    rows = Sending.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), finished_at__isnull=True)
+    rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+    return rows if gate.may_write(Server.NINJA) else rows.filter(is_called=True)
+
+
+def _claim_next() -> Sending | None:
+    """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came."""
+    now = timezone.now()
     with transaction.atomic():
-        sending = (
-            Sending.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(Q(not_before__isnull=True) | Q(not_before__lte=now), finished_at__isnull=True)
-            .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
-            .filter(Q() if gate.may_write(Server.NINJA) else Q(is_called=True))
-            .order_by("id")
-            .first()
-        )
+        sending = due().select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
         if sending is not None:
             sending.claim_id = uuid.uuid4()
             sending.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)

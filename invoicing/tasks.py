@@ -15,20 +15,24 @@ def build_runs() -> int:
 
 
 @shared_task
-def create_invoices() -> int:
+def create_invoices(is_helper: bool = False) -> int:
     """Create approved invoices in Invoice Ninja; returns how many."""
     from invoicing import creating
+    from sync import fan_out, outbox
 
-    return creating.create_due()
+    due = outbox.due(creating.HANDLER.kind)
+    return fan_out.drain_together("invoices", creating.create_due, due, is_helper=is_helper)
 
 
 @shared_task
-def send_invoices() -> int:
+def send_invoices(is_helper: bool = False) -> int:
     """Mail confirmed invoices and look for proof; returns how many were looked at."""
     from invoicing import by_rule, sending
+    from sync import fan_out
 
-    by_rule.send_created()
-    return sending.send_due()
+    if not is_helper:
+        by_rule.send_created()
+    return fan_out.drain_together("sendings", sending.send_due, sending.due(), is_helper=is_helper)
 
 
 @shared_task

@@ -51,6 +51,12 @@ def ring(bell: str) -> None:
     _something_waits.set()
 
 
+def call_helpers(bell: str, count: int) -> None:
+    """Ask `count` further workers to drain what is behind `bell`, at once. From a worker only; best effort too."""
+    if settings.DOORBELL_ENABLED and count:
+        _send([(bell, {"is_helper": True})] * count)
+
+
 def _ring_forever() -> None:
     while True:
         _something_waits.wait()
@@ -58,12 +64,12 @@ def _ring_forever() -> None:
         with _lock:
             bells = sorted(_waiting)
             _waiting.clear()
-        _ring_now(bells)
+        _send([(bell, {}) for bell in bells])
         # At most once per half second and bell; what rings meanwhile is gathered and rung once after the pause.
         time.sleep(PAUSE_SECONDS)
 
 
-def _ring_now(bells: list[str]) -> None:
+def _send(orders: list[tuple[str, dict[str, bool]]]) -> None:
     try:
         with current_app.connection_for_write(
             connect_timeout=SOCKET_SECONDS,
@@ -75,13 +81,15 @@ def _ring_now(bells: list[str]) -> None:
                 "max_retries": 0,
             },
         ) as connection:
-            for bell in bells:
+            for bell, arguments in orders:
                 current_app.send_task(
                     TASKS[bell],
+                    kwargs=arguments,
                     connection=connection,
                     retry=False,
                     ignore_result=True,
                     expires=settings.TICK_SECONDS * 10,
                 )
     except (OSError, KombuError, RedisError) as error:
-        logger.warning("the doorbell did not ring (%s): %s; beat will find the rows", ", ".join(bells), error)
+        names = ", ".join(sorted({bell for bell, _arguments in orders}))
+        logger.warning("the doorbell did not ring (%s): %s; beat will find the rows", names, error)

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -31,6 +31,12 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = timedelta(hours=6)
 
 
+def due(kind: RecordKind) -> QuerySet[RemoteRecord]:
+    """The records of `kind` that are to be written now."""
+    is_due = Q(not_before__isnull=True) | Q(not_before__lte=timezone.now())
+    return RemoteRecord.objects.filter(is_due, kind=kind, state__in=(RecordState.PENDING, RecordState.RETRY))
+
+
 # --- claiming -----------------------------------------------------------------------------------------------------
 
 
@@ -38,12 +44,7 @@ def claim_next(kind: RecordKind) -> Claim | None:
     """Claim the oldest record of `kind` that is due, or None. Skips rows that another worker is just claiming."""
     with transaction.atomic():
         record = (
-            RemoteRecord.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("item")
-            .filter(Q(not_before__isnull=True) | Q(not_before__lte=timezone.now()), kind=kind)
-            .filter(state__in=(RecordState.PENDING, RecordState.RETRY))
-            .order_by("id")
-            .first()
+            due(kind).select_for_update(skip_locked=True, of=("self",)).select_related("item").order_by("id").first()
         )
         if record is None:
             return None

@@ -14,27 +14,29 @@ def process_deliveries() -> int:
 
 
 @shared_task
-def read_items() -> int:
+def read_items(is_helper: bool = False) -> int:
     """Price again what a changed mapping or rate concerns, read what changed in Taiga; returns how many items."""
-    from sync import reevaluate, work_items
+    from sync import fan_out, reevaluate, work_items
 
-    return reevaluate.evaluate_marked() + work_items.read_due()
+    priced = 0 if is_helper else reevaluate.evaluate_marked()
+    return priced + fan_out.drain_together("items", work_items.read_due, work_items.due(), is_helper=is_helper)
 
 
 @shared_task
-def push_tasks() -> int:
+def push_tasks(is_helper: bool = False) -> int:
     """Write due tasks into Invoice Ninja; returns how many."""
-    from sync import push
+    from sync import fan_out, outbox, push
 
-    return push.push_due()
+    return fan_out.drain_together("push", push.push_due, outbox.due(push.HANDLER.kind), is_helper=is_helper)
 
 
 @shared_task
-def write_statuses() -> int:
+def write_statuses(is_helper: bool = False) -> int:
     """Write due invoice statuses into Taiga; returns how many."""
-    from sync import writeback
+    from sync import fan_out, outbox, writeback
 
-    return writeback.write_due()
+    due = outbox.due(writeback.HANDLER.kind)
+    return fan_out.drain_together("writeback", writeback.write_due, due, is_helper=is_helper)
 
 
 @shared_task

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -37,6 +37,7 @@ from sync.transitions import advance
 logger = logging.getLogger(__name__)
 
 BILLED_KINDS: Final = (ItemKind.TASK, ItemKind.STORY, ItemKind.ISSUE)
+_TAKEN_AT_ONCE: Final = 16  # few, so that several readers get in each other's way only now and then
 _LINK_PARTS: Final = {ItemKind.TASK: "task", ItemKind.STORY: "us", ItemKind.ISSUE: "issue"}
 
 
@@ -122,13 +123,22 @@ def _mark_for_sweep(new: list[WorkItem], now: dt.datetime) -> None:
 
 def read_due(limit: int = 200) -> int:
     """Read dirty items, the oldest first, one after the other; returns how many. Safe in several workers."""
-    due = WorkItem.objects.filter(_is_due(timezone.now()), is_dirty=True).order_by("id")
-    done = 0
-    for pk in list(due.values_list("pk", flat=True)[:limit]):
-        if not gate.may_call(Server.TAIGA):
-            break  # what is dirty stays dirty, and no attempt is used up
-        done += read_item(pk)
+    done = last = 0
+    while done < limit:
+        rows = due().filter(pk__gt=last).order_by("id")
+        batch = list(rows.values_list("pk", flat=True)[: min(limit - done, _TAKEN_AT_ONCE)])
+        if not batch:
+            break
+        for last in batch:
+            if not gate.may_call(Server.TAIGA):
+                return done  # what is dirty stays dirty, and no attempt is used up
+            done += read_item(last)
     return done
+
+
+def due() -> QuerySet[WorkItem]:
+    """The items that are to be read now and that nobody reads."""
+    return WorkItem.objects.filter(_is_due(timezone.now()), is_dirty=True)
 
 
 def _is_due(now: dt.datetime) -> Q:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.utils import timezone
 
-from sync import doorbell
+from sync import doorbell, fan_out
+from sync.models import Heartbeat
 
 
 @pytest.fixture
@@ -115,3 +117,22 @@ def test_a_dead_ringer_is_replaced(broker: Any) -> None:
 
     assert doorbell._ringer is not alive
     assert heard(broker) == ["invoicing.tasks.poll_payments"]
+
+
+def test_helpers_come_at_once_and_call_nobody(broker: Any) -> None:
+    doorbell.call_helpers("push", 3)
+
+    assert heard(broker, 1.5) == ["sync.tasks.push_tasks"] * 3
+
+
+@pytest.mark.parametrize(("waiting", "called"), [(3, 0), (4, 1), (11, 2), (500, 7)])
+@pytest.mark.django_db
+def test_long_queues_call_helpers(monkeypatch: pytest.MonkeyPatch, waiting: int, called: int) -> None:
+    calls: list[tuple[str, int]] = []
+    monkeypatch.setattr(doorbell, "call_helpers", lambda bell, count: calls.append((bell, count)))
+    Heartbeat.objects.bulk_create(Heartbeat(name=f"{number}", at=timezone.now()) for number in range(waiting))
+
+    assert fan_out.drain_together("push", lambda: 0, Heartbeat.objects.all(), is_helper=False) == 0
+    assert fan_out.drain_together("push", lambda: 5, Heartbeat.objects.all(), is_helper=True) == 5
+
+    assert calls == [("push", called)]

@@ -1,0 +1,32 @@
+"""Many hands for much work: a task that finds a long queue calls others to drain it beside itself.
+
+Each takes rows by claims of its own, so any number may work at once; how many calls run at a time is bounded by the
+slots of the servers. Without a broker nobody comes, and the work is done one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from django.db.models import QuerySet
+
+from sync import doorbell
+
+MOST_HELPERS: Final = 7  # with the one that calls them, as many as a worker has threads
+SHARE: Final = 4  # rows that are worth a helper
+
+
+def drain_together(bell: str, drain: Callable[[], int], due: QuerySet, *, is_helper: bool) -> int:
+    """Drain, with a helper for every few rows of `due`; returns how many this one did itself.
+
+    A helper calls nobody. What is left when this one has done its share is rung for again.
+    """
+    if is_helper:
+        return drain()
+    waiting = due.order_by()[: MOST_HELPERS * SHARE].count()
+    doorbell.call_helpers(bell, waiting // SHARE)
+    done = drain()
+    if done and due.exists():
+        doorbell.ring(bell)
+    return done
