@@ -147,7 +147,7 @@ def _is_due(now: dt.datetime) -> Q:
 
 
 def read_item(item_id: int) -> bool:
-    """Read one item and its values from Taiga and evaluate its hours; False when another reader has it.
+    """Read one item and its values from Taiga and evaluate its hours; False when another reader has it or had it.
 
     A failure is a sentence on the row, which stays dirty and is tried again later; it is not raised.
     """
@@ -155,7 +155,9 @@ def read_item(item_id: int) -> bool:
     now = timezone.now()
     until = now + dt.timedelta(seconds=settings.LEASE_SECONDS)
     is_free = Q(reading_until__isnull=True) | Q(reading_until__lt=now)
-    if not WorkItem.objects.filter(is_free, pk=item_id).update(reading_claim=claim, reading_until=until):
+    # Still dirty: of two readers that saw it so, the slower one would read it a second time for nothing.
+    rows = WorkItem.objects.filter(is_free, pk=item_id, is_dirty=True)
+    if not rows.update(reading_claim=claim, reading_until=until):
         return False
     # Read after the claim: a mark that comes later than this leaves another dirty_at, and the flag stays up.
     item = WorkItem.objects.get(pk=item_id)

@@ -1,0 +1,119 @@
+"""How fast deliveries are taken, against a bare Django view in the same server; and with a frozen Redis."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from bench import servers
+from bench.results import Result, interleaved, middle
+from sync.signature import sign
+
+NAMES = ("ingest_throughput_ratio", "ingest_p99_ratio", "ingest_redis_frozen_p99_ratio")
+CONNECTIONS, REQUESTS, ROUNDS = 16, 2000, 5
+SAMPLE = Path("tests/data/taiga_deliveries/sample-12-task-change-many-fields-description_diff-is-a-string.json")
+_numbers = itertools.count(1)
+
+
+def run() -> list[Result]:
+    """Real deliveries of 4 KB over 16 connections, each different; 5 interleaved rounds, medians."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS bench_bare (id bigserial PRIMARY KEY, body bytea, at timestamptz)")
+    speeds: dict[str, list[float]] = {"bare": [], "console": [], "frozen": []}
+
+    def measure(kind: str, port: int) -> Callable[[], float]:
+        def once() -> float:
+            path = "/bench/bare" if kind == "bare" else "/webhooks/taiga"
+            if kind == "frozen":
+                with frozen_redis():
+                    speed, p99 = send(port, path)
+            else:
+                speed, p99 = send(port, path)
+            speeds[kind].append(speed)
+            return p99
+
+        return once
+
+    with servers.web() as port:
+        for path in ("/bench/bare", "/webhooks/taiga"):
+            send(port, path)  # warm
+        bare, console, frozen = interleaved(ROUNDS, *(measure(kind, port) for kind in speeds))
+    rate = {kind: middle(values) for kind, values in speeds.items()}
+    p99 = {"bare": middle(bare), "console": middle(console), "frozen": middle(frozen)}
+    words = "{:.0f}/s against {:.0f}/s bare".format(rate["console"], rate["bare"])
+    return [
+        Result("ingest_throughput_ratio", rate["console"] / rate["bare"], ("≥", 0.5), words),
+        Result(
+            "ingest_p99_ratio",
+            p99["console"] / p99["bare"],
+            ("≤", 3),
+            "{:.0f} ms against {:.0f} ms bare".format(p99["console"], p99["bare"]),
+        ),
+        Result(
+            "ingest_redis_frozen_p99_ratio",
+            p99["frozen"] / p99["console"],
+            ("≤", 3),
+            "{:.0f} ms, {:.0f}/s while Redis hangs".format(p99["frozen"], rate["frozen"]),
+        ),
+    ]
+
+
+def send(port: int, path: str) -> tuple[float, float]:
+    """Requests a second and p99 in ms, measured by a process of its own."""
+    with tempfile.NamedTemporaryFile(suffix=".requests") as file:
+        for _number in range(REQUESTS):
+            request = _request(path)
+            file.write(b"%08d" % len(request) + request)
+        file.flush()
+        argv = [sys.executable, "-m", "bench.load", str(port), str(CONNECTIONS), file.name]
+        answer = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    speed, p99 = float(answer[0]), float(answer[1])
+    return speed, p99
+
+
+def _request(path: str) -> bytes:
+    """A signed delivery that came never before, as Taiga sends it."""
+    body = dict(_sample())
+    number = next(_numbers) + int(time.time() * 1000) % 10**9 * 10**6
+    body["data"] = {**body["data"], "id": number, "ref": number % 10**6}
+    raw = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n"
+        f"X-TAIGA-WEBHOOK-SIGNATURE: {sign(raw, settings.WEBHOOK_SECRET)}\r\n\r\n"
+    )
+    return head.encode() + raw
+
+
+_parsed: dict[str, object] = {}
+
+
+def _sample() -> dict[str, object]:
+    if not _parsed:
+        recorded = json.loads((Path(__file__).parent.parent / SAMPLE).read_text())
+        _parsed.update(json.loads(b64decode(recorded["body_base64"])))
+    return _parsed
+
+
+class frozen_redis:  # noqa: N801 -- reads like the context manager it is
+    """Redis is stopped in the middle of everything: it takes connections and answers nobody."""
+
+    def __enter__(self) -> None:
+        import redis
+
+        self.pid = int(redis.Redis.from_url(settings.REDIS_URL).info("server")["process_id"])  # type: ignore[index]
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def __exit__(self, *error: object) -> None:
+        os.kill(self.pid, signal.SIGCONT)

@@ -1,0 +1,60 @@
+"""Whether a worker grows: its memory after ten times as many entries, without being recycled."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+from bench import servers
+from bench.office import Office
+from bench.results import Result
+from billing_console.states import RecordState
+from sync import sweep, tasks, work_items
+from sync.models import FoundBy, RecordKind, RemoteRecord
+from sync.work_items import Mark
+
+NAMES = ("worker_memory_ratio",)
+FEW, MANY, AT_ONCE = 200, 2000, 200
+
+
+def run(few: int = FEW, many: int = MANY) -> list[Result]:
+    """Resident memory of one worker after `many` entries ÷ after `few`."""
+    from mappings.models import ProjectMapping
+
+    with servers.stand_ins() as urls:
+        office = Office(urls)
+        sweep.sweep_project(ProjectMapping.objects.get(taiga_project_id=office.project))
+        work_items.read_due()
+        settings.DOORBELL_ENABLED = True
+        with servers.worker() as pid:
+            done, small = 0, 0
+            while done < many:
+                _drain(office, AT_ONCE)
+                done += AT_ONCE
+                small = small or (_resident(pid) if done >= few else 0)
+            large = _resident(pid)
+    words = f"{large / 1024:.0f} MB after {many} entries, {small / 1024:.0f} MB after {few}"
+    return [Result("worker_memory_ratio", large / small, ("≤", 1.1), words)]
+
+
+def _drain(office: Office, count: int) -> None:
+    closed = office.open(count)
+    for task in closed:
+        office.close(task)
+    work_items.mark_many([Mark("T", task, office.project) for task in closed], found_by=FoundBy.WEBHOOK)
+    tasks.read_items.delay()
+    keys = [f"T{task}" for task in closed]
+    done = RemoteRecord.objects.filter(kind=RecordKind.STATUS, our_key__in=keys, state=RecordState.SYNCED)
+    until = time.monotonic() + 300
+    while done.count() < count:
+        if time.monotonic() > until:
+            raise RuntimeError(f"{done.count()} of {count} were written back")
+        time.sleep(0.05)
+
+
+def _resident(pid: int) -> int:
+    """Resident memory in KB."""
+    words = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()
+    return int(words[0])

@@ -1,0 +1,104 @@
+"""The processes that are measured: the web server, the worker, the stand-ins, the load. Each ends with the block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from sandbox.player import Http
+
+
+@contextlib.contextmanager
+def running(*argv: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of this Python with `environment` on top of ours; its words go nowhere."""
+    process = subprocess.Popen(
+        [sys.executable, *argv],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def web() -> Iterator[int]:
+    """gunicorn as the console runs it (2 workers); gives its port once it answers."""
+    port = free_port()
+    arguments = ("-m", "gunicorn", "billing_console.wsgi:application", "--bind", f"127.0.0.1:{port}")
+    with running(*arguments, "--log-level", "error"):
+        _wait_for(f"http://127.0.0.1:{port}/healthz")
+        yield port
+
+
+@contextlib.contextmanager
+def worker() -> Iterator[int]:
+    """The console's worker (8 threads); gives its process id once it took its first job."""
+    from billing_console.processes import WORKER_THREADS
+    from sync.models import Heartbeat
+    from sync.tasks import beat
+
+    arguments = ("-m", "celery", "--quiet", "--app", "billing_console", "worker", "--pool", "threads")
+    Heartbeat.objects.filter(name="worker").delete()
+    with running(*arguments, "--concurrency", str(WORKER_THREADS), "--loglevel", "ERROR") as process:
+        beat.delay()
+        until = time.monotonic() + 60
+        while not Heartbeat.objects.filter(name="worker").exists():
+            if time.monotonic() > until:
+                raise RuntimeError("the worker took no job within a minute")
+            time.sleep(0.1)
+        yield process.pid
+
+
+@contextlib.contextmanager
+def stand_ins() -> Iterator[tuple[str, str]]:
+    """Both stand-ins in one process of their own; gives the addresses of Taiga and of Invoice Ninja."""
+    with running("-m", "sandbox", "--taiga-port", "0", "--ninja-port", "0") as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        urls = [word for word in words if word.startswith("http")]
+        yield urls[0], urls[1]
+
+
+def delay(urls: tuple[str, str], seconds: float) -> None:
+    """From now on both stand-ins sleep so long before each answer; 0 takes it back."""
+    for url in urls:
+        Http(url).do("DELETE", "/sandbox/faults")
+        if seconds:
+            Http(url).do("POST", "/sandbox/faults", [{"kind": "delay", "seconds": seconds, "count": None}])
+
+
+def _wait_for(url: str) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            with urlopen(url, timeout=2):
+                return
+        except (URLError, OSError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
