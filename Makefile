@@ -1,6 +1,6 @@
 # The billing console. `make demo` shows it, `make test` proves it; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check clean
+.PHONY: help setup demo test test-long bench bench-long check clean
 
 PYTHON ?= python3
 PORT ?= 5000
@@ -30,6 +30,12 @@ test: setup check ## Every check and every test, on a real PostgreSQL and a real
 
 test-long: setup ## What takes minutes: the demo for real, in both modes, with kills in the middle
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 1 --dist loadgroup -m long -o faulthandler_timeout=0 $(PYTEST_ARGS)
+
+bench: setup ## Measure what must be fast, as ratios; table here, numbers in var/bench.json
+	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m bench
+
+bench-long: setup ## The measurements that take minutes
+	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m bench --long
 
 check: setup ## Format, lint, types, import rules, migrations, Django's own checks
 	$(VENV)/bin/ruff check .

@@ -10,6 +10,7 @@ from bench import servers
 from bench.office import Office
 from bench.results import Result, middle
 from billing_console.states import RecordState
+from mappings.models import ProjectMapping
 from sync import ingest, sweep, tasks, work_items
 from sync.models import FoundBy, RecordKind, RemoteRecord, UpstreamCall, WorkItem
 from sync.payloads import read_delivery
@@ -25,8 +26,6 @@ def run() -> list[Result]:
     calls: list[float] = []
     with servers.stand_ins() as urls:
         office = Office(urls)
-        from mappings.models import ProjectMapping
-
         sweep.sweep_project(ProjectMapping.objects.get(taiga_project_id=office.project))
         work_items.read_due()
         settings.DOORBELL_ENABLED = True
@@ -73,7 +72,9 @@ def _drain(office: Office, closed: list[int]) -> tuple[float, float]:
 
 def _irrelevant() -> float:
     before = UpstreamCall.objects.count()
-    raw = b'{"action": "change", "type": "wikipage", "by": {"id": 1}, "date": "2025-12-01T10:00:00Z", "data": {"id": 1}}'
+    raw = (
+        b'{"action": "change", "type": "wikipage", "by": {"id": 1}, "date": "2025-12-01T10:00:00Z", "data": {"id": 1}}'
+    )
     ingest.receive(raw, read_delivery(raw), headers={}, address=None, mapping=None)
     ingest.process_due()
     return float(UpstreamCall.objects.count() - before)

@@ -11,11 +11,15 @@ import sys
 import tempfile
 import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from redis import Redis
 
 from bench import servers
 from bench.results import Result, interleaved, middle
@@ -85,10 +89,7 @@ def send(port: int, path: str) -> tuple[float, float]:
 
 def _request(path: str) -> bytes:
     """A signed delivery that came never before, as Taiga sends it."""
-    body = dict(_sample())
-    number = next(_numbers) + int(time.time() * 1000) % 10**9 * 10**6
-    body["data"] = {**body["data"], "id": number, "ref": number % 10**6}
-    raw = json.dumps(body).encode()
+    raw = request_body()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n"
         f"X-TAIGA-WEBHOOK-SIGNATURE: {sign(raw, settings.WEBHOOK_SECRET)}\r\n\r\n"
@@ -96,24 +97,27 @@ def _request(path: str) -> bytes:
     return head.encode() + raw
 
 
-_parsed: dict[str, object] = {}
+def request_body() -> bytes:
+    """A delivery of about 4 KB that came never before."""
+    body = dict(_sample())
+    number = next(_numbers) + int(time.time() * 1000) % 10**9 * 10**6
+    body["data"] = {**body["data"], "id": number, "ref": number % 10**6}
+    return json.dumps(body).encode()
 
 
-def _sample() -> dict[str, object]:
-    if not _parsed:
-        recorded = json.loads((Path(__file__).parent.parent / SAMPLE).read_text())
-        _parsed.update(json.loads(b64decode(recorded["body_base64"])))
-    return _parsed
+@cache
+def _sample() -> dict[str, Any]:
+    recorded = json.loads((Path(__file__).parent.parent / SAMPLE).read_text())
+    sample: dict[str, Any] = json.loads(b64decode(recorded["body_base64"]))
+    return sample
 
 
-class frozen_redis:  # noqa: N801 -- reads like the context manager it is
+@contextmanager
+def frozen_redis() -> Iterator[None]:
     """Redis is stopped in the middle of everything: it takes connections and answers nobody."""
-
-    def __enter__(self) -> None:
-        import redis
-
-        self.pid = int(redis.Redis.from_url(settings.REDIS_URL).info("server")["process_id"])  # type: ignore[index]
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def __exit__(self, *error: object) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+    facts: Any = Redis.from_url(settings.REDIS_URL).info("server")
+    os.kill(facts["process_id"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(facts["process_id"], signal.SIGCONT)

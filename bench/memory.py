@@ -11,6 +11,7 @@ from bench import servers
 from bench.office import Office
 from bench.results import Result
 from billing_console.states import RecordState
+from mappings.models import ProjectMapping
 from sync import sweep, tasks, work_items
 from sync.models import FoundBy, RecordKind, RemoteRecord
 from sync.work_items import Mark
@@ -21,8 +22,6 @@ FEW, MANY, AT_ONCE = 200, 2000, 200
 
 def run(few: int = FEW, many: int = MANY) -> list[Result]:
     """Resident memory of one worker after `many` entries ÷ after `few`."""
-    from mappings.models import ProjectMapping
-
     with servers.stand_ins() as urls:
         office = Office(urls)
         sweep.sweep_project(ProjectMapping.objects.get(taiga_project_id=office.project))

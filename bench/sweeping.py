@@ -7,6 +7,7 @@ import time
 from bench import servers
 from bench.office import Office
 from bench.results import Result
+from mappings.models import ProjectMapping
 from sync import sweep
 from sync.models import UpstreamCall
 
@@ -16,8 +17,6 @@ TASKS, CHANGED = 10_000, 10
 
 def run() -> list[Result]:
     """Once: the timeline to the last seen entry and the comparison of the whole project."""
-    from mappings.models import ProjectMapping
-
     with servers.stand_ins() as urls:
         office = Office(urls)
         tasks = office.open(TASKS)

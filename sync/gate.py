@@ -52,14 +52,28 @@ def on_migrate(**kwargs: object) -> None:
 
 def may_call(server: str) -> bool:
     """Whether `server` may be called now: its breaker is closed and no wait that it asked for is running."""
-    closed = Q(open_since__isnull=False) | Q(resume_at__gt=timezone.now())
-    return not UpstreamGate.objects.filter(closed, server=server).exists()
+    return _look(server)[0]
 
 
 def may_write(server: str) -> bool:
     """Whether something may be written there now: it may be called, and nobody paused it."""
-    closed = Q(open_since__isnull=False) | Q(resume_at__gt=timezone.now()) | Q(is_paused=True)
-    return not UpstreamGate.objects.filter(closed, server=server).exists()
+    is_open, is_paused = _look(server)
+    return is_open and not is_paused
+
+
+# Whether calls to a server failed lately, as this process last saw: an answer then sets the count back.
+_is_failing: dict[str, bool] = {}
+
+
+def _look(server: str) -> tuple[bool, bool]:
+    """Whether it may be called, and whether writing is paused."""
+    columns = ("is_paused", "failures", "open_since", "resume_at")
+    row = UpstreamGate.objects.filter(server=server).values_list(*columns).first()
+    if row is None:
+        return True, False
+    is_paused, failures, open_since, resume_at = row
+    _is_failing[server] = failures > 0
+    return open_since is None and (resume_at is None or resume_at <= timezone.now()), is_paused
 
 
 # --- a person's pause -------------------------------------------------------------------------------------------------
@@ -109,8 +123,9 @@ def note_call(call: Call) -> None:
         _wait(call.upstream, call.wait_seconds)
     elif call.error in TROUBLE:
         _count_failure(call)
-    else:
+    elif _is_failing.get(call.upstream, True):
         UpstreamGate.objects.filter(server=call.upstream, failures__gt=0, open_since__isnull=True).update(failures=0)
+        _is_failing[call.upstream] = False
 
 
 def _wait(server: str, seconds: int | None) -> None:
@@ -124,6 +139,7 @@ def _wait(server: str, seconds: int | None) -> None:
 
 def _count_failure(call: Call) -> None:
     server = call.upstream
+    _is_failing[server] = True
     gate, _is_new = UpstreamGate.objects.get_or_create(server=server)
     UpstreamGate.objects.filter(pk=gate.pk).update(failures=F("failures") + 1)
     sentence = _("%(count)d calls in a row failed, the last one with %(error)s%(status)s.") % {

@@ -1,61 +1,98 @@
-"""At most UPSTREAM_CALLS_AT_A_TIME calls to a server at once, over all processes and hosts.
+"""At most UPSTREAM_CALLS_AT_A_TIME calls to a server at once, over all processes and hosts; and the journal of them.
 
 A slot is an advisory lock of PostgreSQL: it is gone with the connection of a killed worker, and asks Redis nothing.
+It is given back by the statement that writes the call into the journal: a call costs two statements.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from django.conf import settings
 from django.db import connection
 
 from billing_console.errors import Busy
+from sync import gate
+from sync.clients.http import Call
+from sync.models import WorkItem
 
 _CLASSES: Final = {"taiga": 0x42430001, "invoice_ninja": 0x42430002}  # "BC" and a number: ours among all locks
 _LEAST_SECONDS: Final = 0.2  # a call that has less time left is not begun
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1)
+_PATH_LENGTH: Final = 500
+_WRITE: Final = """
+    WITH written AS (
+        INSERT INTO sync_upstreamcall
+            (upstream, method, path, status, duration_ms, error, attempt, item_id, correlation_id, at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ) SELECT pg_advisory_unlock(%s, %s)
+"""
 
 
-def limit_of(server: str) -> Callable[[float], AbstractContextManager[float]]:
-    """The limit for a client of `server`: waits for a slot within the call's own seconds, gives those that are left.
+class Line:
+    """What the calls of one client have in common; gives the client its `limit` and its `journal`.
 
-    Raises Busy when no slot came free in time; nothing was called then.
+    `item`, `correlation_id` and `attempt` stand in the journal beside each call. For one thread, as the client is.
     """
 
+    def __init__(
+        self,
+        server: str,
+        *,
+        item: WorkItem | None = None,
+        correlation_id: uuid.UUID | None = None,
+        attempt: int = 1,
+    ) -> None:
+        self.server = server
+        self._about = (attempt, item.pk if item else None, correlation_id)
+        self._call: Call | None = None
+
+    def journal(self, call: Call) -> None:
+        """Keep the call; it is written when its slot is given back."""
+        self._call = call
+
     @contextmanager
-    def limit(seconds: float) -> Iterator[float]:
+    def limit(self, seconds: float) -> Iterator[float]:
+        """Wait for a slot within the call's own seconds; gives those that are left.
+
+        Raises Busy when no slot came free in time; nothing was called then.
+        """
         until = time.monotonic() + seconds
-        slot = _take(server)
+        slot = self._take()
         pauses = iter(_PAUSES)
         pause = 0.0
         while slot is None:
             pause = next(pauses, pause)
             if until - time.monotonic() < pause + _LEAST_SECONDS:
-                raise Busy(server)
+                raise Busy(self.server)
             time.sleep(pause)
-            slot = _take(server)
+            slot = self._take()
         try:
             yield until - time.monotonic()
         finally:
-            _give_back(server, slot)
+            self._give_back(slot)
 
-    return limit
+    def _take(self) -> int | None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT slot FROM generate_series(1, %s) slot WHERE pg_try_advisory_lock(%s, slot) LIMIT 1",
+                [settings.UPSTREAM_CALLS_AT_A_TIME, _CLASSES[self.server]],
+            )
+            row = cursor.fetchone()
+        return int(row[0]) if row else None
 
-
-def _take(server: str) -> int | None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT slot FROM generate_series(1, %s) slot WHERE pg_try_advisory_lock(%s, slot) LIMIT 1",
-            [settings.UPSTREAM_CALLS_AT_A_TIME, _CLASSES[server]],
-        )
-        row = cursor.fetchone()
-    return int(row[0]) if row else None
-
-
-def _give_back(server: str, slot: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_CLASSES[server], slot])
+    def _give_back(self, slot: int) -> None:
+        call, self._call = self._call, None
+        lock = [_CLASSES[self.server], slot]
+        with connection.cursor() as cursor:
+            if call is None:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+                return
+            attempt, item_id, correlation_id = self._about
+            what = [call.upstream, call.method, call.path[:_PATH_LENGTH], call.status, call.duration_ms, call.error]
+            cursor.execute(_WRITE, [*what, attempt, item_id, correlation_id, call.at, *lock])
+        gate.note_call(call)

@@ -56,7 +56,7 @@ def advance(
     fields = {field.name for field in row._meta.get_fields()}
     if "state_since" in fields:
         changes.setdefault("state_since", timezone.now())
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):  # both or neither; the caller decides about the rest
         rows = type(row)._default_manager.filter(pk=row.pk, state=current)
         if only_if is not None:
             rows = rows.filter(only_if)

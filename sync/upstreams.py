@@ -10,7 +10,6 @@ import datetime as dt
 import logging
 import threading
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -21,12 +20,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NotAllowed
-from sync import gate, slots
-from sync.clients.http import Call
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_auth import Authorization, authorization_value, fixed_authorization
-from sync.models import Server, UpstreamCall, UpstreamPin, WorkItem
+from sync.models import Server, UpstreamPin, WorkItem
+from sync.slots import Line
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -35,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 CHECK_AGAIN_AFTER: Final = dt.timedelta(minutes=10)
 _TOKEN_CACHE_SECONDS: Final = 20 * 3600  # Taiga's tokens end after 24 hours
-_PATH_LENGTH: Final = 500
 
 _logins: dict[tuple[str, str], SharedLogin] = {}
 _logins_lock = threading.Lock()
@@ -48,12 +45,13 @@ def taiga_client(
 
     Raises ConfigError when the address or the login is missing.
     """
+    line = Line(Server.TAIGA, item=item, correlation_id=correlation_id, attempt=attempt)
     return TaigaClient(
         _required("TAIGA_API"),
         authorization=_taiga_authorization(),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
-        journal=_journal(item, correlation_id, attempt),
-        limit=slots.limit_of(Server.TAIGA),
+        journal=line.journal,
+        limit=line.limit,
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
     )
 
@@ -65,12 +63,13 @@ def ninja_client(
 
     Raises ConfigError when the address or the token is missing.
     """
+    line = Line(Server.NINJA, item=item, correlation_id=correlation_id, attempt=attempt)
     return InvoiceNinjaClient(
         _required("INVOICE_NINJA_API"),
         _required("INVOICE_NINJA_TOKEN"),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
-        journal=_journal(item, correlation_id, attempt),
-        limit=slots.limit_of(Server.NINJA),
+        journal=line.journal,
+        limit=line.limit,
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
     )
 
@@ -80,25 +79,6 @@ def _required(name: str) -> str:
     if not value:
         raise ConfigError(_("%(name)s is not set. Set it and start the console again.") % {"name": name})
     return value
-
-
-def _journal(item: WorkItem | None, correlation_id: uuid.UUID | None, attempt: int) -> Callable[[Call], None]:
-    def write(call: Call) -> None:
-        UpstreamCall.objects.create(
-            upstream=call.upstream,
-            method=call.method,
-            path=call.path[:_PATH_LENGTH],
-            status=call.status,
-            duration_ms=call.duration_ms,
-            error=call.error,
-            attempt=attempt,
-            item=item,
-            correlation_id=correlation_id,
-            at=call.at,
-        )
-        gate.note_call(call)
-
-    return write
 
 
 # --- logging in at Taiga --------------------------------------------------------------------------------------------
@@ -136,11 +116,12 @@ class SharedLogin:
             return self._value
 
     def _log_in(self) -> str:
+        line = Line(Server.TAIGA)
         client = TaigaClient(
             settings.TAIGA_API,
             deadline_seconds=settings.CALL_DEADLINE_SECONDS,
-            journal=_journal(None, None, 1),
-            limit=slots.limit_of(Server.TAIGA),
+            journal=line.journal,
+            limit=line.limit,
             allow_http=settings.ALLOW_HTTP_UPSTREAMS,
         )
         session = client.log_in(settings.TAIGA_USERNAME, settings.TAIGA_PASSWORD)

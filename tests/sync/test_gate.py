@@ -202,7 +202,7 @@ def test_calls_beyond_the_limit_wait_and_then_say_so(world: World, settings: Any
     taken, may_go = [], []
 
     def hold() -> None:
-        with slots.limit_of(Server.NINJA)(5):
+        with slots.Line(Server.NINJA).limit(5):
             taken.append(1)
             while not may_go:
                 pass
@@ -214,15 +214,15 @@ def test_calls_beyond_the_limit_wait_and_then_say_so(world: World, settings: Any
     while len(taken) < 2:
         pass
     try:
-        with pytest.raises(Busy, match="UPSTREAM_CALLS_AT_A_TIME"), slots.limit_of(Server.NINJA)(0.3):
+        with pytest.raises(Busy, match="UPSTREAM_CALLS_AT_A_TIME"), slots.Line(Server.NINJA).limit(0.3):
             pass
-        with slots.limit_of(Server.TAIGA)(0.3) as left:  # the other server has slots of its own
+        with slots.Line(Server.TAIGA).limit(0.3) as left:  # the other server has slots of its own
             assert 0 < left <= 0.3
     finally:
         may_go.append(1)
         for thread in threads:
             thread.join()
-    with slots.limit_of(Server.NINJA)(0.3):
+    with slots.Line(Server.NINJA).limit(0.3):
         pass
 
 
