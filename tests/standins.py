@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from django.core.cache import cache
+from werkzeug.wrappers import Request
 
 from billing_console import clock
 from mappings.models import Client, Company, NinjaProject, ProjectMapping, Rate, RuleSet
@@ -40,6 +43,7 @@ class World:
     mapping: ProjectMapping
     client: Client
     clocks: ExitStack
+    tokens: dict[tuple[str, date], str] = field(default_factory=dict)
 
     def go_to(self, instant: datetime) -> None:
         """It is `instant` now, for the console and for both servers, until the end of the test."""
@@ -157,35 +161,58 @@ class World:
 
     def api_taiga(self, method: str, path: str, body: Any = None, *, who: str = "alice") -> Any:
         """One call as a person of the team; None where the server answers 500 although it saved."""
-        return _call(self.taiga.url, method, f"/api/v1{path}", body, {"Authorization": f"Bearer {self._token(who)}"})
+        return _call(self.taiga, method, f"/api/v1{path}", body, {"Authorization": f"Bearer {self._token(who)}"})
 
     def api_ninja(self, method: str, path: str, body: Any = None) -> Any:
         """One call as the office, by hand."""
-        return _call(self.ninja.url, method, f"/api/v1{path}", body, {"X-API-TOKEN": scenario.NINJA_TOKEN})
+        return _call(self.ninja, method, f"/api/v1{path}", body, {"X-API-TOKEN": scenario.NINJA_TOKEN})
 
     def fail(self, server: str, **fault: Any) -> None:
         """Switch a fault on, e.g. fail("ninja", kind="lost_answer", method="POST", path="/tasks", count=1)."""
-        _call(self.taiga.url if server == "taiga" else self.ninja.url, "POST", "/sandbox/faults", [fault], {})
+        _call(self.taiga if server == "taiga" else self.ninja, "POST", "/sandbox/faults", [fault], {})
 
     def _token(self, who: str) -> str:
-        password = scenario.SERVICE_PASSWORD if who == scenario.SERVICE_USER else scenario.PASSWORD
-        body = {"type": "normal", "username": who, "password": password}
-        return str(_call(self.taiga.url, "POST", "/api/v1/auth", body, {})["auth_token"])
+        key = (who, self.taiga.clock.now().date())  # a token ends after a day
+        if key not in self.tokens:
+            password = scenario.SERVICE_PASSWORD if who == scenario.SERVICE_USER else scenario.PASSWORD
+            body = {"type": "normal", "username": who, "password": password}
+            self.tokens[key] = str(_call(self.taiga, "POST", "/api/v1/auth", body, {})["auth_token"])
+        return self.tokens[key]
 
 
-def _call(base: str, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
+def _call(app: Any, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+    """One call without a socket: only the console's own need a real one."""
     headers = {"Accept": "application/json", "Content-Type": "application/json", **headers}
-    data = json.dumps(body, default=float).encode() if body is not None else None
-    try:
-        with urlopen(Request(base + path, data, headers, method=method), timeout=10) as answer:
-            return json.loads(answer.read() or b"null", parse_float=Decimal)
-    except HTTPError as error:
-        if error.code == 500:
-            return None
-        raise AssertionError(f"{method} {path} answered {error.code}: {error.read()[:300]!r}") from error
+    data = json.dumps(body, default=float).encode() if body is not None else b""
+    answer = app(make_request(method, app.url + path, headers, data))
+    if answer.status_code == 500:
+        return None
+    if answer.status_code >= 300:
+        raise AssertionError(f"{method} {path} answered {answer.status_code}: {answer.get_data()[:300]!r}")
+    return json.loads(answer.get_data() or b"null", parse_float=Decimal)
+
+
+def make_request(method: str, url: str, headers: Any, body: bytes) -> Request:
+    """A request as the stand-ins' HTTP server makes it."""
+    parts = urlsplit(url)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(parts.path, "latin-1"),
+        "QUERY_STRING": parts.query,
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_NAME": parts.hostname,
+        "SERVER_PORT": str(parts.port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+    }
+    for name, value in headers.items():
+        key = name.upper().replace("-", "_")
+        if key != "CONTENT_LENGTH":
+            environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+    return Request(environ)
 
 
 @pytest.fixture

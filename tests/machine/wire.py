@@ -6,21 +6,19 @@ commit of each transition and after it.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import requests
 from django.db import connection, transaction
-from werkzeug.wrappers import Request
 
 from sandbox.http_server import ConnectionDropped
 from sandbox.server import Running
 from sync.clients import deadline
 from sync.models import Transition
+from tests.standins import make_request
 
 
 class Killed(BaseException):
@@ -89,29 +87,6 @@ class StraightAdapter(deadline.DeadlineAdapter):
         response.headers.update(answer.headers)
         response.headers["Content-Length"] = str(len(response.content))
         return response
-
-
-def make_request(method: str, url: str, headers: Any, body: bytes) -> Request:
-    """A request as the stand-ins' HTTP server makes it."""
-    parts = urlsplit(url)
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote(parts.path, "latin-1"),
-        "QUERY_STRING": parts.query,
-        "REMOTE_ADDR": "127.0.0.1",
-        "SERVER_NAME": parts.hostname,
-        "SERVER_PORT": str(parts.port),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
-    }
-    for name, value in headers.items():
-        key = name.upper().replace("-", "_")
-        if key != "CONTENT_LENGTH":
-            environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
-    return Request(environ)
 
 
 def by_hand(app: Any, method: str, path: str, body: Any = None, **headers: str) -> Any:
