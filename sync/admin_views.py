@@ -10,16 +10,26 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from billing_console import formats
 from billing_console.admin_base import PageView, site_page
-from billing_console.errors import ConsoleError
-from billing_console.states import EntryState, RecordState
+from billing_console.states import EntryState, Reason, RecordState
 from sync import attention, links, reasons
-from sync.models import RemoteRecord, TimeEntry
+from sync.admin.common import act_on_each
+from sync.models import RecordKind, RemoteRecord, TimeEntry
 
 SHOWN_PER_GROUP = 200
+STUCK = (RecordState.IN_DOUBT, RecordState.ATTENTION)
+
+
+@dataclass
+class Write:
+    """One write that is stuck, and the place to mend it; "" where its own page is the place."""
+
+    record: RemoteRecord
+    mend_url: str = ""
+    mend_words: str = ""
 
 
 @dataclass
@@ -60,7 +70,7 @@ class Group:
 
 @site_page("sync/attention/", "sync_attention")
 class AttentionPage(PageView):
-    """GET shows, POST reads the items of one group again."""
+    """GET shows, POST reads the items of one group again, or tries the writes that are stuck again."""
 
     template_name = "sync/attention.html"
     permission = "sync.view_timeentry"
@@ -71,26 +81,25 @@ class AttentionPage(PageView):
         held = TimeEntry.objects.filter(state=EntryState.HELD).select_related(
             "item__project", "client", "project", "person"
         )
-        stuck = RemoteRecord.objects.filter(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)).select_related(
-            "item"
-        )
+        stuck = RemoteRecord.objects.filter(state__in=STUCK).select_related("item__project")
         groups = group_by_reason(held.order_by("state_since")[:1000])
         return super().get_context_data(
             groups=groups,
-            records=list(stuck.select_related("item").order_by("state_since")[:SHOWN_PER_GROUP]),
+            writes=[_write(record) for record in stuck.order_by("state_since")[:SHOWN_PER_GROUP]],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "writes" in request.POST:
+            stuck = RemoteRecord.objects.filter(state__in=STUCK).select_related("item").order_by("state_since")
+            tried = act_on_each(request, stuck[:SHOWN_PER_GROUP], attention.try_again)
+            words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
+            messages.success(request, words % {"count": tried})
+            return HttpResponseRedirect(reverse("admin:sync_attention"))
         entries = TimeEntry.objects.filter(state=EntryState.HELD, reason=request.POST.get("reason", ""))
-        tried = 0
-        for entry in entries.select_related("item")[:SHOWN_PER_GROUP]:
-            try:
-                attention.try_again(entry, user=request.user)  # type: ignore[arg-type]
-                tried += 1
-            except ConsoleError as error:
-                messages.warning(request, f"{entry}: {error.sentence}")
+        rows = entries.select_related("item", "remote_task")[:SHOWN_PER_GROUP]
+        tried = act_on_each(request, rows, attention.try_again)
         words = ngettext(
             "%(count)d entry is read again; it leaves this page when it is mended.",
             "%(count)d entries are read again; they leave this page when they are mended.",
@@ -120,6 +129,16 @@ def _row(entry: TimeEntry) -> Row:
         mend_url=url,
         mend_words=words,
     )
+
+
+def _write(record: RemoteRecord) -> Write:
+    if record.reason == Reason.UNKNOWN_CLIENT:
+        return Write(record, reverse(reasons.mend_url_name(record.reason)), reasons.mend_verb(record.reason))
+    if record.kind == RecordKind.STATUS and record.item is not None:
+        return Write(record, links.taiga_item(record.item), gettext("Look in Taiga"))
+    if record.kind == RecordKind.TASK:
+        return Write(record, links.ninja_task(record.remote_id), gettext("Look in Invoice Ninja"))
+    return Write(record)
 
 
 def _mend(entry: TimeEntry) -> tuple[str, str]:

@@ -28,6 +28,11 @@ def names_for(kind: str, project_id: int, values: Mapping[str, Any], taiga: Taig
     row = TaigaAttributes.objects.filter(taiga_project_id=project_id, kind=kind).first()
     if row is not None and row.read_at > timezone.now() - MAX_AGE and set(values) <= set(row.names):
         return row.names
+    return read_names(kind, project_id, values, taiga)
+
+
+def read_names(kind: str, project_id: int, values: Mapping[str, Any], taiga: TaigaClient) -> dict[str, str]:
+    """The same, asked of Taiga now: somebody may just have added, renamed or deleted one. Raises UpstreamError."""
     names = dict.fromkeys(values, "") | {
         str(attribute.id): clean_text(attribute.name, 64)
         for attribute in taiga.custom_attributes(kind, TaigaId(project_id))

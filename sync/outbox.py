@@ -19,7 +19,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.errors import ClaimLost, ConfigError, ConsoleError, UpstreamError
+from billing_console.errors import ClaimLost, ConfigError, ConsoleError, Forbidden, UpstreamError
 from billing_console.states import RecordState
 from sync import gate
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
@@ -190,6 +190,8 @@ def write_one(claim: Claim, handler: Handler) -> None:
                 _doubt(claim, error)
             elif error.is_permanent and error.status in (400, 422):
                 _ask_person(claim, "refused", error.sentence)
+            elif isinstance(error, Forbidden):
+                _ask_person(claim, "not_allowed", error.sentence)  # a right is missing: repeating gives nobody one
             else:
                 _postpone(claim, error)
         except ConfigError as error:

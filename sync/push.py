@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from billing_console.errors import Rejected
+from billing_console.errors import NotFound, Rejected
 from billing_console.states import KIND_WORDS, EntryState, Reason, RecordState
 from sync import discovery, doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
@@ -25,7 +25,7 @@ from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
-from sync.push_checks import check_client_alive, check_ours
+from sync.push_checks import check_client_alive, check_never_there, check_ours
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
 from sync.transitions import advance, record
 
@@ -171,9 +171,15 @@ def _known_task(claim: Claim, ninja: InvoiceNinjaClient) -> NinjaTask | None:
 
 
 def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
+    """The task by its id, else by its number; None where there is none and it may be made (anew)."""
     if remote.remote_id:
-        return ninja.task(NinjaId(remote.remote_id))
+        try:
+            return ninja.task(NinjaId(remote.remote_id))
+        except NotFound:
+            pass  # erased there, or an older backup was restored there: our number tells
     found = ninja.find_tasks(remote.our_key)
+    if not found:
+        check_never_there(remote)
     return found[0] if found else None
 
 

@@ -13,7 +13,7 @@ from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
 from sync.outbox import lock_item
 from sync.transitions import advance
 
-DELETED_THERE = "deleted_there"
+DELETED_THERE, ERASED_THERE = "deleted_there", "erased_there"
 
 
 def check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
@@ -37,6 +37,22 @@ def check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
         ) % {"number": remote.our_key}
         _hold(remote, Reason.INVOICED_BY_HAND, sentence)
         raise NeedsPerson(Reason.INVOICED_BY_HAND, sentence)
+
+
+def check_never_there(remote: RemoteRecord) -> None:
+    """Refuse to make a task anew that was there and is not found by its id or number any more: raises NeedsPerson.
+
+    Trying again is a person's word that it may be made anew. One that we only want archived is as good as that.
+    """
+    if remote.remote_id and not remote.desired["archived"] and remote.reason != ERASED_THERE:
+        raise NeedsPerson(
+            ERASED_THERE,
+            _(
+                "Task %(number)s was in Invoice Ninja and is not there any more: it was erased with its client, or an "
+                "older backup was restored there. Try again to make it anew, or exclude the entry."
+            )
+            % {"number": remote.our_key},
+        )
 
 
 def check_client_alive(remote: RemoteRecord) -> None:

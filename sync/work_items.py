@@ -289,6 +289,7 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     before = item.values_version
     was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
     was_gone, story_before = item.state == ItemState.GONE, item.story_taiga_id
+    had_no_attribute = before is not None and item.status_attribute_id is None
     found = attributes.find_attributes(reading.names or {}, values, configured_names(Company.current()))
     item.taiga_project_id, item.project = row.project_id, reading.mapping
     item.ref, item.subject = row.ref, clean_text(row.subject, 500)
@@ -317,7 +318,7 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
     elif story_before != item.story_taiga_id:
         joined = item.story_taiga_id if stories.is_closed(item.story_taiga_id) else None
         _read_story_of(item, {story_before, joined})
-    if was_gone:
+    if was_gone or (had_no_attribute and item.status_attribute_id is not None):
         writeback.reassert_status(item)  # what we wanted to say of it could not be written
     elif before is not None and item.values_version > before:
         _reassert_status(item)

@@ -11,13 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.errors import NotFound, UpstreamError
+from billing_console.errors import NotFound, Rejected, UpstreamError
 from billing_console.states import EntryState, RecordState
-from mappings.models import InvoicedWhen
+from mappings.models import Company, InvoicedWhen
 from sync import attributes, doorbell, hooks, upstreams
+from sync.attribute_names import configured_names, read_names
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import AttributeValues, TaigaId
@@ -27,6 +29,7 @@ from sync.transitions import advance, record
 
 INVOICED, PENDING_INVOICE = "Invoiced", "Pending Invoice"
 MERGE_ATTEMPTS = 3
+NO_ATTRIBUTE = "no_status_attribute"
 _GONE = Proof(None, {"value": None, "is_ours": False})
 _OURS = (EntryState.READY, EntryState.HELD, EntryState.CLAIMED, EntryState.INVOICED)
 
@@ -69,14 +72,20 @@ def request_status(item: WorkItem) -> RemoteRecord | None:
 
 
 def reassert_status(item: WorkItem) -> bool:
-    """Want our status written once more, because a stale page undid it; True when that was needed.
+    """Want our status written once more: a stale page undid it, or there is an attribute for it now; True if so.
 
     The caller counts one re-assertion per change in Taiga, so that two of us never fight.
     """
     remote = RemoteRecord.objects.filter(
-        server=Server.TAIGA, kind=RecordKind.STATUS, our_key=f"{item.kind}{item.taiga_id}", state=RecordState.SYNCED
+        Q(state=RecordState.SYNCED) | Q(state=RecordState.ATTENTION, reason=NO_ATTRIBUTE),
+        server=Server.TAIGA,
+        kind=RecordKind.STATUS,
+        our_key=f"{item.kind}{item.taiga_id}",
     ).first()
-    if remote is None or not advance(remote, RecordState.PENDING, why=_("somebody undid the status"), not_before=None):
+    if remote is None:
+        return False
+    why = _("somebody undid the status") if remote.state == RecordState.SYNCED else _("it can be written now")
+    if not advance(remote, RecordState.PENDING, why=why, not_before=None):
         return False
     transaction.on_commit(lambda: doorbell.ring("writeback"))
     return True
@@ -111,14 +120,28 @@ def write_due(limit: int = 200) -> int:
 
 
 def write_status(claim: Claim) -> Proof:
-    """GET the values, PATCH the whole dict with one key changed, and prove it by the answer's version."""
+    """GET the values, PATCH the whole dict with one key changed, and prove it by the answer's version.
+
+    An attribute that was deleted, or deleted and made anew, since the item was read has another id: asked for anew.
+    """
     item = _item_of(claim.record)
     taiga = upstreams.taiga_client(item=item, correlation_id=claim.record.correlation_id, attempt=claim.record.attempts)
     upstreams.check_pin(Server.TAIGA)
+    try:
+        return _write(claim, taiga, item)
+    except Rejected as error:
+        if "attributes_values" not in error.fields or not _has_another_attribute(claim, taiga, item):
+            raise
+        return _write(claim, taiga, item)
+
+
+def _write(claim: Claim, taiga: TaigaClient, item: WorkItem) -> Proof:
     claim.before_call()
     read = _read(taiga, item)
     if read is None:
         return _GONE
+    if item.status_attribute_id is None:
+        _has_another_attribute(claim, taiga, item)
     key = _status_key(item)
     # An earlier try of ours whose answer nobody read may have overwritten somebody.
     lost = _lost_unseen(taiga, item, read) if claim.record.attempts > 1 else {}
@@ -242,10 +265,23 @@ def _item_of(remote: RemoteRecord) -> WorkItem:
     return remote.item
 
 
+def _has_another_attribute(claim: Claim, taiga: TaigaClient, item: WorkItem) -> bool:
+    """Ask Taiga anew for the id of the status attribute and keep it on the item; whether it is another one."""
+    if item.taiga_project_id is None:
+        return False
+    before = item.status_attribute_id
+    claim.before_call()
+    names = read_names(item.kind, item.taiga_project_id, item.values, taiga)
+    found = attributes.find_attributes(names, {}, configured_names(Company.current()))
+    item.status_attribute_id = found.status_attribute_id
+    WorkItem.objects.filter(pk=item.pk).update(status_attribute_id=item.status_attribute_id)
+    return item.status_attribute_id != before
+
+
 def _status_key(item: WorkItem) -> str:
     if item.status_attribute_id is None:
         raise NeedsPerson(
-            "no_status_attribute",
+            NO_ATTRIBUTE,
             _('The project of #%(ref)s has no attribute "Invoice Status" in Taiga. Add it there, then try again.')
             % {"ref": item.ref},
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Model
+from django.contrib import messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext as _t
 
 from billing_console import formats
@@ -22,6 +25,18 @@ def find_row(model: type[Model], object_id: str) -> Any:
     if row is None:
         raise ConsoleError(_t("This row is gone. Reload the list."))
     return row
+
+
+def act_on_each(request: HttpRequest, rows: QuerySet[Any], act: Callable[..., None]) -> int:
+    """Do `act(row, user=…)` with each of the selected rows and return with how many; what it refuses is said."""
+    done = 0
+    for row in rows:
+        try:
+            act(row, user=request.user)
+            done += 1
+        except ConsoleError as error:
+            messages.warning(request, f"{row}: {error.sentence}")
+    return done
 
 
 def moment(instant: dt.datetime | None) -> str:

@@ -28,7 +28,7 @@ from billing_console.errors import ConsoleError
 from billing_console.states import EntryState, ItemKind, Reason
 from sync import attention, entry_page
 from sync import entries as entry_service
-from sync.admin.common import WORK
+from sync.admin.common import WORK, act_on_each
 from sync.models import (
     TimeEntry,
 )
@@ -145,13 +145,7 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
     @admin.action(description=_("Try again"), permissions=["work"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[TimeEntry]) -> None:
         """Read the selected entries' items again; nothing else changes, so there is nothing to confirm."""
-        tried = 0
-        for entry in queryset.select_related("item"):
-            try:
-                attention.try_again(entry, user=request.user)
-                tried += 1
-            except ConsoleError as error:
-                messages.warning(request, f"{entry}: {error.sentence}")
+        tried = act_on_each(request, queryset.select_related("item", "remote_task"), attention.try_again)
         messages.success(
             request,
             ngettext("%(count)d entry is read again.", "%(count)d entries are read again.", tried) % {"count": tried},

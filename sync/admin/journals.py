@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from billing_console import formats
 from billing_console.admin_base import (
@@ -23,7 +24,7 @@ from billing_console.admin_base import (
     display,
 )
 from sync import attention
-from sync.admin.common import WORK, find_row, moment
+from sync.admin.common import WORK, act_on_each, find_row, moment
 from sync.models import (
     CallSummary,
     RejectedDelivery,
@@ -57,6 +58,7 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
         "pretty_body",
     )
     readonly_fields = ("pretty_headers", "pretty_body")
+    actions = ("process_selected_again",)
     actions_detail = ("process_again",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
@@ -89,6 +91,16 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
     @display(description=_("Body"))
     def pretty_body(self, row: WebhookDelivery) -> SafeString:
         return format_html("<pre>{}</pre>", bytes(row.raw_body).decode("utf-8", "replace"))
+
+    def has_work_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(WORK)
+
+    @admin.action(description=_("Process again"), permissions=["work"])
+    def process_selected_again(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
+        """Process the selected deliveries again: each only has its item read, so there is nothing to confirm."""
+        again = act_on_each(request, queryset.defer("raw_body", "headers"), attention.process_again)
+        words = ngettext("%(count)d delivery is processed again.", "%(count)d deliveries are processed again.", again)
+        messages.success(request, words % {"count": again})
 
     @dialog_action(title=_("Process again…"), permission=WORK, submit_text=_("Process again"), form_class=DialogForm)
     def process_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from billing_console import formats
 from billing_console.admin_base import (
@@ -20,7 +22,7 @@ from billing_console.admin_base import (
     display,
 )
 from sync import attention, decisions, upstreams
-from sync.admin.common import ADMINISTER, WORK, find_row, moment
+from sync.admin.common import ADMINISTER, WORK, act_on_each, find_row, moment
 from sync.models import (
     Difference,
     RemoteRecord,
@@ -45,6 +47,7 @@ class RemoteRecordAdmin(ReadOnlyModelAdmin):
         "seen",
         "item",
     )
+    actions = ("try_again",)
     actions_detail = ("try_record_again", "adopt")
 
     @display(description=_("State"), ordering="state")
@@ -54,6 +57,16 @@ class RemoteRecordAdmin(ReadOnlyModelAdmin):
     @display(description=_("Next try"), ordering="not_before")
     def next_try(self, row: RemoteRecord) -> str:
         return moment(row.not_before)
+
+    def has_work_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(WORK)
+
+    @admin.action(description=_("Try again"), permissions=["work"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[RemoteRecord]) -> None:
+        """Try the selected writes again; what is in doubt is only looked up, so there is nothing to confirm."""
+        tried = act_on_each(request, queryset, attention.try_again)
+        words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
+        messages.success(request, words % {"count": tried})
 
     @dialog_action(title=_("Try again…"), permission=WORK, submit_text=_("Try again"), form_class=DialogForm)
     def try_record_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:

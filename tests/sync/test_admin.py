@@ -283,3 +283,34 @@ def test_the_list_action_needs_the_right_and_reads_again() -> None:
 
     browser_of("clerk").post(url, form)
     assert WorkItem.objects.filter(is_dirty=True).count() == 2
+
+
+@pytest.mark.parametrize("who", ["viewer", "clerk"])
+@pytest.mark.parametrize(
+    ("model", "action", "then"),
+    [("remoterecord", "try_again", "pending"), ("webhookdelivery", "process_selected_again", "received")],
+)
+def test_many_stuck_writes_and_deliveries_are_tried_at_once(who: str, model: str, action: str, then: str) -> None:
+    make_rows(2)
+    RemoteRecord.objects.update(state=RecordState.ATTENTION)
+    WebhookDelivery.objects.update(state="failed", attempts=5)
+    rows = {"remoterecord": RemoteRecord, "webhookdelivery": WebhookDelivery}[model].objects.order_by("pk")
+    before = list(rows.values_list("state", flat=True))
+    form = {"action": action, "_selected_action": list(rows.values_list("pk", flat=True))}
+
+    for _click in range(2):
+        browser_of(who).post(reverse(f"admin:sync_{model}_changelist"), form)
+
+    assert len(before) == 2
+    assert list(rows.values_list("state", flat=True)) == ([then, then] if who == "clerk" else before)
+
+
+def test_all_stuck_writes_are_tried_from_the_page_of_attention() -> None:
+    make_rows(2)
+    RemoteRecord.objects.update(state=RecordState.ATTENTION)
+    url = reverse("admin:sync_attention")
+    assert browser_of("viewer").post(url, {"writes": "stuck"}).status_code == 403
+
+    browser_of("clerk").post(url, {"writes": "stuck"})
+
+    assert list(RemoteRecord.objects.values_list("state", flat=True)) == [RecordState.PENDING] * 2

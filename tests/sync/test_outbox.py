@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from billing_console import states
 from billing_console.errors import (
+    Blocked,
     ClaimLost,
     ConfigError,
     ConsoleError,
+    Forbidden,
     IllegalTransition,
     Maintenance,
     OutcomeUnknown,
@@ -222,6 +224,8 @@ def test_a_proof_is_kept_exactly_and_ends_the_claim() -> None:
         (failed(Throttled, status=429), "retry"),
         (failed(Maintenance, status=503), "retry"),
         (failed(Unauthorized, status=403), "retry"),
+        (failed(Blocked, status=451), "retry"),
+        (failed(Forbidden, status=403), "attention"),
         (ConfigError(), "retry"),
         (failed(OutcomeUnknown), "in_doubt"),
         (failed(Unreachable, is_read=True), "in_doubt"),  # the write before it was done

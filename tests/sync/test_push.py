@@ -10,9 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing_console.states import EntryState, RecordState
-from sync import discovery, outbox, push, upstreams, writeback
+from sync import attention, discovery, outbox, push, upstreams, writeback
 from sync.models import RemoteRecord, TimeEntry, UpstreamCall, UpstreamPin
 from sync.transitions import advance
+from tests.invoicing.world import make_user
 from tests.outbound import claimed, expire_lease, fresh, make_due, states_of
 from tests.standins import World
 
@@ -197,6 +198,53 @@ def test_a_deleted_task_asks_a_person_and_is_restored_on_try_again(world: World,
     assert record.state == RecordState.SYNCED
     assert task["is_deleted"] is False
     assert json.loads(task["time_log"])[0][:2] == [CLOSED - 21600, CLOSED]
+
+
+def erase_task(world: World, record: RemoteRecord) -> None:
+    """Somebody erased the task there for good."""
+    store = world.ninja.store
+    with store.memory.transaction():
+        (row,) = store["tasks"].find(number=record.our_key)
+        store["tasks"].delete(row["id"])
+
+
+def test_an_erased_task_asks_a_person_and_is_made_anew_on_try_again(world: World, entry: TimeEntry) -> None:
+    erase_task(world, pushed(entry))
+    world.set_values(entry.item.taiga_id, hours=6)
+    world.read(entry.item.taiga_id)
+    asked = pushed(entry)
+    assert (asked.state, asked.reason, world.tasks()) == (RecordState.ATTENTION, "erased_there", [])
+
+    world.fail("ninja", kind="lost_answer", method="POST", path="/api/v1/tasks", count=1)
+    attention.try_again(asked, user=make_user("Billing clerk"))
+    assert pushed(entry).state == RecordState.IN_DOUBT
+    record = pushed(entry)
+
+    (task,) = world.tasks()
+    assert (record.state, record.remote_id, record.reason) == (RecordState.SYNCED, task["id"], "")
+    assert json.loads(task["time_log"])[0][:2] == [CLOSED - 21600, CLOSED]
+
+
+def test_a_task_that_came_back_under_another_id_is_adopted_by_its_number(world: World, entry: TimeEntry) -> None:
+    record = pushed(entry)
+    RemoteRecord.objects.filter(pk=record.pk).update(remote_id="erased")
+    world.set_values(entry.item.taiga_id, hours=6)
+    world.read(entry.item.taiga_id)
+
+    again = pushed(entry)
+
+    (task,) = world.tasks()
+    assert (again.state, again.remote_id, task["id"]) == (RecordState.SYNCED, record.remote_id, record.remote_id)
+
+
+def test_an_erased_task_that_nobody_wants_any_more_is_left_alone(world: World, entry: TimeEntry) -> None:
+    erase_task(world, pushed(entry))
+    world.set_values(entry.item.taiga_id, billable=False)
+    world.read(entry.item.taiga_id)
+
+    record = pushed(entry)
+
+    assert (record.state, record.remote_id, world.tasks()) == (RecordState.SYNCED, None, [])
 
 
 def test_times_rewritten_by_the_server_are_attention_with_both_values(world: World) -> None:

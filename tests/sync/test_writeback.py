@@ -7,8 +7,9 @@ import pytest
 from billing_console.states import EntryState, RecordState
 from invoicing import creating, sending
 from mappings.models import RuleSet
-from sync import attributes, outbox, push, writeback
-from sync.models import RemoteRecord, TimeEntry, UpstreamCall, WorkItem
+from sync import attention, attributes, outbox, push, writeback
+from sync.models import RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, WorkItem
+from tests.invoicing.world import make_user
 from tests.outbound import approved_invoice, claimed, created_invoice, expire_lease, fresh, make_due, states_of
 from tests.standins import World
 
@@ -26,6 +27,17 @@ def pushed(world: World, **values: Any) -> TimeEntry:
 def written(entry: TimeEntry) -> RemoteRecord:
     writeback.write_due()
     return RemoteRecord.objects.get(kind="status", item=entry.item)
+
+
+def add_status_attribute(world: World) -> None:
+    """The owner adds the attribute (again); it has an id of its own."""
+    body = {"project": world.mapping.taiga_project_id, "name": STATUS, "type": "text"}
+    world.api_taiga("POST", "/task-custom-attributes", body, who="owner")
+
+
+def delete_status_attribute(world: World) -> None:
+    """The owner deletes the attribute; its values go with it."""
+    world.api_taiga("DELETE", f"/task-custom-attributes/{world.attribute_ids()[STATUS]}", who="owner")
 
 
 def test_a_pushed_item_says_invoiced_and_keeps_everything_else(world: World) -> None:
@@ -261,6 +273,71 @@ def test_a_project_without_the_attribute_is_named(world: World) -> None:
 
     assert (record.state, record.reason) == (RecordState.ATTENTION, "no_status_attribute")
     assert "Invoice Status" in record.sentence
+
+
+def test_an_attribute_made_anew_is_found_and_nothing_typed_is_lost(world: World) -> None:
+    entry = pushed(world, rate=110)
+    written(entry)
+    delete_status_attribute(world)
+    add_status_attribute(world)
+    assert writeback.reassert_status(fresh(entry.item))
+
+    record = written(entry)
+
+    assert record.state == RecordState.SYNCED
+    assert world.named_values(entry.item.taiga_id) == {BILLABLE: True, HOURS: 4.5, RATE: 110, STATUS: "Invoiced"}
+    assert fresh(entry.item).status_attribute_id == world.attribute_ids()[STATUS]
+
+
+def test_a_deleted_attribute_is_asked_for_and_written_once_it_is_back(world: World) -> None:
+    entry = pushed(world)
+    written(entry)
+    delete_status_attribute(world)
+    assert writeback.reassert_status(fresh(entry.item))
+    record = written(entry)
+    assert (record.state, record.reason) == (RecordState.ATTENTION, "no_status_attribute")
+    assert world.named_values(entry.item.taiga_id) == {BILLABLE: True, HOURS: 4.5}
+
+    add_status_attribute(world)
+    attention.try_again(record, user=make_user("Billing clerk"))
+
+    assert written(entry).state == RecordState.SYNCED
+    assert world.named_values(entry.item.taiga_id) == {BILLABLE: True, HOURS: 4.5, STATUS: "Invoiced"}
+
+
+def test_an_attribute_that_is_back_is_written_without_a_click(world: World) -> None:
+    entry = pushed(world)
+    delete_status_attribute(world)
+    assert written(entry).reason == "no_status_attribute"
+    add_status_attribute(world)
+    TaigaAttributes.objects.all().delete()  # the names are ten minutes old
+
+    world.read(entry.item.taiga_id)
+
+    assert written(entry).state == RecordState.SYNCED
+    assert world.named_values(entry.item.taiga_id)[STATUS] == "Invoiced"
+
+
+def test_a_renamed_attribute_keeps_its_id_and_is_written(world: World) -> None:
+    entry = pushed(world)
+    number = world.attribute_ids()[STATUS]
+    world.api_taiga("PATCH", f"/task-custom-attributes/{number}", {"name": "Billing state"}, who="owner")
+
+    assert written(entry).state == RecordState.SYNCED
+    assert world.values(entry.item.taiga_id)["attributes_values"][str(number)] == "Invoiced"
+
+
+def test_a_missing_right_asks_a_person_and_is_written_on_try_again(world: World) -> None:
+    entry = pushed(world)
+    world.fail("taiga", kind="status", status=403, method="PATCH", path="custom", count=1)
+    record = written(entry)
+    assert (record.state, record.reason) == (RecordState.ATTENTION, "not_allowed")
+    assert "Give that user the permission" in record.sentence
+
+    attention.try_again(record, user=make_user("Billing clerk"))
+
+    assert written(entry).state == RecordState.SYNCED
+    assert world.named_values(entry.item.taiga_id)[STATUS] == "Invoiced"
 
 
 def test_a_stale_page_that_undid_the_status_is_answered_once(world: World) -> None:
