@@ -30,6 +30,7 @@ from invoicing import (
     draft_views,
     invoice_page,
     payments,
+    reconcile_views,  # noqa: F401 - puts its page on the site
     report_views,  # noqa: F401 - puts its pages on the site
     run_views,
     sending_views,

@@ -33,17 +33,32 @@ THERE = (
     InvoiceState.PARTLY_PAID,
     InvoiceState.PAID,
 )
+_STATES = {
+    "not_billable": EntryState.VOID.value,
+    "unreadable": EntryState.HELD.value,
+    "held": EntryState.HELD.value,
+    "below_minimum": EntryState.BELOW_MINIMUM.value,
+    "elsewhere": EntryState.EXCLUDED.value,
+    "unbilled": EntryState.READY.value,
+    "in_draft": EntryState.CLAIMED.value,
+    "invoiced": EntryState.INVOICED.value,
+    "written_off": EntryState.WRITTEN_OFF.value,
+}
 SENT = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
 
 
 @dataclass(frozen=True)
 class Term:
-    """One part of an identity: how many rows, their raw hours, their amounts by currency."""
+    """One part of an identity: how many rows, their raw hours, their amounts by currency.
+
+    `state` is that of the entries it is made of, "" for a part of another kind.
+    """
 
     name: str
     count: int = 0
     hours: Decimal = money.ZERO
     amounts: dict[str, Decimal] = field(default_factory=dict)
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,11 +76,19 @@ class Identity:
         return not self.residue
 
 
-def check(period: Period) -> list[Identity]:
-    """The four identities over the entries whose work date is in `period` (local days, half-open)."""
-    entries = TimeEntry.objects.filter(work_date__gte=period.start, work_date__lt=period.end)
+def check(period: Period, only: Q | None = None) -> list[Identity]:
+    """The four identities over the entries whose work date is in `period` (local days, half-open).
+
+    `only` is a further condition on entries: of one client, project or person.
+    """
+    entries = TimeEntry.objects.filter(only or Q(), work_date__gte=period.start, work_date__lt=period.end)
     parts = list(_partition(entries))
-    return [_items(entries, parts), _hours(entries, parts), _amounts(entries, parts), _invoiced(entries)]
+    return [
+        _items(entries, parts, is_whole=not only),
+        _hours(entries, parts),
+        _amounts(entries, parts),
+        _invoiced(entries),
+    ]
 
 
 def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
@@ -84,7 +107,8 @@ def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
     for key, (name, condition) in classes.items():
         rows = entries.filter(condition)
         total = rows.aggregate(count=Count("pk"), hours=Sum("raw_hours"))
-        yield key, Term(name, total["count"], total["hours"] or money.ZERO, _by_currency(rows, "amount"))
+        amounts = _by_currency(rows, "amount")
+        yield key, Term(name, total["count"], total["hours"] or money.ZERO, amounts, _STATES[key])
 
 
 def _by_currency(rows: QuerySet[Any], column: str, currency: str = "currency") -> dict[str, Decimal]:
@@ -113,15 +137,15 @@ def _in_units(gap: Decimal, currency: str) -> Decimal:
     return rounded if rounded == gap else gap
 
 
-def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
+def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], *, is_whole: bool) -> Identity:
     """1. Every cycle of every item ever read as closed is in exactly one class."""
     count = entries.count()
-    right = tuple(Term(term.name, term.count) for _key, term in parts)
+    right = tuple(Term(term.name, term.count, state=term.state) for _key, term in parts)
     residue = []
     if gap := count - sum(term.count for term in right):
         residue.append(_("%(count)d cycles are in no class") % {"count": gap})
     forgotten = WorkItem.objects.filter(closings__gt=0, entries__isnull=True).count()
-    if forgotten:
+    if forgotten and is_whole:  # what has no entry belongs to no client, project or person yet
         residue.append(_("%(count)d items were closed but have no entry") % {"count": forgotten})
     return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue))
 
@@ -145,7 +169,9 @@ def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Ident
     inside = set(entries.values_list("pk", flat=True))
     other = [entry.raw_hours or money.ZERO for rows in cycles.values() for entry in rows if entry.pk not in inside]
     left = Term(_("typed in Taiga"), len(items), typed - money.total(other))
-    carried = tuple(Term(term.name, term.count, term.hours) for key, term in parts if key != "unreadable")
+    carried = tuple(
+        Term(term.name, term.count, term.hours, {}, term.state) for key, term in parts if key != "unreadable"
+    )
     right = (*carried, Term(_("changed after it was billed"), count, changed))
     gap = left.hours - money.total(term.hours for term in right)
     return Identity(_("Raw hours"), left, right, (f"{gap:+} h",) if gap else ())
@@ -187,7 +213,13 @@ def _amounts(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Ide
         "invoiced": _by_currency(billed, "amount", "invoice__currency"),
     }
     right = tuple(
-        Term(by_key[key].name, by_key[key].count, by_key[key].hours, on_lines.get(key, by_key[key].amounts))
+        Term(
+            by_key[key].name,
+            by_key[key].count,
+            by_key[key].hours,
+            on_lines.get(key, by_key[key].amounts),
+            by_key[key].state,
+        )
         for key in priced
     )
     states = [EntryState.HELD, EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED, EntryState.WRITTEN_OFF]

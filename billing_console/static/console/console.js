@@ -155,6 +155,10 @@
         }, 150);
     });
 
+    document.addEventListener("click", (event) => {
+        if (event.target.closest("[data-bc-print]")) window.print();
+    });
+
     // A form that must go once: the server refuses the second anyway, this only spares the person the message.
     document.addEventListener("submit", (event) => {
         if (!event.target.matches("[data-bc-once]") || event.defaultPrevented) return;
