@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
@@ -20,7 +21,11 @@ from sync.admin.common import act_on_each
 from sync.models import RecordKind, RemoteRecord, TimeEntry
 
 SHOWN_PER_GROUP = 200
-STUCK = (RecordState.IN_DOUBT, RecordState.ATTENTION)
+# What still fails after so many tries is shown, though it is tried again by itself.
+TRIES_SHOWN = 5
+STUCK = Q(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)) | Q(
+    state=RecordState.RETRY, attempts__gte=TRIES_SHOWN
+)
 
 
 @dataclass
@@ -81,7 +86,7 @@ class AttentionPage(PageView):
         held = TimeEntry.objects.filter(state=EntryState.HELD).select_related(
             "item__project", "client", "project", "person"
         )
-        stuck = RemoteRecord.objects.filter(state__in=STUCK).select_related("item__project")
+        stuck = RemoteRecord.objects.filter(STUCK).select_related("item__project")
         groups = group_by_reason(held.order_by("state_since")[:1000])
         return super().get_context_data(
             groups=groups,
@@ -92,7 +97,7 @@ class AttentionPage(PageView):
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if "writes" in request.POST:
-            stuck = RemoteRecord.objects.filter(state__in=STUCK).select_related("item").order_by("state_since")
+            stuck = RemoteRecord.objects.filter(STUCK).select_related("item").order_by("state_since")
             tried = act_on_each(request, stuck[:SHOWN_PER_GROUP], attention.try_again)
             words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
             messages.success(request, words % {"count": tried})

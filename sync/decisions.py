@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
-    """Take over the task that Invoice Ninja holds as it is; nothing is written there. The note is required.
+    """Leave a task in Invoice Ninja, or a status in Taiga, as it is there; nothing is written. The note is required.
 
-    Only for a task that waits for a person and is known there: an invoice must equal what was approved, and a status
-    is simply written again. Raises NotAllowed, IllegalTransition.
+    Only for what waits for a person, and a task only where it is known there. An invoice must equal what was
+    approved. Raises NotAllowed, IllegalTransition.
     """
     reason = _required(note)
     with transaction.atomic():
         push.HANDLER.lock_first(record)
         row = RemoteRecord.objects.select_for_update(of=("self",)).select_related("item").get(pk=record.pk)
         if not can_adopt(row):
-            raise NotAllowed(_("Only a task that waits for a decision and is known there can be taken over."))
+            raise NotAllowed(_("Only a known task, or a status, that waits for a decision can be taken over."))
         advance(
             row,
             RecordState.SYNCED,
@@ -40,12 +40,14 @@ def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
             reason="",
             sentence="",
         )
-        push.HANDLER.after_sync(row)
+        if row.kind == RecordKind.TASK:
+            push.HANDLER.after_sync(row)
 
 
 def can_adopt(record: RemoteRecord) -> bool:
     """Whether a person may say that it is right as it is there."""
-    return record.kind == RecordKind.TASK and record.state == RecordState.ATTENTION and bool(record.remote_id)
+    is_known = record.kind == RecordKind.STATUS or (record.kind == RecordKind.TASK and bool(record.remote_id))
+    return is_known and record.state == RecordState.ATTENTION
 
 
 def ignore_difference(difference: Difference, *, user: User, note: str) -> None:

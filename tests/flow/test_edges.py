@@ -207,7 +207,7 @@ def test_an_archived_project_takes_no_status_but_loses_no_hours(office: Flow, se
     office.work()
 
     status = RemoteRecord.objects.get(kind="status")
-    assert (status.state, bool(status.sentence)) == ("retry", True)
+    assert (status.state, status.reason) == ("attention", "not_allowed")
     assert office.values(task) == {"billable": True, "hours": 2}
     assert [amount_of(row) for row in office.tasks()] == [Decimal("190.00")]
 

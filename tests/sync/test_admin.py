@@ -307,10 +307,25 @@ def test_many_stuck_writes_and_deliveries_are_tried_at_once(who: str, model: str
 
 def test_all_stuck_writes_are_tried_from_the_page_of_attention() -> None:
     make_rows(2)
-    RemoteRecord.objects.update(state=RecordState.ATTENTION)
+    first, second = RemoteRecord.objects.order_by("pk")
+    RemoteRecord.objects.filter(pk=first.pk).update(state=RecordState.ATTENTION)
+    RemoteRecord.objects.filter(pk=second.pk).update(state=RecordState.RETRY, attempts=5, sentence="It is blocked.")
     url = reverse("admin:sync_attention")
+    assert "It is blocked." in browser_of("viewer").get(url).content.decode()
     assert browser_of("viewer").post(url, {"writes": "stuck"}).status_code == 403
 
     browser_of("clerk").post(url, {"writes": "stuck"})
 
     assert list(RemoteRecord.objects.values_list("state", flat=True)) == [RecordState.PENDING] * 2
+
+
+def test_the_calls_of_an_entrys_item_are_one_click_away() -> None:
+    entry, other = make_rows(2)
+    browser = browser_of("clerk")
+    page = browser.get(reverse("admin:sync_timeentry_change", args=[entry.pk])).content.decode()
+    url = f"{reverse('admin:sync_upstreamcall_changelist')}?item__id__exact={entry.item_id}"
+    assert url in page
+
+    (row,) = browser.get(url).context["cl"].result_list
+
+    assert row.item_id == entry.item_id != other.item_id

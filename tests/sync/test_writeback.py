@@ -7,7 +7,7 @@ import pytest
 from billing_console.states import EntryState, RecordState
 from invoicing import creating, sending
 from mappings.models import RuleSet
-from sync import attention, attributes, outbox, push, writeback
+from sync import attention, attributes, decisions, outbox, push, writeback
 from sync.models import RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, WorkItem
 from tests.invoicing.world import make_user
 from tests.outbound import approved_invoice, claimed, created_invoice, expire_lease, fresh, make_due, states_of
@@ -338,6 +338,19 @@ def test_a_missing_right_asks_a_person_and_is_written_on_try_again(world: World)
 
     assert written(entry).state == RecordState.SYNCED
     assert world.named_values(entry.item.taiga_id)[STATUS] == "Invoiced"
+
+
+def test_a_status_that_cannot_be_written_may_be_left_as_it_is(world: World) -> None:
+    entry = pushed(world)
+    world.fail("taiga", kind="status", status=403, method="PATCH", path="custom", count=1)
+    record = written(entry)
+    before = world.values(entry.item.taiga_id)
+
+    decisions.adopt_record(record, user=make_user("Billing clerk"), note="The project is archived.")
+
+    assert written(entry).state == RecordState.SYNCED
+    assert world.values(entry.item.taiga_id) == before
+    assert states_of(record)[-2:] == [RecordState.ATTENTION, RecordState.SYNCED]
 
 
 def test_a_stale_page_that_undid_the_status_is_answered_once(world: World) -> None:
