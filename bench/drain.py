@@ -64,7 +64,7 @@ def _drain(office: Office, closed: list[int]) -> tuple[float, float]:
         if time.monotonic() > until:
             left = WorkItem.objects.filter(is_dirty=True).count()
             raise RuntimeError(f"{done.count()} of {len(closed)} were written back, {left} wait to be read")
-        time.sleep(0.02)
+        time.sleep(0.05)
     seconds = time.perf_counter() - began
     made = UpstreamCall.objects.count() - before
     return len(closed) / seconds, made / len(closed)

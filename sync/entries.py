@@ -7,7 +7,7 @@ in the same row; afterwards it is a Difference, or, when the item was closed aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -39,15 +39,17 @@ def evaluate(item: WorkItem, *, user: User | None = None, is_known_there: bool =
     `is_known_there`: Invoice Ninja was asked and holds a task of ours for it. Locks the item and its entries until
     the caller's transaction ends; calls no server.
     """
-    return evaluate_many([item.pk], user=user, is_known_there=is_known_there).get(item.pk)
+    known_there = [item.pk] if is_known_there else []
+    return evaluate_many([item.pk], user=user, known_there=known_there).get(item.pk)
 
 
 def evaluate_many(
-    item_ids: Iterable[int], *, user: User | None = None, is_known_there: bool = False
+    item_ids: Iterable[int], *, user: User | None = None, known_there: Collection[int] = ()
 ) -> dict[int, TimeEntry]:
     """`evaluate` for many items in one transaction: the reading costs the same number of queries for one or a hundred.
 
-    The stories of tasks among them are evaluated too. Returns the latest entry by item id.
+    The stories of tasks among them are evaluated too. `known_there`: of these items Invoice Ninja holds a task of
+    ours. Returns the latest entry by item id.
     """
     with transaction.atomic():
         locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
@@ -62,7 +64,7 @@ def evaluate_many(
         latest = {}
         # Tasks first: whether a story is held depends on what its tasks came to.
         for pk, item in sorted(items.items(), key=lambda pair: (pair[1].kind == ItemKind.STORY, pair[0])):
-            last = _evaluate_one(item, entries[pk], world, user, is_known_there)
+            last = _evaluate_one(item, entries[pk], world, user, pk in known_there)
             if last is not None:
                 latest[pk] = last
         return latest

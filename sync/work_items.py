@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,22 +22,23 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock
-from billing_console.errors import ConsoleError, NotFound, UpstreamError
+from billing_console.errors import ConsoleError, UpstreamError
 from billing_console.states import ItemKind, ItemState
-from mappings.lookups import mapping_of, person_of
-from mappings.models import Company, ProjectMapping
-from sync import attributes, discovery, doorbell, entries, gate, stories, upstreams, writeback
-from sync.attribute_names import configured_names, is_left_behind, names_for
-from sync.clients.taiga import TaigaClient
-from sync.clients.taiga_rows import AttributeValues, TaigaId, TaigaItem
+from mappings.lookups import person_of
+from mappings.models import Company
+from sync import attributes, doorbell, entries, gate, stories, writeback
+from sync.attribute_names import configured_names, is_left_behind
+from sync.clients.taiga_rows import TaigaItem
 from sync.models import FoundBy, Server, WorkItem
 from sync.outbox import back_off
+from sync.readings import Reading, fetch
 from sync.texts import clean_json, clean_text
 from sync.transitions import advance
 
 logger = logging.getLogger(__name__)
 
 BILLED_KINDS: Final = (ItemKind.TASK, ItemKind.STORY, ItemKind.ISSUE)
+_STORED_TOGETHER: Final = 4
 _TAKEN_AT_ONCE: Final = 16  # few, so that several readers get in each other's way only now and then
 _LINK_PARTS: Final = {ItemKind.TASK: "task", ItemKind.STORY: "us", ItemKind.ISSUE: "issue"}
 
@@ -48,17 +50,6 @@ class Mark:
     kind: str
     taiga_id: int
     project_id: int | None = None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What Taiga says about an item: None for `item` means that it is gone. Times are aware, in UTC."""
-
-    item: TaigaItem | None
-    values: AttributeValues | None = None
-    names: dict[str, str] | None = None
-    mapping: ProjectMapping | None = None
-    is_known_there: bool = False
 
 
 # --- marking ----------------------------------------------------------------------------------------------------------
@@ -122,17 +113,18 @@ def _mark_for_sweep(new: list[WorkItem], now: dt.datetime) -> None:
 
 
 def read_due(limit: int = 200) -> int:
-    """Read dirty items, the oldest first, one after the other; returns how many. Safe in several workers."""
+    """Read dirty items, the oldest first; returns how many. Safe in several workers."""
     done = last = 0
     while done < limit:
         rows = due().filter(pk__gt=last).order_by("id")
         batch = list(rows.values_list("pk", flat=True)[: min(limit - done, _TAKEN_AT_ONCE)])
         if not batch:
             break
-        for last in batch:
+        for start in range(0, len(batch), _STORED_TOGETHER):
             if not gate.may_call(Server.TAIGA):
                 return done  # what is dirty stays dirty, and no attempt is used up
-            done += read_item(last)
+            done += read_items(batch[start : start + _STORED_TOGETHER])
+        last = batch[-1]
     return done
 
 
@@ -147,10 +139,35 @@ def _is_due(now: dt.datetime) -> Q:
 
 
 def read_item(item_id: int) -> bool:
-    """Read one item and its values from Taiga and evaluate its hours; False when another reader has it or had it.
+    """Read one item now; False when another reader has it or had it, or Taiga is left alone."""
+    return bool(read_items([item_id]))
 
-    A failure is a sentence on the row, which stays dirty and is tried again later; it is not raised.
+
+def read_items(item_ids: Iterable[int]) -> int:
+    """Read these items and their values from Taiga, one after the other, and store them together; returns how many.
+
+    Left out is what another reader has or had. A failure is a sentence on the row, which stays dirty and is tried
+    again later; it is not raised. Stops where Taiga's gate closed meanwhile.
     """
+    configured = configured_names(Company.current())
+    count, readings = 0, []
+    for item_id in item_ids:
+        claimed = _claim(item_id)
+        if claimed is None:
+            continue
+        count += 1
+        item, claim = claimed
+        try:
+            readings.append((item, fetch(item, configured), claim))
+        except ConsoleError as error:
+            _postpone(item, claim, error)
+            if not gate.may_call(Server.TAIGA):
+                break
+    store_all(readings, configured)
+    return count
+
+
+def _claim(item_id: int) -> tuple[WorkItem, uuid.UUID] | None:
     claim = uuid.uuid4()
     now = timezone.now()
     until = now + dt.timedelta(seconds=settings.LEASE_SECONDS)
@@ -158,66 +175,9 @@ def read_item(item_id: int) -> bool:
     # Still dirty: of two readers that saw it so, the slower one would read it a second time for nothing.
     rows = WorkItem.objects.filter(is_free, pk=item_id, is_dirty=True)
     if not rows.update(reading_claim=claim, reading_until=until):
-        return False
+        return None
     # Read after the claim: a mark that comes later than this leaves another dirty_at, and the flag stays up.
-    item = WorkItem.objects.get(pk=item_id)
-    try:
-        reading = fetch(item)
-    except ConsoleError as error:
-        _postpone(item, claim, error)
-    else:
-        store(item, reading, claim)
-    return True
-
-
-def fetch(item: WorkItem) -> Reading:
-    """Ask Taiga: the item, then its values. Attribute names and roles come from our rows while these are fresh.
-
-    Invoice Ninja is asked too where Taiga says "Invoiced" and we never said so. Raises UpstreamError or ConfigError.
-    """
-    taiga = upstreams.taiga_client(item=item, correlation_id=item.correlation_id, attempt=item.read_attempts + 1)
-    taiga_id = TaigaId(item.taiga_id)
-    try:
-        row = taiga.item(item.kind, taiga_id)
-    except NotFound:
-        return Reading(None)
-    values = _fetch_values(taiga, item)
-    if values is None:
-        return Reading(None)
-    names = names_for(item.kind, row.project_id, values.values, taiga)
-    if row.user_story_id is not None:  # its story closes with it: are stories billed here?
-        names_for(ItemKind.STORY, row.project_id, {}, taiga)
-    mapping = mapping_of(row.project_id)
-    if row.assigned_to_id is not None:  # of an unmapped project too: it is priced the moment it is mapped
-        discovery.ensure_role(row.project_id, row.assigned_to_id, taiga)
-    is_known_there = row.is_closed and _is_known_there(item, values, names)
-    return Reading(row, values, names, mapping, is_known_there)
-
-
-def _fetch_values(taiga: TaigaClient, item: WorkItem) -> AttributeValues | None:
-    """The item's values; None when the item vanished between the two calls."""
-    taiga_id = TaigaId(item.taiga_id)
-    try:
-        return taiga.values(item.kind, taiga_id)
-    except NotFound:
-        try:
-            taiga.item(item.kind, taiga_id)
-        except NotFound:
-            return None
-        return AttributeValues(taiga_id, {}, 0, {})
-
-
-def _is_known_there(item: WorkItem, values: AttributeValues, names: dict[str, str]) -> bool:
-    """Whether Invoice Ninja holds our task of an item that says "Invoiced" though we know of none (a lost outcome,
-    a restored backup)."""
-    raw = attributes.find_attributes(names, values.values, configured_names(Company.current())).raw
-    if attributes.parse_status(raw[attributes.STATUS]) != attributes.INVOICED:
-        return False
-    if item.entries.filter(remote_task__isnull=False).exists():
-        return True
-    number = f"{settings.TASK_NUMBER_PREFIX}{item.kind}{item.taiga_id}-1"
-    ninja = upstreams.ninja_client(item=item, correlation_id=item.correlation_id)
-    return bool(ninja.find_tasks(number))
+    return WorkItem.objects.get(pk=item_id), claim
 
 
 def _postpone(item: WorkItem, claim: uuid.UUID, error: ConsoleError) -> None:
@@ -237,35 +197,63 @@ def _postpone(item: WorkItem, claim: uuid.UUID, error: ConsoleError) -> None:
 # --- storing ----------------------------------------------------------------------------------------------------------
 
 
-def store(seen: WorkItem, reading: Reading, claim: uuid.UUID) -> bool:
-    """Write a reading and evaluate the hours, in one transaction; False when the claim was lost or the reading is old.
+def store_all(readings: Sequence[tuple[WorkItem, Reading, uuid.UUID]], configured: Mapping[str, str]) -> None:
+    """Write readings and evaluate their hours, all in one transaction: its cost is shared. Each is the row as it was
+    when its reading began, the reading, and the claim.
 
-    `seen` is the row as it was when the reading began.
+    Where they cannot be written together, each is written alone, so that one that fails keeps nobody else back; its
+    failure is raised after the others.
     """
+    if len(readings) < 2:
+        return _store(readings, configured)
+    try:
+        _store(readings, configured)
+    except Exception:
+        logger.exception("%d readings could not be stored together", len(readings))
+        with ExitStack() as failures:  # raises what was raised last, when all were tried
+            for reading in readings:
+                failures.callback(_store, [reading], configured)
+
+
+def _store(readings: Sequence[tuple[WorkItem, Reading, uuid.UUID]], configured: Mapping[str, str]) -> None:
+    seen = {row.pk: (row, reading, claim) for row, reading, claim in readings}
+    joined = [reading.item.user_story_id if reading.item else None for _row, reading, _claim in readings]
+    known_there, stored = [], []
     with transaction.atomic():
-        family = stories.with_family([seen.pk], reading.item.user_story_id if reading.item else None)
+        family = stories.with_family(seen, *joined)
         locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=family).order_by("pk")
-        item = next((row for row in locked if row.pk == seen.pk and row.reading_claim == claim), None)
-        if item is None:
-            logger.warning("reading %s of %s %s came too late and is dropped", claim, seen.kind, seen.taiga_id)
-            return False
-        if _is_older(item, reading):
-            # Somebody, our own write-back included, stored something newer while this was on its way: read again.
-            item.reading_claim = item.reading_until = None
-            item.read_attempts += 1
-            item.not_before = timezone.now() + back_off(item.read_attempts)
-            item.error = _("Taiga answered with an older state than the one we have. It is read again by itself.")
-            item.save()
-            return False
-        if item.dirty_at == seen.dirty_at:
-            item.is_dirty = False
-        item.reading_claim = item.reading_until = item.not_before = None
-        item.read_attempts, item.error, item.read_at = 0, "", timezone.now()
-        if reading.item is None:
-            _store_gone(item)
-        else:
-            _store_item(item, reading, reading.item)
-        entries.evaluate(item, is_known_there=reading.is_known_there)
+        for item in locked:
+            if item.pk in seen and _store_one(item, *seen[item.pk], configured):
+                stored.append(item.pk)
+                if seen[item.pk][1].is_known_there:
+                    known_there.append(item.pk)
+        if stored:
+            entries.evaluate_many(stored, known_there=known_there)
+
+
+def _store_one(
+    item: WorkItem, seen: WorkItem, reading: Reading, claim: uuid.UUID, configured: Mapping[str, str]
+) -> bool:
+    """Write a reading on the (locked) item; False when the claim was lost or the reading is old."""
+    if item.reading_claim != claim:
+        logger.warning("reading %s of %s %s came too late and is dropped", claim, seen.kind, seen.taiga_id)
+        return False
+    if _is_older(item, reading):
+        # Somebody, our own write-back included, stored something newer while this was on its way: read again.
+        item.reading_claim = item.reading_until = None
+        item.read_attempts += 1
+        item.not_before = timezone.now() + back_off(item.read_attempts)
+        item.error = _("Taiga answered with an older state than the one we have. It is read again by itself.")
+        item.save()
+        return False
+    if item.dirty_at == seen.dirty_at:
+        item.is_dirty = False
+    item.reading_claim = item.reading_until = item.not_before = None
+    item.read_attempts, item.error, item.read_at = 0, "", timezone.now()
+    if reading.item is None:
+        _store_gone(item)
+    else:
+        _store_item(item, reading, reading.item, configured)
     return True
 
 
@@ -284,13 +272,13 @@ def _store_gone(item: WorkItem) -> None:
         _read_story_of(item, {item.story_taiga_id})
 
 
-def _store_item(item: WorkItem, reading: Reading, row: TaigaItem) -> None:
+def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, configured: Mapping[str, str]) -> None:
     values: dict[str, Any] = clean_json(reading.values.values) if reading.values else {}
     before = item.values_version
     was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
     was_gone, story_before = item.state == ItemState.GONE, item.story_taiga_id
     had_no_attribute = before is not None and item.status_attribute_id is None
-    found = attributes.find_attributes(reading.names or {}, values, configured_names(Company.current()))
+    found = attributes.find_attributes(reading.names or {}, values, configured)
     item.taiga_project_id, item.project = row.project_id, reading.mapping
     item.ref, item.subject = row.ref, clean_text(row.subject, 500)
     item.permalink = permalink(item.kind, row.project_slug, row.ref)

@@ -48,18 +48,17 @@ def _work(order: dict[str, Any]) -> None:
 
 
 def _die_at(model: str, from_state: str, to_state: str, moment: str) -> None:
-    from django.db import transaction
-    from django.db.models.signals import post_save
+    from django.db import connection, transaction
 
-    from sync.models import Transition
+    from tests.trail import watcher
 
-    def watch(instance: Transition, **kwargs: Any) -> None:
-        if (instance.model, instance.from_state, instance.to_state) == (model, from_state, to_state):
+    def told(*arrow: str) -> None:
+        if arrow == (model, from_state, to_state):
             if moment == "before":
                 _die()
             transaction.on_commit(_die)
 
-    post_save.connect(watch, sender=Transition, weak=False)
+    connection.execute_wrappers.append(watcher(told))
 
 
 def _die() -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db.models.signals import post_save
+from django.db import connection
 
 from sandbox.taiga import delivery
 from sync import discovery, upstreams
 from sync.clients import http
-from sync.models import Transition
 from tests.emptying import empty_our_tables
 from tests.machine.office import Office
 from tests.machine.wire import Fate, StraightAdapter
 from tests.standins import World, _rows
+from tests.trail import watcher
 
 
 @pytest.fixture
@@ -35,7 +35,6 @@ def office(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(
         http, "DeadlineAdapter", type("Straight", (StraightAdapter,), {"running": world.running, "fate": fate})
     )
-    post_save.connect(fate.watch, sender=Transition, weak=False)
     names = {
         "story": world.story(),
         "alice": world.user("alice"),
@@ -63,5 +62,5 @@ def office(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
         discovery.ensure_fresh()
         return machine
 
-    yield begin
-    post_save.disconnect(fate.watch, sender=Transition)
+    with connection.execute_wrapper(watcher(fate.arrow)):
+        yield begin

@@ -17,7 +17,6 @@ from django.db import connection, transaction
 from sandbox.http_server import ConnectionDropped
 from sandbox.server import Running
 from sync.clients import deadline
-from sync.models import Transition
 from tests.standins import make_request
 
 
@@ -56,8 +55,8 @@ class Fate:
                 self.meanwhile(is_answered)
         self.moment()
 
-    def watch(self, instance: Transition, **kwargs: Any) -> None:
-        """Signal receiver: a transition is written and not yet committed."""
+    def arrow(self, *_arrow: str) -> None:
+        """A transition is written and not yet committed."""
         self.moment()
         transaction.on_commit(self.moment)
 

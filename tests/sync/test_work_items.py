@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from billing_console import clock
@@ -287,6 +288,37 @@ def test_a_reader_that_slept_past_its_lease_stores_nothing(world: World, meddle:
     item.refresh_from_db()
     assert item.values_version == world.values(task_id)["version"]
     assert item.is_dirty is False
+
+
+def test_several_items_are_stored_together_and_each_is_priced(world: World) -> None:
+    tasks = [world.add_task(f"Work {number}", billable=True, hours=number) for number in range(1, 7)]
+    for task_id in tasks:
+        mark(world, task_id)
+    assert work_items.read_due() == 6
+    assert list(TimeEntry.objects.order_by("item__taiga_id").values_list("raw_hours", flat=True)) == [1, 2, 3, 4, 5, 6]
+    assert not WorkItem.objects.filter(is_dirty=True).exists()
+
+
+def test_an_item_that_cannot_be_stored_keeps_nobody_else_back(world: World) -> None:
+    tasks = [world.add_task(subject, billable=True, hours=1) for subject in ("First", "Poison", "Third")]
+    for task_id in tasks:
+        mark(world, task_id)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE sync_workitem ADD CONSTRAINT no_poison CHECK (subject <> 'Poison')")
+    with pytest.raises(IntegrityError, match="no_poison"):
+        work_items.read_due()
+    assert set(TimeEntry.objects.values_list("item__taiga_id", flat=True)) == {tasks[0], tasks[2]}
+    assert list(WorkItem.objects.filter(is_dirty=True).values_list("taiga_id", flat=True)) == [tasks[1]]
+
+
+def test_a_gate_that_closes_in_the_middle_costs_the_rest_no_attempt(world: World, settings: Any) -> None:
+    settings.BREAKER_FAILURES = 1
+    for number in range(3):
+        mark(world, world.add_task(f"Work {number}", billable=True, hours=1))
+    world.taiga.faults.add({"kind": "status", "status": 503, "count": None})
+    work_items.read_due()
+    assert list(WorkItem.objects.order_by("pk").values_list("read_attempts", flat=True)) == [1, 0, 0]
 
 
 @pytest.mark.parametrize("column", ["task_version", "values_version"])
