@@ -31,7 +31,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     Without Redis deliveries are still stored and beat finds them later, so a balancer must not turn
     Taiga away: Taiga sends each delivery once.
     """
-    parts = {"database": "ok", "migrations": "ok", "redis": _state_of_redis()}
+    parts = {"database": "ok", "migrations": "ok", "redis": state_of_redis()}
     try:
         if not _has_all_migrations():
             parts["migrations"] = "missing: run `manage.py prepare`"
@@ -53,7 +53,8 @@ def _has_all_migrations() -> bool:
     return _is_migrated
 
 
-def _state_of_redis() -> str:
+def state_of_redis() -> str:
+    """The word ok, or why Redis does not answer and what to check."""
     if not settings.REDIS_URL:
         return "not set: set REDIS_URL"
     try:

@@ -75,6 +75,7 @@ EMAIL_TIMEOUT = 20  # seconds
 TASK_NUMBER_PREFIX = env("TASK_NUMBER_PREFIX", default="TAIGA-")
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=3.0 if _quick else 300.0)
 CENSUS_SECONDS = env.float("CENSUS_SECONDS", default=120.0 if _quick else 86400.0)
+DOCTOR_SECONDS = env.float("DOCTOR_SECONDS", default=120.0 if _quick else 3600.0)
 OUTAGE_SECONDS = env.float("OUTAGE_SECONDS", default=60.0 if _quick else 3600.0)
 POLL_SECONDS = env.float("POLL_SECONDS", default=3.0 if _quick else 600.0)
 RUN_WAIT_SECONDS = env.float("RUN_WAIT_SECONDS", default=60.0 if _quick else 900.0)

@@ -147,6 +147,8 @@ class StandIn:
                 raise ConnectionDropped
             if fault.kind == "status" and fault.after:
                 return self.fault_response(fault)
+            if fault.kind == "headers":
+                response.headers.update(fault.headers)
         return response
 
     def _control(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("lost_answer", "delay", "status", "refused", "html", "redirect")
+KINDS = ("lost_answer", "delay", "status", "refused", "html", "redirect", "headers")
 FIELDS = {
     "kind",
     "method",
@@ -30,7 +30,7 @@ class Fault:
     kind: `lost_answer` (the work is done, the connection drops without an answer), `refused` (it drops
     before any work), `delay` (`seconds` before the work, or after it with `after`), `status` (answers that
     instead of the work, or after it with `after`; 429 with `wait_seconds` tells when to come back), `html`
-    (200 with a page), `redirect` (302 to `location`).
+    (200 with a page), `redirect` (302 to `location`), `headers` (the answer, with these `headers`).
     method: one method or "*"; path: a regular expression searched in the path with its query; count: how many
     calls it hits, None = for ever.
     """

@@ -41,3 +41,19 @@ def taiga_item(item: WorkItem) -> str:
         return item.permalink
     slug = item.project.taiga_slug if item.project else ""
     return f"{root}/project/{slug}/{_TAIGA_PATHS[item.kind]}/{item.ref}" if slug and item.ref else ""
+
+
+def taiga_page(path: str) -> str:
+    """A page of Taiga by its path below the root; in the sandbox the page of what the stand-in holds."""
+    return _page(settings.TAIGA_API, path)
+
+
+def ninja_page(path: str) -> str:
+    """A page of Invoice Ninja by its path below the root; in the sandbox the page of what the stand-in holds."""
+    return _page(settings.INVOICE_NINJA_API, path)
+
+
+def _page(api: str, path: str) -> str:
+    if not api:
+        return ""
+    return f"{_root(api)}/sandbox/" if settings.ENVIRONMENT == "sandbox" else f"{_root(api)}/{path}"

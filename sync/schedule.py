@@ -17,6 +17,7 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Sweep timelines": ("sync.tasks.sweep_projects", settings.SWEEP_SECONDS),
         "Ask servers that were away": ("sync.tasks.probe_upstreams", min(tick, settings.BREAKER_PROBE_SECONDS)),
         "Watch and alarm": ("sync.tasks.watch", tick),
+        "Doctor": ("sync.tasks.look_around", tick),
         "Throw away what is old": ("sync.tasks.keep_house", 24 * 3600),
         "Start due runs": ("invoicing.tasks.build_runs", tick),
         "Create approved invoices": ("invoicing.tasks.create_invoices", tick),

@@ -56,6 +56,14 @@ def probe_upstreams() -> int:
 
 
 @shared_task
+def look_around() -> int:
+    """Do the doctor's checks that are due or asked for; returns how many were done."""
+    from sync.doctor import checking
+
+    return checking.check_due()
+
+
+@shared_task
 def watch() -> int:
     """Look for what should alarm somebody, and mail it; returns how many mails left."""
     from sync import alarms, watching

@@ -16,7 +16,6 @@ from mappings.models import ProjectMapping
 from sync import alarms, tokens
 from sync.models import Alarm, FoundBy, ProjectSweep, WorkItem
 
-TOKEN_WARNING: Final = dt.timedelta(days=7)
 UNSWEPT: Final = dt.timedelta(hours=6)
 _PROJECTS: Final = "admin:mappings_projectmapping_changelist"
 _SERVERS: Final = "admin:sync_upstreamgate_changelist"
@@ -35,18 +34,8 @@ def watch() -> list[str]:
 
 
 def _token() -> dict[str, tuple[str, str]]:
-    end = tokens.end_of(settings.TAIGA_TOKEN)
-    if end is None or end - timezone.now() > TOKEN_WARNING:
-        return {}
-    words = {"end": f"{timezone.localtime(end):%Y-%m-%d %H:%M %Z}"}
-    if end <= timezone.now():
-        sentence = _("TAIGA_TOKEN ended at %(end)s, so Taiga refuses us. Set a new one, or user and password.") % words
-    else:
-        sentence = (
-            _("TAIGA_TOKEN ends at %(end)s. Use an application token, or set TAIGA_USERNAME and TAIGA_PASSWORD.")
-            % words
-        )
-    return {"token-taiga": (sentence, _SERVERS)}
+    sentence = tokens.warning_of(settings.TAIGA_TOKEN, timezone.now())
+    return {"token-taiga": (sentence, _SERVERS)} if sentence else {}
 
 
 def _projects() -> dict[str, tuple[str, str]]:

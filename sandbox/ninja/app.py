@@ -51,14 +51,14 @@ class InvoiceNinja(StandIn):
             handler, arguments = ROUTES.bind_to_environ(request.environ).match()
         except NotFound:
             if request.method in ("GET", "HEAD"):
-                return _finished(pages.single_page())
-            return _finished(_json({"message": "Method not supported for this route"}, 404))
+                return self._finished(pages.single_page())
+            return self._finished(_json({"message": "Method not supported for this route"}, 404))
         except MethodNotAllowed:
-            return _finished(_json({"message": "Method not supported for this route"}, 404))
+            return self._finished(_json({"message": "Method not supported for this route"}, 404))
         call = read_call(self.store, request)
         user = None if handler is log_in else self._user_of(request)
         if user is None and handler is not log_in:
-            return _finished(_json({"message": "Invalid token", "errors": {}}, 403))
+            return self._finished(_json({"message": "Invalid token", "errors": {}}, 403))
         call.user = user or {}
         try:
             payload = self._work(call, handler, arguments)
@@ -67,12 +67,12 @@ class InvoiceNinja(StandIn):
             response = _refused(request, refusal, self.store)
             if handler is log_in:
                 response.headers["X-Api-Version"] = API_VERSION
-            return _finished(response)
+            return self._finished(response)
         self._after(call)
         response = _json(payload, 200)
         if "data" in payload:
             response.headers["X-Api-Version"] = API_VERSION
-        return _finished(response)
+        return self._finished(response)
 
     def _work(self, call: Call, handler: Any, arguments: Mapping[str, Any]) -> Any:
         if call.request.method in ("GET", "HEAD") and "action" not in arguments:
@@ -98,6 +98,12 @@ class InvoiceNinja(StandIn):
             return None
         return self.store["users"].get(token["user_id"])
 
+    def _finished(self, response: Response) -> Response:
+        response.headers["X-APP-VERSION"] = self.store.switch("version", VERSION)
+        response.headers["X-MINIMUM-CLIENT-VERSION"] = API_VERSION
+        response.headers["Cache-Control"] = "no-cache, private"
+        return response
+
     # hooks of the sandbox
 
     def fault_response(self, fault: Fault) -> Response:
@@ -108,11 +114,11 @@ class InvoiceNinja(StandIn):
         if fault.status == 503:
             response.headers.setdefault("Retry-After", "60")
             return response
-        return _finished(response)
+        return self._finished(response)
 
     def server_error(self, error: Exception) -> Response:
         """500 in this server's words."""
-        return _finished(_json(FAULT_WORDS[500], 500))
+        return self._finished(_json(FAULT_WORDS[500], 500))
 
     def endpoint_of(self, request: Request) -> str:
         """The path as it is counted: ids become {id}."""
@@ -139,13 +145,6 @@ class InvoiceNinja(StandIn):
 
 def _json(value: Any, status: int) -> Response:
     return Response(json.dumps(value), status, content_type="application/json")
-
-
-def _finished(response: Response) -> Response:
-    response.headers["X-APP-VERSION"] = VERSION
-    response.headers["X-MINIMUM-CLIENT-VERSION"] = API_VERSION
-    response.headers["Cache-Control"] = "no-cache, private"
-    return response
 
 
 def _wants_json(request: Request) -> bool:

@@ -42,9 +42,9 @@ def health_check(call: Call) -> dict[str, Any]:
         "simple_db_check": True,
         "cache_enabled": False,
         "phantom_enabled": False,
-        "exec": True,
+        "exec": bool(call.store.switch("can_execute", True)),
         "open_basedir": True,
-        "mail_mailer": "log",
+        "mail_mailer": call.store.switch("mailer", "log"),
         "flutter_renderer": "",
         "pdf_engine": "SnapPDF PDF Generator",
         "queue": "database" if is_queued else "sync",
@@ -53,9 +53,9 @@ def health_check(call: Call) -> dict[str, Any]:
         "trailing_slash": False,
         "file_permissions": "Ok",
         "exchange_rate_api_not_configured": False,
-        "api_version": VERSION,
+        "api_version": call.store.switch("version", VERSION),
         "is_docker": False,
-        "pending_migrations": False,
+        "pending_migrations": bool(call.store.switch("pending_migrations", False)),
     }
 
 

@@ -19,6 +19,10 @@ SWITCHES = {
     "mail_delay_seconds": "seconds of real time until a queued mail goes; null is never by itself",
     "number_race": "true: a number that was taken within the last second answers 500 instead of 422",
     "pdf_engine": "true: PDFs can be attached",
+    "version": "what it says of its version, by default the recorded one",
+    "mailer": "how it mails, by default log",
+    "can_execute": "false: PHP may not run programs, so it makes no PDF",
+    "pending_migrations": "true: it was updated, its database was not",
 }
 KEYS = ("company", "users", "tokens", "clients", "projects", "products", "tax_rates", "switches", "run_mail_queue")
 

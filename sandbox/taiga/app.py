@@ -125,6 +125,8 @@ class Taiga(StandIn):
 
     def _tell(self, events: list[Event]) -> Result | None:
         """Sends or queues what happened; an answer only where that replaces the handler's."""
+        if not self.store.settings.are_webhooks_enabled:
+            return None
         if events and self.store.settings.is_broker_down and self.mode == "async":
             return _BROKEN
         if self.mode == "async":

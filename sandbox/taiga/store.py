@@ -19,10 +19,12 @@ FRONT = "http://taiga.sandbox.test"
 class Settings:
     """What an administrator of a Taiga server sets; the defaults fit a stand-in on a loopback address.
 
-    worker_count: how many calls it works on at once, the rest wait (None: all); a worker that is still at it after
-    worker_timeout_seconds because a webhook's receiver is slow is killed.
+    are_webhooks_enabled: without it nothing is sent but tests and resends. worker_count: how many calls it works on
+    at once, the rest wait (None: all); a worker that is still at it after worker_timeout_seconds because a webhook's
+    receiver is slow is killed.
     """
 
+    are_webhooks_enabled: bool = True
     allow_private_address: bool = True
     allow_redirects: bool = False
     worker_timeout_seconds: float = 30.0

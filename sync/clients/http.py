@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -33,6 +33,7 @@ from billing_console.redaction import excerpt_of
 from sync.clients.addresses import check_base_url, check_header
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
+from sync.clients.skew import skew_of
 from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
 
 # Its warnings and debug lines hold whole addresses, and some of those open a CSV without a login.
@@ -123,6 +124,7 @@ class JsonClient:
         self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or True
         self._adapter = DeadlineAdapter()
         self._used_at = time.monotonic()
+        self.skew: timedelta | None = None
 
     def __repr__(self) -> str:
         return f"<JsonClient {self.upstream} {self.base_url}>"
@@ -158,7 +160,7 @@ class JsonClient:
             at, started = datetime.now(UTC), time.monotonic()
             try:
                 response = self._exchange(request, url, sent_headers, content, seconds)
-                status = response[0]
+                status, self.skew = response[0], skew_of(response[1], datetime.now(UTC))
                 return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
             except UpstreamError as failure:
                 status, error, wait_seconds = failure.status, type(failure).__name__, failure.wait_seconds

@@ -22,6 +22,7 @@ from billing_console.errors import (
 from sync.clients.answers import Answer, error_class_for, message_of
 from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.ninja_checks import check_credit, check_invoice, check_invoice_update, check_task, check_task_update
+from sync.clients.ninja_company import SelfCheck
 from sync.clients.ninja_lists import Identified, list_all, list_updated_since, row_of, rows_of
 from sync.clients.ninja_parse import (
     parse_client,
@@ -50,6 +51,7 @@ from sync.clients.ninja_rows import (
     NinjaTask,
     NinjaTaxRate,
 )
+from sync.clients.skew import Clocked
 
 UPSTREAM: Final = "invoice_ninja"
 _LOCKED_OUT: Final = ("Invalid token", "User access locked", "User inactive")
@@ -79,7 +81,7 @@ def classify(answer: Answer) -> type[UpstreamError]:
     return error_class_for(answer.status)
 
 
-class InvoiceNinjaClient:
+class InvoiceNinjaClient(SelfCheck, Clocked):
     """Calls one Invoice Ninja. `base_url` ends in /api/v1. For one thread at a time.
 
     Raises ConfigError for an address or a token that cannot be used.

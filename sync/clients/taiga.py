@@ -20,6 +20,7 @@ from billing_console.errors import (
 )
 from sync.clients.answers import Answer, error_class_for, fields_of
 from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Limit, Query, segment, unlimited
+from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
 from sync.clients.taiga_parse import (
     parse_csv,
@@ -94,7 +95,7 @@ def classify(answer: Answer) -> type[UpstreamError]:
     return error_class_for(answer.status)
 
 
-class TaigaClient:
+class TaigaClient(Clocked):
     """Calls one Taiga. `base_url` ends in /api/v1; without `authorization` only `log_in`, `refresh` and
     `csv_rows` work. For one thread at a time."""
 

@@ -2,6 +2,7 @@
 
 from sync.models.deliveries import RejectedDelivery, Verdict, WebhookDelivery
 from sync.models.differences import Difference
+from sync.models.doctor import DoctorCheck, DoctorFinding
 from sync.models.entries import TimeEntry
 from sync.models.items import FoundBy, TaigaAttributes, WorkItem
 from sync.models.records import RecordKind, RemoteRecord, Server
@@ -12,6 +13,8 @@ __all__ = [
     "Alarm",
     "CallSummary",
     "Difference",
+    "DoctorCheck",
+    "DoctorFinding",
     "FoundBy",
     "Heartbeat",
     "ProjectSweep",

@@ -1,0 +1,1 @@
+"""Is everything connected and set right? Facts are read by a worker, judged by pure rules, kept as rows."""

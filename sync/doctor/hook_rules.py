@@ -1,0 +1,289 @@
+"""The webhooks of one Taiga project: is there one to the console, is it right, and what does Taiga's own log say?
+
+Pure. Keys of webhooks never come here: who reads them only says whether the key is ours.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from billing_console.formats import moment
+from sync.doctor.findings import CONSOLE, TAIGA, Finding, Place, error, ok, warning
+
+ACCEPTED: Final = 202
+QUOTED_LINES: Final = 3
+# A closing that the webhook should have told is not missed before so much time has passed.
+PATIENCE: Final = dt.timedelta(minutes=10)
+KEY_RIGHT, KEY_PREVIOUS, KEY_WRONG, KEY_NOT_SET = "right", "previous", "wrong", "not_set"
+_OUR_PATH: Final = re.compile(r"/webhooks/taiga(?:/(?P<uuid>[0-9a-fA-F-]{36}))?(?P<slash>/?)$")
+_QUOTE: Final = 160
+
+
+@dataclass(frozen=True)
+class HookLog:
+    """One attempt as Taiga logged it: `status` is 0 where nothing was sent or nothing answered."""
+
+    status: int
+    text: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook of a project: its address, whether its key is one of ours (KEY_…), its newest log lines first."""
+
+    id: int
+    name: str
+    url: str
+    key: str
+    logs: tuple[HookLog, ...] = ()
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where Taiga's deliveries to us go: PUBLIC_URL, and the uuid of the project's own address."""
+
+    public_url: str
+    uuid: str
+
+    @property
+    def common(self) -> str:
+        """The address that WEBHOOK_SECRET signs for."""
+        return f"{self.public_url.rstrip('/')}/webhooks/taiga"
+
+    @property
+    def own(self) -> str:
+        """The address that the project's own key signs for."""
+        return f"{self.common}/{self.uuid}"
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What is known of one project's webhooks. `missed_at` is the last closing that only a sweep found although the
+    webhook should have told (business time), `zone` names the zone of times that are printed."""
+
+    project: str
+    slug: str
+    address: Address
+    hooks: tuple[Hook, ...]
+    is_production: bool
+    missed_at: dt.datetime | None = None
+    zone: str = "UTC"
+    mapping: int = 0
+
+
+def uuid_in(url: str) -> str | None:
+    """The uuid in an address of ours, "" in the common one; None for an address that does not lead to a console."""
+    found = _OUR_PATH.search(urlsplit(url).path)
+    return (found["uuid"] or "").lower() if found else None
+
+
+def ours_among(hooks: Sequence[Hook], address: Address) -> list[Hook]:
+    """The webhooks that lead to this console: by PUBLIC_URL's host; without any, by the path alone, because Taiga may
+    know us under another name inside its own network."""
+    leading = [hook for hook in hooks if uuid_in(hook.url) is not None]
+    host = urlsplit(address.public_url).netloc.lower()
+    exact = [hook for hook in leading if urlsplit(hook.url).netloc.lower() == host]
+    return exact or leading
+
+
+def judge(seen: Listening) -> list[Finding]:
+    """Everything that is wrong with how Taiga tells us of one project, or the one sentence that all is well."""
+    place, words = _place(seen), {"project": seen.project}
+    hooks = ours_among(seen.hooks, seen.address)
+    if not hooks:
+        sentence = _(
+            "%(project)s has no webhook to the console, so what is closed there is only found by the sweep, minutes "
+            "later. Add one in Taiga with the address %(address)s."
+        ) % {**words, "address": seen.address.common}
+        return [error("hook", sentence, place)]
+    found: list[Finding] = []
+    if len(hooks) > 1:
+        sentence = ngettext(
+            "%(project)s has %(count)d webhook to the console.",
+            "%(project)s has %(count)d webhooks to the console, so Taiga's users wait for each of them. Keep one of "
+            "them in Taiga and delete the others.",
+            len(hooks),
+        ) % {**words, "count": len(hooks)}
+        found.append(warning("hook_duplicate", sentence, place))
+    for hook in hooks:
+        judged = [*_judge_address(seen, hook), *_judge_deliveries(seen, hook)]
+        found += judged[:1] if judged and judged[0].code in ("hook_slash", "hook_foreign", "hook_key") else judged
+    return found
+
+
+def _judge_address(seen: Listening, hook: Hook) -> list[Finding]:
+    """The address and the key, before anything was sent."""
+    place, subject = _place(seen), str(hook.id)
+    words = {"project": seen.project, "common": seen.address.common, "url": hook.url}
+    more = {"subject": subject, "details": quote(hook.logs, seen.zone)}
+    uuid = uuid_in(hook.url)
+    if hook.url.endswith("/"):
+        sentence = _("The address of the webhook of %(project)s ends in a slash and is not found. Take the slash away.")
+        return [error("hook_slash", sentence % words, place, **more)]
+    if uuid and uuid != seen.address.uuid.lower():
+        sentence = _(
+            "The webhook of %(project)s has the address of another project, so its deliveries are not believed. Give "
+            "it the address %(common)s."
+        )
+        return [error("hook_foreign", sentence % words, place, **more)]
+    if hook.key == KEY_NOT_SET:
+        sentence = _(
+            "The webhook of %(project)s has the project's own address, but the project has no webhook key here, so its "
+            "deliveries are refused. Type the key under Projects."
+        )
+        mapping = Place(CONSOLE, "admin:mappings_projectmapping_change", (seen.mapping,))
+        return [error("hook_key", sentence % words, mapping, **more)]
+    if hook.key == KEY_WRONG:
+        sentence = (
+            _(
+                "The webhook of %(project)s is signed with another key than the one under Projects, so its deliveries "
+                "are refused (403). Type that key in Taiga."
+            )
+            if uuid
+            else _(
+                "The webhook of %(project)s is signed with another key than ours, so its deliveries are refused (403). "
+                "Type the value of WEBHOOK_SECRET as its key in Taiga."
+            )
+        )
+        return [error("hook_key", sentence % words, place, **more)]
+    found = []
+    if hook.key == KEY_PREVIOUS:
+        sentence = _(
+            "The webhook of %(project)s still has the previous key, which ends with the next change. Type the present "
+            "one in Taiga."
+        )
+        found.append(warning("hook_previous_key", sentence % words, place, subject=subject))
+    if seen.is_production and urlsplit(hook.url).scheme == "http" and not is_private(hook.url):
+        sentence = _(
+            "The webhook of %(project)s has a plain http address: what it tells can be read on the way. Use https."
+        )
+        found.append(warning("hook_http", sentence % words, place, subject=subject))
+    return found
+
+
+def _judge_deliveries(seen: Listening, hook: Hook) -> list[Finding]:
+    """What Taiga's log says of the last delivery, and whether there should be later ones."""
+    place, subject = _place(seen), str(hook.id)
+    words: dict[str, object] = {"project": seen.project, "url": hook.url}
+    if not hook.logs:
+        if seen.missed_at is not None:
+            return [error("hook_silent", _never() % words, place, subject=subject)]
+        sentence = _("Nothing came through the webhook of %(project)s yet. Click “Test webhook” in Taiga.")
+        return [warning("hook_silent", sentence % words, place, subject=subject)]
+    last = hook.logs[0]
+    words |= {"when": moment(last.at, seen.zone)}
+    if refused := judge_log(last, hook, seen.project):
+        severity, code, sentence = refused
+        return [Finding(severity, code, sentence, place, quote(hook.logs, seen.zone), subject)]
+    if seen.missed_at is not None and seen.missed_at > last.at + PATIENCE:
+        sentence = _(
+            "Taiga has sent nothing through the webhook of %(project)s since %(when)s, though work was closed there. "
+            "Its webhooks are off (WEBHOOKS_ENABLED), or its background worker does not run."
+        )
+        return [error("hook_silent", sentence % words, place, subject=subject, details=quote(hook.logs, seen.zone))]
+    return [ok("hook", _("The webhook of %(project)s arrives, the last time %(when)s.") % words, subject=subject)]
+
+
+def _never() -> str:
+    return _(
+        "Taiga has never sent anything through the webhook of %(project)s, though work was closed there. Its webhooks "
+        "are off (WEBHOOKS_ENABLED), or its background worker does not run."
+    )
+
+
+def judge_log(log: HookLog, hook: Hook, project: str) -> tuple[str, str, str] | None:
+    """Severity, code and sentence of a delivery that did not arrive; None for one that did."""
+    if log.status == ACCEPTED:
+        return None
+    words = {"project": project, "host": urlsplit(hook.url).netloc, "url": hook.url, "status": log.status}
+    severity = "error"
+    if log.status == 0:
+        code, sentence = _unsent(log.text)
+    elif 300 <= log.status < 400:
+        code, sentence = (
+            "hook_redirect",
+            _(
+                "%(url)s sends Taiga on to another address, which Taiga does not follow, so nothing of %(project)s "
+                "arrives. Give the webhook the final address (https, no slash at the end)."
+            ),
+        )
+    elif log.status == 403:
+        severity, code, sentence = (
+            "warning",
+            "hook_untested",
+            _(
+                "The last delivery of %(project)s was refused (403), but the key is right now. Click “Test webhook” in "
+                "Taiga."
+            ),
+        )
+    elif log.status >= 500:
+        severity, code, sentence = (
+            "warning",
+            "hook_fault",
+            _(
+                "The console, or the proxy before it, answered %(status)d to the last delivery of %(project)s. Taiga "
+                "sends only once; the sweep finds what was lost. Click “Test webhook” in Taiga."
+            ),
+        )
+    else:
+        code, sentence = (
+            "hook_elsewhere",
+            _(
+                "Not the console answers under %(url)s (%(status)d instead of 202), so nothing of %(project)s arrives. "
+                "Correct the address of the webhook, or the proxy."
+            ),
+        )
+    return severity, code, sentence % words
+
+
+def _unsent(text: str) -> tuple[str, str]:
+    """Why Taiga sent nothing, by the words of its log."""
+    if "Private IP Address not allowed" in text:
+        return "hook_private", _(
+            "Taiga sends nothing of %(project)s to %(host)s, because that is a private address. Set "
+            "WEBHOOKS_ALLOW_PRIVATE_ADDRESS in Taiga, or give the webhook a public address."
+        )
+    if "Host access error" in text or "NameResolution" in text or "Name or service not known" in text:
+        return "hook_unknown_host", _(
+            "Taiga does not know the name %(host)s, so nothing of %(project)s arrives. Correct the address of the "
+            "webhook, or the names that Taiga's machine knows."
+        )
+    if "SSL" in text or "certificate" in text.lower():
+        return "hook_certificate", _(
+            "Taiga does not accept the certificate of %(host)s, so nothing of %(project)s arrives. Use a certificate "
+            "that its machine trusts."
+        )
+    return "hook_unreachable", _(
+        "Taiga cannot reach %(host)s, so nothing of %(project)s arrives. Let its machine reach that address, or "
+        "correct the webhook."
+    )
+
+
+def quote(logs: Sequence[HookLog], zone: str) -> tuple[str, ...]:
+    """The last lines of Taiga's webhook log, newest first."""
+    return tuple(
+        f"{moment(log.at, zone)}  {log.status}  {' '.join(log.text.split())[:_QUOTE]}" for log in logs[:QUOTED_LINES]
+    )
+
+
+def is_private(url: str) -> bool:
+    """Whether an address is plainly inside: a private or loopback number, or a name that no public server has."""
+    host = (urlsplit(url).hostname or "").lower()
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or "." not in host or host.endswith((".internal", ".local", ".lan", ".home.arpa"))
+
+
+def _place(seen: Listening) -> Place:
+    return Place(TAIGA, f"project/{seen.slug}/admin/third-parties/webhooks" if seen.slug else "")

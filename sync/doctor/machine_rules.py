@@ -1,0 +1,62 @@
+"""The console's own parts: which of them is silent. Pure: heartbeats in, sentences out. All times are real time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from billing_console.formats import time_of_day
+from sync.doctor.findings import Finding, error, ok, warning
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Every how many seconds each part is to do its work."""
+
+    tick: float
+    sweep: float
+    poll: float
+
+
+def judge(seen: Mapping[str, dt.datetime], now: dt.datetime, pace: Pace, zone: str) -> list[Finding]:
+    """One line for each part that is silent, one ok for each that is not; `seen` says when it last did its work.
+
+    The worker does what all the others do: while it is silent, nothing is said of them.
+    """
+    found: list[Finding] = []
+    for name, words, seconds in _parts(pace):
+        at = seen.get(name)
+        facts = {"part": words, "time": time_of_day(at, zone)}
+        if at is None:
+            found.append(warning("part", _("%(part)s: has not reported yet.") % facts, subject=name))
+        elif now - at <= dt.timedelta(seconds=seconds):
+            found.append(ok("part", _("%(part)s %(time)s") % facts, subject=name))
+            continue
+        elif name == "worker" and _is_worker_heard(seen, now, seconds):
+            sentence = _("The schedule (beat) has been silent since %(time)s, though a worker runs. Start beat.")
+            found.append(error("part", sentence % facts, subject=name))
+        else:
+            sentence = _("%(part)s: silent since %(time)s. Look whether the console's processes run.")
+            found.append(error("part", sentence % facts, subject=name))
+        if name == "worker":
+            break
+    return found
+
+
+def _is_worker_heard(seen: Mapping[str, dt.datetime], now: dt.datetime, seconds: float) -> bool:
+    """Whether a worker did anything lately although nobody rang by the schedule: a bell of the web did."""
+    newest = max((at for name, at in seen.items() if name != "worker"), default=None)
+    return newest is not None and now - newest <= dt.timedelta(seconds=seconds)
+
+
+def _parts(pace: Pace) -> tuple[tuple[str, str, float], ...]:
+    """Each part's heartbeat, its name for a person, and after how many seconds silence is bad news."""
+    return (
+        ("worker", _("Worker and schedule"), max(pace.tick * 5, 120.0)),
+        ("sweep", _("Sweep of Taiga"), max(pace.sweep * 4, 120.0)),
+        ("taiga", _("Taiga answered"), max(pace.sweep * 4, 120.0)),
+        ("invoice_ninja", _("Invoice Ninja answered"), max(pace.poll * 4, 120.0)),
+    )
