@@ -26,6 +26,7 @@ from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
+    doctor_page,  # noqa: F401 - puts its page on the site
     draft_acts,
     draft_views,
     invoice_page,

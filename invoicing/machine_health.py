@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from django.conf import settings
 from django.utils import timezone
@@ -14,8 +16,12 @@ from billing_console.errors import UPSTREAM_NAMES
 from billing_console.formats import time_of_day
 from invoicing.navigation import link
 from invoicing.work_numbers import Machine
+from sync.doctor import machine_rules
+from sync.doctor.findings import OK, SEVERITIES
+from sync.doctor.machine_rules import Pace
 
-_WORST_FIRST = {"error": 0, "warning": 1, "ok": 2}
+RANK: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+SHOWN_FINDINGS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,34 @@ class Check:
 def machine_checks(
     machine: Machine, last_delivery: dt.datetime | None, failed_deliveries: int, zone: str
 ) -> list[Check]:
-    """One line for each thing that is not well, then one for all that are. Reads nothing itself."""
+    """One line for each thing that is not well, then one for all that are. Reads nothing itself.
+
+    What the doctor found is cut to its worst lines; its own page has them all.
+    """
+    checks = live_checks(machine, last_delivery, failed_deliveries, zone)
+    said = {check.sentence for check in checks}
+    found = [
+        Check(severity, sentence, url, _("Look at it"))
+        for severity, sentence, url in sorted(machine.findings, key=lambda finding: RANK[finding[0]])
+        if sentence not in said
+    ]
+    left = len(found) - SHOWN_FINDINGS
+    checks += found[:SHOWN_FINDINGS]
+    well = " ".join(check.sentence for check in checks if check.state == OK)
+    checks = worst_first([check for check in checks if check.state != OK])
+    if left > 0:
+        words = ngettext("%(count)d further finding of the doctor.", "%(count)d further findings of the doctor.", left)
+        checks.append(Check("warning", words % {"count": left}, link(("admin:doctor",)), _("Look at them")))
+    if machine.passed:
+        words = ngettext(
+            "%(count)d other check passed at %(time)s.", "%(count)d other checks passed at %(time)s.", machine.passed
+        )
+        well = f"{well} {words % {'count': machine.passed, 'time': time_of_day(machine.passed_at, zone)}}".strip()
+    return [*checks, Check(OK, well)] if well else checks
+
+
+def live_checks(machine: Machine, last_delivery: dt.datetime | None, failed_deliveries: int, zone: str) -> list[Check]:
+    """What is known at this moment without asking anybody: pauses, alarms, deliveries, silent parts; ok comes last."""
     checks = [
         Check("error", reason or _("Nothing is written to %(server)s.") % {"server": name_of(server)}, *_servers())
         for server, reason in sorted(machine.paused.items())
@@ -53,7 +86,8 @@ def machine_checks(
                 _("Open the deliveries"),
             )
         )
-    if last_delivery is None:
+    # Once the doctor has looked at each project's webhook, it says better what is the matter.
+    if last_delivery is None and not machine.passed and not machine.findings:
         checks.append(
             Check(
                 "warning",
@@ -62,48 +96,21 @@ def machine_checks(
                 _("Open the projects"),
             )
         )
-    well = []
-    is_worker_well = True
-    for name, words, allowed in _parts():
-        if not is_worker_well:
-            break  # the rest is done by the worker and says nothing of its own
-        seen = machine.seen.get(name)
-        is_well = seen is not None and timezone.now() - seen <= dt.timedelta(seconds=allowed)
-        is_worker_well = is_well or name != "worker"
-        if seen is None:
-            checks.append(Check("warning", _("%(part)s: has not reported yet.") % {"part": words}))
-        elif not is_well:
-            checks.append(
-                Check(
-                    "error",
-                    _("%(part)s: silent since %(time)s. Look whether the console's processes run.")
-                    % {"part": words, "time": time_of_day(seen, zone)},
-                )
-            )
-        else:
-            well.append(_("%(part)s %(time)s") % {"part": words, "time": time_of_day(seen, zone)})
-    checks.sort(key=lambda check: _WORST_FIRST[check.state])
-    if well:
-        checks.append(Check("ok", "; ".join(well) + "."))
-    return checks
+    pace = Pace(settings.TICK_SECONDS, settings.SWEEP_SECONDS, settings.POLL_SECONDS)
+    parts = machine_rules.judge(machine.seen, timezone.now(), pace, zone)
+    checks += [Check(part.severity, part.sentence) for part in parts if part.severity != OK]
+    well = [part.sentence for part in parts if part.severity == OK]
+    return [*worst_first(checks), Check(OK, "; ".join(well) + ".")] if well else worst_first(checks)
+
+
+def worst_first(checks: Sequence[Check]) -> list[Check]:
+    """Errors before warnings; otherwise as they came."""
+    return sorted(checks, key=lambda check: RANK[check.state])
 
 
 def name_of(server: str) -> str:
     """Taiga or Invoice Ninja, as a person writes it."""
     return UPSTREAM_NAMES.get(server, server)
-
-
-def _parts() -> tuple[tuple[str, str, float], ...]:
-    """Each part's heartbeat, its name for a person, and after how many seconds (real time) silence is bad news."""
-    tick = max(settings.TICK_SECONDS * 5, 120.0)
-    sweep = max(settings.SWEEP_SECONDS * 4, 120.0)
-    poll = max(settings.POLL_SECONDS * 4, 120.0)
-    return (
-        ("worker", _("Worker and schedule"), tick),
-        ("sweep", _("Sweep of Taiga"), sweep),
-        ("taiga", _("Taiga answered"), sweep),
-        ("invoice_ninja", _("Invoice Ninja answered"), poll),
-    )
 
 
 def _servers() -> tuple[str, str]:

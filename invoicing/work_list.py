@@ -81,6 +81,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         },
         "tiles": tiles,
         "checks": machine_checks(machine, last_delivery, failed_deliveries, zone),
+        "may_check_again": request.user.has_perm("sync.change_upstreampin"),
         "plot": plot,
         "months": months,
         "has_months": bool(months.rows),

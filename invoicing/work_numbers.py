@@ -9,13 +9,25 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Case, CharField, Count, F, FilteredRelation, Max, Min, Q, Sum, Value, When
-from django.db.models.functions import Coalesce, TruncMonth
+from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from billing_console.states import DeliveryState, EntryState, InvoiceState, RecordState
 from invoicing.models import Invoice
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
-from sync.models import Alarm, Heartbeat, RemoteRecord, TimeEntry, UpstreamGate, UpstreamPin, WebhookDelivery, WorkItem
+from sync.doctor.findings import SEVERITIES
+from sync.models import (
+    Alarm,
+    DoctorFinding,
+    Heartbeat,
+    RemoteRecord,
+    TimeEntry,
+    UpstreamGate,
+    UpstreamPin,
+    WebhookDelivery,
+    WorkItem,
+)
+from sync.models.doctor import Severity
 
 TO_SEND = (InvoiceState.APPROVED, InvoiceState.CREATED, InvoiceState.SENDING, InvoiceState.ATTENTION)
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
@@ -67,12 +79,16 @@ class Coverage:
 class Machine:
     """When the parts last did their work (real time, by name), which servers are not written to, with why, and alarms.
 
-    `alarms` are (sentence, name of the page where it is looked at).
+    `alarms` are (sentence, name of the page where it is looked at); `findings` what the doctor found, as (severity,
+    sentence, address where it is put right); `passed` how many of its checks found nothing, the last of them then.
     """
 
     seen: dict[str, dt.datetime]
     paused: dict[str, str]
     alarms: tuple[tuple[str, str], ...] = ()
+    findings: tuple[tuple[str, str, str], ...] = ()
+    passed: int = 0
+    passed_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +177,7 @@ def coverage(since: dt.datetime) -> Coverage:
 
 
 def machine() -> Machine:
-    """Heartbeats, paused servers and open alarms, in one query."""
+    """Heartbeats, paused servers, open alarms and what the doctor found, in one query."""
     beats = Heartbeat.objects.order_by().values_list(Value("seen"), "name", "at", "detail")
     pauses = (
         UpstreamPin.objects.filter(is_paused=True)
@@ -175,11 +191,29 @@ def machine() -> Machine:
     )
     open_alarms = Alarm.objects.filter(cleared_at__isnull=True).order_by()
     alarms = open_alarms.values_list(Value("alarm"), "url_name", "raised_at", "sentence")
-    rows = list(beats.union(pauses, gates, alarms, all=True))
+    findings = DoctorFinding.objects.order_by().values_list("severity", "url", "since", "sentence")
+    found = findings.exclude(severity=Severity.OK)
+    passed = (
+        DoctorFinding.objects.filter(severity=Severity.OK)
+        .order_by()
+        .values(what=Value("passed"))
+        .annotate(count=Cast(Count("pk"), CharField()), at=Max("doctor_check__checked_at"), nothing=Value(""))
+        .values_list("what", "count", "at", "nothing")
+    )
+    rows = list(beats.union(pauses, gates, alarms, found, passed, all=True))
+    last = next(((int(count), at) for what, count, at, _nothing in rows if what == "passed"), (0, None))
     return Machine(
         seen={name: at for what, name, at, _detail in rows if what == "seen"},
         paused={name: reason for what, name, _at, reason in rows if what == "paused"},
         alarms=tuple((sentence, name) for what, name, _at, sentence in rows if what == "alarm"),
+        findings=tuple(
+            (severity, sentence, url)
+            for severity, url, _since, sentence in sorted(
+                (r for r in rows if r[0] in SEVERITIES), key=lambda row: row[2]
+            )
+        ),
+        passed=last[0],
+        passed_at=last[1],
     )
 
 

@@ -136,8 +136,8 @@ def _say(flaw: Flaw, project: str, kind: str, place: Place) -> Finding:
 def _missing(field: str) -> str:
     if field == HOURS:
         return _(
-            "The %(kind)s of %(project)s have no attribute “%(name)s”, so their hours cannot be typed and each is held. "
-            "Add it in Taiga."
+            "The %(kind)s of %(project)s have no attribute “%(name)s”, so their hours cannot be typed and each is "
+            "held. Add it in Taiga."
         )
     if field == STATUS:
         return _(

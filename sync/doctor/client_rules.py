@@ -70,8 +70,8 @@ def judge_one(client: ClientFacts, company: Mapping[str, Any]) -> list[Finding]:
     subject = client.ninja_id
     if not client.is_known:
         sentence = _(
-            "Invoice Ninja has no client %(client)s, so the hours of %(projects)s are held. Correct the project, or our "
-            "token sees only some of the clients."
+            "Invoice Ninja has no client %(client)s, so the hours of %(projects)s are held. Correct the project, or "
+            "our token sees only some of the clients."
         )
         return [error("client_unknown", sentence % words, mapping, subject=subject)]
     if client.is_deleted:
@@ -89,8 +89,8 @@ def judge_one(client: ClientFacts, company: Mapping[str, Any]) -> list[Finding]:
         found.append(warning("client_archived", sentence % words, place, subject=subject))
     if not client.emails:
         sentence = _(
-            "No contact of %(client)s has an address and gets mail, so its invoices cannot be mailed. Add an address in "
-            "Invoice Ninja."
+            "No contact of %(client)s has an address and gets mail, so its invoices cannot be mailed. Add an address "
+            "in Invoice Ninja."
         )
         found.append(warning("client_email", sentence % words, place, subject=subject))
     found += _judge_rates(client, words)
@@ -113,8 +113,8 @@ def _judge_rates(client: ClientFacts, words: dict[str, str]) -> list[Finding]:
         more = ngettext("and %(count)d more", "and %(count)d more", len(whose) - SHOWN_NAMES)
         shown += " " + more % {"count": len(whose) - SHOWN_NAMES}
     sentence = _(
-        "%(client)s is invoiced in %(currency)s, but these have a rate in %(other)s, so their hours are held: %(whose)s. "
-        "Add rates in %(currency)s."
+        "%(client)s is invoiced in %(currency)s, but these have a rate in %(other)s, so their hours are held: "
+        "%(whose)s. Add rates in %(currency)s."
     ) % {
         **words,
         "currency": client.currency,

@@ -1,4 +1,4 @@
-"""The settings of Invoice Ninja that change what the console writes, of the company and where a client differs. Pure."""
+"""The settings of Invoice Ninja that change what the console writes, of the company and of clients. Pure."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def _lock_words(lock: str) -> str:
             "earlier month cannot get a new date. Set it to “when sent”, or off."
         )
     return _(
-        "Invoice Ninja locks invoices of %(whose)s once they are out (lock_invoices: %(lock)s): a mistake in one is then "
-        "put right by a credit, not by a change. Leave it if that is what you want."
+        "Invoice Ninja locks invoices of %(whose)s once they are out (lock_invoices: %(lock)s): a mistake in one is "
+        "then put right by a credit, not by a change. Leave it if that is what you want."
     )
 
 
@@ -144,7 +144,7 @@ def _judge_pdf(settings: Mapping[str, Any], facts: CompanyFacts) -> list[Finding
         return [error("pdf", sentence, _MAILS)]
     sentence = _(
         "Invoice Ninja attaches the PDF to its mails (pdf_email_attachment), and its health check does not try its "
-        "engine (%(engine)s). Download one PDF there: if that fails, no mail leaves although invoices are marked as sent."
+        "engine (%(engine)s). Download one PDF there: if that fails, no mail leaves though invoices are marked as sent."
     ) % {"engine": facts.pdf_engine}
     return [warning("pdf", sentence, _MAILS)]
 
@@ -170,8 +170,8 @@ def _judge_reminders(settings: Mapping[str, Any]) -> list[Finding]:
             found.append(warning("reminders", sentence % words, _REMINDERS, subject=str(number)))
         if _amount(settings.get(f"late_fee_amount{number}")) or _amount(settings.get(f"late_fee_percent{number}")):
             sentence = _(
-                "Reminder %(number)d of Invoice Ninja adds a late fee to the invoice, so more is owed than was approved "
-                "here. Set the fee to 0."
+                "Reminder %(number)d of Invoice Ninja adds a late fee to the invoice, so more is owed than was "
+                "approved here. Set the fee to 0."
             )
             found.append(warning("late_fee", sentence % words, _REMINDERS, subject=str(number)))
     if not found:
@@ -188,7 +188,8 @@ def _judge_modules(enabled: int | None) -> list[Finding]:
             TASKS,
             "tasks",
             _(
-                "The module Tasks is off in Invoice Ninja, so the hours that the console writes are not shown there. Switch it on."
+                "The module Tasks is off in Invoice Ninja, so the hours that the console writes are not shown there. "
+                "Switch it on."
             ),
         ),
         (
@@ -200,7 +201,8 @@ def _judge_modules(enabled: int | None) -> list[Finding]:
             CREDITS,
             "credits",
             _(
-                "The module Credits is off in Invoice Ninja, so a credit cannot be looked at or used there. Switch it on."
+                "The module Credits is off in Invoice Ninja, so a credit cannot be looked at or used there. "
+                "Switch it on."
             ),
         ),
     ):

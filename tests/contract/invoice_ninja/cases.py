@@ -235,6 +235,7 @@ def _numbers(text: str) -> list[int]:
 
 
 _EXCHANGES = {
+    "self_check": "14",
     "ping": "13 428 429 453 455 457",
     "company": "16 358 391 511",
     "currencies": "380",
@@ -273,7 +274,7 @@ _EXCHANGES = {
 }
 # What the scenario, the sandbox and the operator do at the server, and the console never does.
 _OTHERS = {
-    "routes": "8 9 12 14 17 430",
+    "routes": "8 9 12 17 430",
     "delete_task": "103 263 267",
     "invoice actions": "170 171 175 234 235 245 246 248 249 257 393 497",
     "payments": "258 448",
