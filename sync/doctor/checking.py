@@ -72,7 +72,7 @@ def check_due() -> int:
     ensure_checks()
     before = timezone.now() - dt.timedelta(seconds=settings.DOCTOR_SECONDS)
     due = Q(wanted_at__isnull=False) | Q(tried_at__isnull=True) | Q(tried_at__lt=before)
-    done = sum(check_one(check) for check in _in_order(DoctorCheck.objects.filter(due)))
+    done = sum(check_one(check) for check in in_order(DoctorCheck.objects.filter(due)))
     if done:
         heartbeats.note(HEARTBEAT)
     return done
@@ -87,11 +87,12 @@ def check_now(mapping: ProjectMapping | None = None) -> None:
     checks = DoctorCheck.objects.all()
     if mapping is not None:
         checks = checks.filter(key__in=[Server.TAIGA.value, key_of(mapping)])
-    for check in _in_order(checks):
+    for check in in_order(checks):
         check_one(check, takes_over=True)
 
 
-def _in_order(checks: QuerySet[DoctorCheck]) -> list[DoctorCheck]:
+def in_order(checks: QuerySet[DoctorCheck]) -> list[DoctorCheck]:
+    """The machine, the servers, the projects, the clients: what hangs on a server comes after it."""
     ranks = {key: number for number, key in enumerate(ORDER[:3])} | {CLIENTS: len(ORDER) + 1}
     return sorted(checks.select_related("project"), key=lambda row: (ranks.get(row.key, len(ORDER)), row.pk))
 

@@ -25,7 +25,9 @@ RIGHTS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class ProjectFacts:
-    """What Taiga says of a project. `listening` is None for who is no administrator there and sees no webhook."""
+    """What Taiga says of a project. `listening` is None for who is no administrator there and sees no webhook; then
+    `missed` says when work was closed after the last delivery, "" where none was.
+    """
 
     project: str
     slug: str
@@ -37,6 +39,7 @@ class ProjectFacts:
     permissions: frozenset[str] = frozenset()
     kinds: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
     listening: Listening | None = None
+    missed: str = ""
 
 
 def judge(facts: ProjectFacts, configured: Mapping[str, str]) -> list[Finding]:
@@ -45,6 +48,13 @@ def judge(facts: ProjectFacts, configured: Mapping[str, str]) -> list[Finding]:
     found += attribute_rules.judge(facts.project, facts.slug, facts.kinds, configured)
     if facts.listening is not None:
         found += hook_rules.judge(facts.listening)
+    elif facts.missed:
+        place = Place(TAIGA, f"project/{facts.slug}/admin/third-parties/webhooks" if facts.slug else "")
+        sentence = _(
+            "Work was closed in %(project)s at %(when)s and no delivery told of it; our user may not look at the "
+            "webhook there. Look at it in Taiga."
+        ) % {"project": facts.project, "when": facts.missed}
+        found.append(error("hook_silent", sentence, place))
     return found
 
 

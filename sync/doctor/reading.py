@@ -12,6 +12,7 @@ from django.db.models import F, Max, Q
 
 from billing_console import clock
 from billing_console.errors import Forbidden, ServerFault, Unauthorized, UpstreamError
+from billing_console.formats import moment
 from billing_console.states import ItemKind
 from mappings.lookups import find_rate, rule_set_for
 from mappings.models import Client, Membership, ProjectMapping
@@ -28,7 +29,7 @@ from sync.doctor.hook_rules import Address, Hook, HookLog, Listening
 from sync.doctor.ninja_rules import CompanyFacts
 from sync.doctor.project_rules import ProjectFacts
 from sync.doctor.server_rules import NinjaHealth, ServerFacts
-from sync.models import FoundBy, Server, WorkItem
+from sync.models import FoundBy, Server, WebhookDelivery, WorkItem
 from sync.work_items import BILLED_KINDS
 
 NOTICED_WITHIN: Final = dt.timedelta(hours=1)
@@ -124,6 +125,7 @@ def project(mapping: ProjectMapping, taiga: TaigaClient) -> ProjectFacts:
         permissions=frozenset(row.permissions),
         kinds=kinds,
         listening=_listening(mapping, row, taiga) if row.is_admin else None,
+        missed="" if row.is_admin else _missed_since_told(mapping),
     )
 
 
@@ -192,6 +194,16 @@ def _missed_at(mapping: ProjectMapping) -> dt.datetime | None:
     )
     newest: dt.datetime | None = rows.aggregate(newest=Max("closed_seen_at"))["newest"]
     return newest
+
+
+def _missed_since_told(mapping: ProjectMapping) -> str:
+    """When work was closed after the last delivery of the project, in words; "" where nothing was missed since."""
+    missed = _missed_at(mapping)
+    deliveries = WebhookDelivery.objects.filter(taiga_project_id=mapping.taiga_project_id)
+    told: dt.datetime | None = deliveries.aggregate(newest=Max("event_at"))["newest"]
+    if missed is None or (told is not None and missed <= told + hook_rules.PATIENCE):
+        return ""
+    return moment(missed, settings.BILLING_TIMEZONE)
 
 
 # --- the clients ------------------------------------------------------------------------------------------------------
