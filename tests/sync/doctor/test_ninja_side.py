@@ -187,8 +187,8 @@ def test_a_server_that_mails_nobody_is_an_error_in_production_only() -> None:
     assert (mailer.severity, mailer.sentence) == (
         "error",
         (
-            "Invoice Ninja writes its mails into a log and mails nobody (MAIL_MAILER=log), though it says that they are "
-            "sent. Set up its mail."
+            "Invoice Ninja writes its mails into a log and mails nobody (MAIL_MAILER=log), though it says that they "
+            "are sent. Set up its mail."
         ),
     )
 

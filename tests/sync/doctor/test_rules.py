@@ -1,0 +1,247 @@
+"""The doctor's pure rules beyond what the stand-ins show: addresses, log lines, attributes, silent parts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync import attributes
+from sync.doctor import attribute_rules, hook_rules, machine_rules
+from sync.doctor.attribute_rules import Attribute, Flaw
+from sync.doctor.hook_rules import Address, Hook, HookLog, Listening
+from sync.doctor.machine_rules import Pace
+
+AT = dt.datetime(2026, 1, 12, 8, 12, tzinfo=dt.UTC)
+UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+ADDRESS = Address("https://bill.example", UUID)
+NAMES = {
+    "billable": "Billable",
+    "hours": "Duration (Hours)",
+    "rate": "Hourly Rate",
+    "client": "Client Invoice ID",
+    "status": "Invoice Status",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://bill.example/webhooks/taiga", ""),
+        ("https://bill.example/billing/webhooks/taiga", ""),
+        ("https://bill.example/webhooks/taiga/", ""),
+        (f"https://bill.example/webhooks/taiga/{UUID}", UUID),
+        (f"https://bill.example/webhooks/taiga/{UUID.upper()}", UUID),
+        ("https://bill.example/webhooks/taiga/not-a-uuid", None),
+        ("https://bill.example/webhooks/taiga2", None),
+        ("https://chat.example/hooks/abc", None),
+        ("", None),
+    ],
+)
+def test_an_address_of_ours_is_known_by_its_path(url: str, found: str | None) -> None:
+    assert hook_rules.uuid_in(url) == found
+
+
+def hooks(*urls: str) -> list[Hook]:
+    return [Hook(number, "h", url, hook_rules.KEY_RIGHT) for number, url in enumerate(urls)]
+
+
+def test_another_console_on_another_host_is_not_ours_while_we_have_one() -> None:
+    both = hooks("https://staging.example/webhooks/taiga", "https://bill.example/webhooks/taiga")
+
+    assert [hook.id for hook in hook_rules.ours_among(both, ADDRESS)] == [1]
+
+
+def test_an_inner_name_of_ours_counts_where_there_is_no_other() -> None:
+    inner = hooks("http://console.internal:5000/webhooks/taiga", "https://chat.example/x")
+
+    assert [hook.id for hook in hook_rules.ours_among(inner, ADDRESS)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code"),
+    [
+        (202, "", None),
+        (0, "error-in-request: Private IP Address not allowed", "hook_private"),
+        (0, "error-in-request: Host access error", "hook_unknown_host"),
+        (0, "HTTPConnectionPool(...NameResolutionError(... Name or service not known", "hook_unknown_host"),
+        (0, "error-in-request: SSLError(SSLCertVerificationError", "hook_certificate"),
+        (0, "error-in-request: ConnectionRefusedError(111, 'Connection refused')", "hook_unreachable"),
+        (301, "Redirects are not allowed", "hook_redirect"),
+        (302, "Redirects are not allowed", "hook_redirect"),
+        (200, "", "hook_elsewhere"),
+        (204, "", "hook_elsewhere"),
+        (404, "", "hook_elsewhere"),
+        (405, "", "hook_elsewhere"),
+        (403, "", "hook_untested"),
+        (500, "", "hook_fault"),
+        (503, "", "hook_fault"),
+    ],
+)
+def test_a_line_of_taigas_log_is_understood(status: int, text: str, code: str | None) -> None:
+    judged = hook_rules.judge_log(HookLog(status, text, AT), hooks("https://bill.example/webhooks/taiga")[0], "Web")
+
+    assert (judged[1] if judged else None) == code
+
+
+def listening(**more: Any) -> Listening:
+    hook = Hook(1, "h", ADDRESS.common, hook_rules.KEY_RIGHT, (HookLog(202, "", AT),))
+    return Listening("Web", "web", ADDRESS, (hook,), is_production=True, **more)
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(-5, "hook"), (5, "hook"), (10, "hook"), (11, "hook_silent")])
+def test_a_closing_is_missed_only_after_some_minutes(minutes: int, code: str) -> None:
+    seen = listening(missed_at=AT + dt.timedelta(minutes=minutes))
+
+    assert [finding.code for finding in hook_rules.judge(seen)] == [code]
+
+
+@given(st.text(max_size=300), st.integers(0, 599))
+def test_any_line_of_a_log_becomes_one_sentence_and_one_short_quote(text: str, status: int) -> None:
+    log = HookLog(status, text, AT)
+
+    [quoted] = hook_rules.quote([log], "UTC")
+
+    assert "\n" not in quoted
+    assert len(quoted) < 200
+    judged = hook_rules.judge_log(log, hooks("https://b.example/webhooks/taiga")[0], "Web")
+    assert judged is None or judged[2].endswith((".", ").", "slash at the end)."))
+
+
+@pytest.mark.parametrize(
+    ("url", "is_private"),
+    [
+        ("http://127.0.0.1:5000/x", True),
+        ("http://10.1.2.3/x", True),
+        ("http://[::1]/x", True),
+        ("http://localhost/x", True),
+        ("http://console:5000/x", True),
+        ("http://console.internal/x", True),
+        ("http://bill.example/x", False),
+        ("http://8.8.8.8/x", False),
+    ],
+)
+def test_addresses_inside_are_told_from_public_ones(url: str, is_private: bool) -> None:
+    assert hook_rules.is_private(url) == is_private
+
+
+# --- attributes ---------------------------------------------------------------------------------------------------
+
+
+def five(**changes: Attribute | None) -> list[Attribute]:
+    rows: dict[str, Attribute | None] = {
+        "billable": Attribute(1, "Billable", "checkbox"),
+        "hours": Attribute(2, "Duration (Hours)", "number"),
+        "rate": Attribute(3, "Hourly Rate", "number"),
+        "client": Attribute(4, "Client Invoice ID", "text"),
+        "status": Attribute(5, "Invoice Status", "dropdown", attribute_rules.OPTIONS),
+    }
+    return [row for row in {**rows, **changes}.values() if row is not None]
+
+
+def test_five_right_attributes_have_no_flaw() -> None:
+    assert attribute_rules.flaws(five(), NAMES) == []
+    assert [flaw.what for flaw in attribute_rules.flaws([], NAMES)] == ["missing"] * 5
+
+
+@pytest.mark.parametrize("field", attributes.FIELDS)
+@pytest.mark.parametrize("kind", ["text", "multiline", "richtext", "date", "url", "dropdown", "checkbox", "number"])
+def test_each_type_of_taiga_is_right_or_wrong_for_each_field(field: str, kind: str) -> None:
+    name = {row.id: row.name for row in five()}[attributes.FIELDS.index(field) + 1]
+    changed = Attribute(9, name, kind, attribute_rules.OPTIONS)
+
+    found = attribute_rules.flaws(five(**{field: changed}), NAMES)
+
+    assert found == ([] if kind in attribute_rules.TYPES[field] else [Flaw(field, "wrong_type", name, changed)])
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        (("Not Billable", "Pending Invoice", "Invoiced"), ()),
+        (("non-billable", "pending", "invoiced"), ()),
+        (("INVOICED", "Pending invoice ", "not billable", "other"), ()),
+        (("Invoiced",), ("Not Billable", "Pending Invoice")),
+        ((), ("Not Billable", "Pending Invoice", "Invoiced")),
+    ],
+)
+def test_options_count_in_either_spelling(options: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    assert attribute_rules.missing_options(options) == missing
+
+
+def test_two_of_one_name_are_said_and_the_older_counts() -> None:
+    twice = Attribute(8, "hourly rate", "date")
+
+    [flaw] = attribute_rules.flaws([twice, *five()], NAMES)
+
+    assert (flaw.field, flaw.what, flaw.attribute) == ("rate", "duplicate", Attribute(3, "Hourly Rate", "number"))
+
+
+def test_the_guides_second_spelling_counts_where_the_configured_name_is_not_there() -> None:
+    second = [
+        Attribute(1, "billable", "checkbox"),
+        Attribute(2, "duration_hours", "number"),
+        Attribute(3, "hourly_rate", "number"),
+        Attribute(4, "client_invoice_id", "text"),
+        Attribute(5, "invoice_status", "dropdown", attribute_rules.OPTIONS),
+    ]
+
+    assert attribute_rules.flaws(second, NAMES) == []
+
+
+def test_a_kind_without_billable_is_left_alone() -> None:
+    only_hours = [Attribute(2, "Duration (Hours)", "date")]
+
+    found = attribute_rules.judge("Web", "web", {"T": five(), "U": only_hours, "I": []}, NAMES)
+
+    assert [(finding.severity, finding.subject) for finding in found] == [("ok", "T")]
+
+
+# --- the machine --------------------------------------------------------------------------------------------------
+
+PACE = Pace(60, 300, 600)
+PARTS = ("worker", "sweep", "taiga", "invoice_ninja")
+
+
+def seen(**minutes: float) -> dict[str, dt.datetime]:
+    return {name: AT - dt.timedelta(minutes=ago) for name, ago in minutes.items()}
+
+
+def test_all_parts_that_did_their_work_are_ok() -> None:
+    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=5, invoice_ninja=9), AT, PACE, "UTC")
+
+    assert [(finding.severity, finding.subject) for finding in found] == [("ok", name) for name in PARTS]
+
+
+def test_a_silent_worker_is_the_only_thing_that_is_said() -> None:
+    found = machine_rules.judge(seen(worker=60, sweep=60, taiga=60, invoice_ninja=60), AT, PACE, "UTC")
+
+    assert [(f.severity, f.sentence) for f in found] == [
+        (
+            "error",
+            "Worker and schedule: silent since 12 Jan 2026 07:12. Look whether the console's processes run.",
+        )
+    ]
+
+
+def test_a_worker_that_hears_bells_without_beat_is_told_apart() -> None:
+    found = machine_rules.judge(seen(worker=60, doctor=1), AT, PACE, "UTC")
+
+    assert [(f.severity, f.sentence) for f in found] == [
+        ("error", "The schedule (beat) has been silent since 12 Jan 2026 07:12, though a worker runs. Start beat.")
+    ]
+
+
+def test_nothing_was_reported_yet() -> None:
+    found = machine_rules.judge({}, AT, PACE, "UTC")
+
+    assert [(f.severity, f.sentence) for f in found] == [("warning", "Worker and schedule: has not reported yet.")]
+
+
+def test_a_silent_server_is_said_beside_parts_that_are_well() -> None:
+    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=90, invoice_ninja=9), AT, PACE, "UTC")
+
+    assert [(f.severity, f.subject) for f in found if f.severity != "ok"] == [("error", "taiga")]
