@@ -122,7 +122,8 @@ def unchecked(checks: list[DoctorCheck], zone: str) -> list[tuple[str, str]]:
     for check in checks:
         if check.skipped:
             words = {"what": name_of(check), "time": time_of_day(check.checked_at, zone)}
-            names[check.skipped].append(_("%(what)s (last %(time)s)") % words)
+            sentence = _("%(what)s (last %(time)s)") if check.checked_at else _("%(what)s (never yet)")
+            names[check.skipped].append(sentence % words)
     return [(", ".join(sorted(found)), why) for why, found in sorted(names.items())]
 
 

@@ -21,7 +21,7 @@ from sync.doctor.findings import OK, SEVERITIES
 from sync.doctor.machine_rules import Pace
 
 RANK: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-SHOWN_FINDINGS: Final = 8
+SHOWN_FINDINGS: Final = 5
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ def ask() -> int:
     if DoctorCheck.objects.filter(wanted_at__isnull=False).exists():
         raise NotAllowed(_("It is being checked already; the page shows the result by itself."))
     asked = DoctorCheck.objects.filter(wanted_at__isnull=True).update(wanted_at=timezone.now())
+    if not asked:  # somebody else asked in this moment
+        raise NotAllowed(_("It is being checked already; the page shows the result by itself."))
     doorbell.ring("doctor")
     return asked
 

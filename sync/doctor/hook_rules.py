@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -226,6 +227,15 @@ def judge_log(log: HookLog, hook: Hook, project: str) -> tuple[str, str, str] | 
                 "Taiga."
             ),
         )
+    elif log.status in (400, 413):
+        severity, code, sentence = (
+            "warning",
+            "hook_refused",
+            _(
+                "The console could not read the last delivery of %(project)s (%(status)d). The sweep finds what it was "
+                "about. Click “Test webhook” in Taiga."
+            ),
+        )
     elif log.status >= 500:
         severity, code, sentence = (
             "warning",
@@ -271,9 +281,17 @@ def _unsent(text: str) -> tuple[str, str]:
 
 def quote(logs: Sequence[HookLog], zone: str) -> tuple[str, ...]:
     """The last lines of Taiga's webhook log, newest first."""
-    return tuple(
-        f"{moment(log.at, zone)}  {log.status}  {' '.join(log.text.split())[:_QUOTE]}" for log in logs[:QUOTED_LINES]
-    )
+    return tuple(f"{moment(log.at, zone)}  {log.status}  {_said(log.text)}" for log in logs[:QUOTED_LINES])
+
+
+def _said(text: str) -> str:
+    """What the receiver answered, out of the wrapping in which Taiga keeps it; on one line."""
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        kept = text
+    words = kept.get("content", text) if isinstance(kept, dict) else text
+    return " ".join(str(words).split())[:_QUOTE]
 
 
 def is_private(url: str) -> bool:

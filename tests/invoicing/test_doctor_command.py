@@ -98,6 +98,6 @@ def test_what_could_not_be_looked_at_exits_with_1(ward: Ward) -> None:  # noqa: 
 
     assert code == 1
     assert (
-        "? Not checked: Taiga (last never), Website Redesign (last never). Taiga is not called for now. It does not "
+        "? Not checked: Taiga (never yet), Website Redesign (never yet). Taiga is not called for now. It does not "
         "answer." in text
     )

@@ -279,6 +279,12 @@ def test_a_fault_for_ever_is_taken_back(counter: Counter) -> None:
     assert requests.get(f"{counter.url}/x", timeout=5).status_code == 200
 
 
+def test_headers_are_put_on_the_real_answer(counter: Counter) -> None:
+    counter.faults.add({"kind": "headers", "headers": {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}})
+    answer = requests.post(f"{counter.url}/x", timeout=5)
+    assert (answer.headers["Date"], _rows(counter)) == ("Thu, 01 Jan 2026 00:00:00 GMT", 1)
+
+
 def test_html_where_json_belongs(counter: Counter) -> None:
     counter.faults.add({"kind": "html"})
     answer = requests.post(f"{counter.url}/x", timeout=5)

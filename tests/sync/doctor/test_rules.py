@@ -79,6 +79,8 @@ def test_an_inner_name_of_ours_counts_where_there_is_no_other() -> None:
         (403, "", "hook_untested"),
         (500, "", "hook_fault"),
         (503, "", "hook_fault"),
+        (413, "", "hook_refused"),
+        (400, "", "hook_refused"),
     ],
 )
 def test_a_line_of_taigas_log_is_understood(status: int, text: str, code: str | None) -> None:

@@ -299,9 +299,7 @@ def test_a_webhook_that_fell_silent_is_said_with_its_last_line(ward: Ward) -> No
         "Its webhooks are off (WEBHOOKS_ENABLED), or its background worker does not run."
     )
     assert ward.look() == [("error", "hook_silent", stopped)]
-    assert DoctorFinding.objects.get(code="hook_silent").details == [
-        '1 Dec 2025 10:00  202  {"content": "{\\"status\\": \\"x\\"}"}'
-    ]
+    assert DoctorFinding.objects.get(code="hook_silent").details == ['1 Dec 2025 10:00  202  {"status": "x"}']
 
 
 # --- attributes ---------------------------------------------------------------------------------------------------
