@@ -114,7 +114,10 @@ def check_one(check: DoctorCheck, *, takes_over: bool = False) -> bool:
 
 
 def _why_not(check: DoctorCheck) -> str:
-    """Why a check is not done now: its server is not called, or did not let us in. "" where nothing is in the way."""
+    """Why a check is not done now: its server is not called, or did not let us in, or shows us only a part of it.
+
+    "" where nothing is in the way.
+    """
     if check.key == MACHINE:
         return ""
     server = Server.TAIGA if check.key == Server.TAIGA or check.project_id else Server.NINJA
@@ -124,8 +127,9 @@ def _why_not(check: DoctorCheck) -> str:
         return (_("%(server)s is not called for now. %(why)s") % words).strip()
     if check.key == server:
         return ""
-    login = DoctorFinding.objects.filter(doctor_check__key=server, code="login", severity=Severity.ERROR)
-    return login.values_list("sentence", flat=True).first() or ""
+    in_the_way = ("login", "admin") if server == Server.NINJA else ("login",)
+    rows = DoctorFinding.objects.filter(doctor_check__key=server, code__in=in_the_way, severity=Severity.ERROR)
+    return rows.values_list("sentence", flat=True).first() or ""
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------

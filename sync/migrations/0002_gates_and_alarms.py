@@ -6,91 +6,61 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("sync", "0001_initial"),
+        ('sync', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="projectsweep",
-            name="heard_at",
-            field=models.DateTimeField(
-                blank=True,
-                help_text="Real time; of the first sweep, where none came yet.",
-                null=True,
-                verbose_name="last delivery",
-            ),
+            model_name='projectsweep',
+            name='heard_at',
+            field=models.DateTimeField(blank=True, help_text='Real time; of the first sweep, where none came yet.', null=True, verbose_name='last delivery'),
         ),
         migrations.AddField(
-            model_name="projectsweep",
-            name="succeeded_at",
-            field=models.DateTimeField(
-                blank=True, help_text="Real time.", null=True, verbose_name="last complete sweep"
-            ),
+            model_name='projectsweep',
+            name='succeeded_at',
+            field=models.DateTimeField(blank=True, help_text='Real time.', null=True, verbose_name='last complete sweep'),
         ),
         migrations.CreateModel(
-            name="Alarm",
+            name='Alarm',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("key", models.CharField(max_length=100, verbose_name="what")),
-                ("sentence", models.TextField(verbose_name="what happened")),
-                ("url_name", models.CharField(blank=True, editable=False, max_length=100)),
-                ("raised_at", models.DateTimeField(verbose_name="since")),
-                ("cleared_at", models.DateTimeField(blank=True, null=True, verbose_name="over")),
-                ("mailed_at", models.DateTimeField(blank=True, null=True, verbose_name="mailed")),
-                ("end_mailed_at", models.DateTimeField(blank=True, null=True, verbose_name="end mailed")),
-                ("mail_error", models.TextField(blank=True, verbose_name="why it was not mailed")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(max_length=100, verbose_name='what')),
+                ('sentence', models.TextField(verbose_name='what happened')),
+                ('url_name', models.CharField(blank=True, editable=False, max_length=100)),
+                ('raised_at', models.DateTimeField(verbose_name='since')),
+                ('cleared_at', models.DateTimeField(blank=True, null=True, verbose_name='over')),
+                ('mailed_at', models.DateTimeField(blank=True, null=True, verbose_name='mailed')),
+                ('end_mailed_at', models.DateTimeField(blank=True, null=True, verbose_name='end mailed')),
+                ('mail_error', models.TextField(blank=True, verbose_name='why it was not mailed')),
             ],
             options={
-                "verbose_name": "alarm",
-                "verbose_name_plural": "alarms",
-                "ordering": ["-id"],
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(
-                            ("mailed_at__isnull", True),
-                            models.Q(("cleared_at__isnull", False), ("end_mailed_at__isnull", True)),
-                            _connector="OR",
-                        ),
-                        fields=["id"],
-                        name="alarm_to_mail",
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("cleared_at__isnull", True)), fields=("key",), name="alarm_one_open_per_key"
-                    )
-                ],
+                'verbose_name': 'alarm',
+                'verbose_name_plural': 'alarms',
+                'ordering': ['-id'],
+                'indexes': [models.Index(condition=models.Q(('mailed_at__isnull', True), models.Q(('cleared_at__isnull', False), ('end_mailed_at__isnull', True)), _connector='OR'), fields=['id'], name='alarm_to_mail')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('cleared_at__isnull', True)), fields=('key',), name='alarm_one_open_per_key')],
             },
         ),
         migrations.CreateModel(
-            name="UpstreamGate",
+            name='UpstreamGate',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("server", models.CharField(max_length=15, unique=True, verbose_name="server")),
-                ("is_paused", models.BooleanField(default=False, verbose_name="writing paused")),
-                ("pause_reason", models.TextField(blank=True, verbose_name="why paused")),
-                ("paused_at", models.DateTimeField(blank=True, null=True, verbose_name="paused")),
-                ("failures", models.PositiveIntegerField(default=0, verbose_name="failures in a row")),
-                ("open_since", models.DateTimeField(blank=True, null=True, verbose_name="not called since")),
-                ("resume_at", models.DateTimeField(blank=True, null=True, verbose_name="not called before")),
-                ("sentence", models.TextField(blank=True, verbose_name="what happened")),
-                (
-                    "paused_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                        verbose_name="paused by",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('server', models.CharField(max_length=15, unique=True, verbose_name='server')),
+                ('is_paused', models.BooleanField(default=False, verbose_name='writing paused')),
+                ('pause_reason', models.TextField(blank=True, verbose_name='why paused')),
+                ('paused_at', models.DateTimeField(blank=True, null=True, verbose_name='paused')),
+                ('failures', models.PositiveIntegerField(default=0, verbose_name='failures in a row')),
+                ('open_since', models.DateTimeField(blank=True, null=True, verbose_name='not called since')),
+                ('resume_at', models.DateTimeField(blank=True, null=True, verbose_name='not called before')),
+                ('sentence', models.TextField(blank=True, verbose_name='what happened')),
+                ('paused_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='paused by')),
             ],
             options={
-                "verbose_name": "pause and breaker",
-                "verbose_name_plural": "pauses and breakers",
+                'verbose_name': 'pause and breaker',
+                'verbose_name_plural': 'pauses and breakers',
             },
         ),
     ]

@@ -4,21 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("mappings", "0001_initial"),
-        ("sync", "0002_gates_and_alarms"),
+        ('mappings', '0001_initial'),
+        ('sync', '0002_gates_and_alarms'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="workitem",
-            name="story_taiga_id",
-            field=models.PositiveBigIntegerField(blank=True, null=True, verbose_name="Taiga id of its user story"),
+            model_name='workitem',
+            name='story_taiga_id',
+            field=models.PositiveBigIntegerField(blank=True, null=True, verbose_name='Taiga id of its user story'),
         ),
         migrations.AddIndex(
-            model_name="workitem",
-            index=models.Index(
-                condition=models.Q(("story_taiga_id__isnull", False)), fields=["story_taiga_id"], name="item_of_story"
-            ),
+            model_name='workitem',
+            index=models.Index(condition=models.Q(('story_taiga_id__isnull', False)), fields=['story_taiga_id'], name='item_of_story'),
         ),
     ]

@@ -4,29 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("sync", "0003_story_of_a_task"),
+        ('sync', '0003_story_of_a_task'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="projectsweep",
-            name="census_at",
-            field=models.DateTimeField(blank=True, help_text="Real time.", null=True, verbose_name="census done"),
+            model_name='projectsweep',
+            name='census_at',
+            field=models.DateTimeField(blank=True, help_text='Real time.', null=True, verbose_name='census done'),
         ),
         migrations.AddField(
-            model_name="projectsweep",
-            name="census_wanted",
-            field=models.BooleanField(default=False, verbose_name="census wanted"),
+            model_name='projectsweep',
+            name='census_wanted',
+            field=models.BooleanField(default=False, verbose_name='census wanted'),
         ),
         migrations.AddField(
-            model_name="projectsweep",
-            name="counted_at",
-            field=models.DateTimeField(
-                blank=True,
-                help_text="Business time at which the last comparison of the whole project began.",
-                null=True,
-                verbose_name="last census",
-            ),
+            model_name='projectsweep',
+            name='counted_at',
+            field=models.DateTimeField(blank=True, help_text='Business time at which the last comparison of the whole project began.', null=True, verbose_name='last census'),
         ),
     ]

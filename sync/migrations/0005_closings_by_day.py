@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("mappings", "0001_initial"),
-        ("sync", "0004_census"),
+        ('mappings', '0001_initial'),
+        ('sync', '0004_census'),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="workitem",
-            index=models.Index(fields=["closed_seen_at"], name="item_closed_seen"),
+            model_name='workitem',
+            index=models.Index(fields=['closed_seen_at'], name='item_closed_seen'),
         ),
     ]

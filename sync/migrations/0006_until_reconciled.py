@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("sync", "0005_closings_by_day"),
+        ('sync', '0005_closings_by_day'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="upstreamgate",
-            name="until_reconciled",
-            field=models.BooleanField(default=False, verbose_name="until reconcile passes"),
+            model_name='upstreamgate',
+            name='until_reconciled',
+            field=models.BooleanField(default=False, verbose_name='until reconcile passes'),
         ),
     ]

@@ -4,44 +4,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("mappings", "0001_initial"),
-        ("sync", "0006_until_reconciled"),
+        ('mappings', '0001_initial'),
+        ('sync', '0006_until_reconciled'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="CallSummary",
+            name='CallSummary',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("day", models.DateField(verbose_name="day")),
-                ("upstream", models.CharField(max_length=15, verbose_name="server")),
-                ("method", models.CharField(max_length=10, verbose_name="method")),
-                ("status", models.IntegerField(verbose_name="status")),
-                ("calls", models.PositiveBigIntegerField(verbose_name="calls")),
-                ("total_ms", models.PositiveBigIntegerField(verbose_name="milliseconds in all")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField(verbose_name='day')),
+                ('upstream', models.CharField(max_length=15, verbose_name='server')),
+                ('method', models.CharField(max_length=10, verbose_name='method')),
+                ('status', models.IntegerField(verbose_name='status')),
+                ('calls', models.PositiveBigIntegerField(verbose_name='calls')),
+                ('total_ms', models.PositiveBigIntegerField(verbose_name='milliseconds in all')),
             ],
             options={
-                "verbose_name": "calls of a day",
-                "verbose_name_plural": "calls by day",
-                "ordering": ["-day", "upstream", "method", "status"],
+                'verbose_name': 'calls of a day',
+                'verbose_name_plural': 'calls by day',
+                'ordering': ['-day', 'upstream', 'method', 'status'],
             },
         ),
         migrations.AddField(
-            model_name="webhookdelivery",
-            name="is_emptied",
-            field=models.BooleanField(db_default=False, default=False, verbose_name="body thrown away"),
+            model_name='webhookdelivery',
+            name='is_emptied',
+            field=models.BooleanField(db_default=False, default=False, verbose_name='body thrown away'),
         ),
         migrations.AddIndex(
-            model_name="webhookdelivery",
-            index=models.Index(
-                condition=models.Q(("is_emptied", False)), fields=["received_at"], name="delivery_with_body"
-            ),
+            model_name='webhookdelivery',
+            index=models.Index(condition=models.Q(('is_emptied', False)), fields=['received_at'], name='delivery_with_body'),
         ),
         migrations.AddConstraint(
-            model_name="callsummary",
-            constraint=models.UniqueConstraint(
-                fields=("day", "upstream", "method", "status"), name="call_summary_once"
-            ),
+            model_name='callsummary',
+            constraint=models.UniqueConstraint(fields=('day', 'upstream', 'method', 'status'), name='call_summary_once'),
         ),
     ]

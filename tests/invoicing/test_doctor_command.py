@@ -91,6 +91,16 @@ def test_a_project_that_is_not_there_is_one_sentence(ward: Ward) -> None:  # noq
         run("--project", "99")
 
 
+def test_an_unsafe_setting_is_a_line_of_its_own_and_stops_nothing(ward: Ward, settings: Any) -> None:  # noqa: F811
+    settings.FIELD_KEY = "no key"
+
+    code, text = run()
+
+    assert code == 1
+    assert text.startswith("✗ The console: FIELD_KEY is not a key: 32 bytes in URL-safe base64 are needed. ")
+    assert "✓ Website Redesign: Our user sees Website Redesign and may write there." in text
+
+
 def test_what_could_not_be_looked_at_exits_with_1(ward: Ward) -> None:  # noqa: F811
     UpstreamGate.objects.filter(server="taiga").update(open_since=timezone.now(), sentence="It does not answer.")
 

@@ -25,6 +25,8 @@ class Command(BaseCommand):
 
     help = "Ask both servers whether everything is connected and set right, and say in one line each what is not."
 
+    requires_system_checks = ()  # it says itself what they find
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", type=int, help="Only the project with this id in Taiga, and Taiga itself.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
