@@ -70,8 +70,13 @@ def ask() -> int:
 
 
 def check_due() -> int:
-    """Do every check that somebody waits for or that is older than DOCTOR_SECONDS; returns how many were done."""
+    """Do every check that somebody waits for or that is older than DOCTOR_SECONDS; returns how many were done.
+
+    One worker is enough: while another one is at it, the rest is left to that one and to the next ring.
+    """
     ensure_checks()
+    if DoctorCheck.objects.filter(lease_until__gt=timezone.now()).exists():
+        return 0
     before = timezone.now() - dt.timedelta(seconds=settings.DOCTOR_SECONDS)
     due = Q(wanted_at__isnull=False) | Q(tried_at__isnull=True) | Q(tried_at__lt=before)
     done = sum(check_one(check) for check in in_order(DoctorCheck.objects.filter(due)))

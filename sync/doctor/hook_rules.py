@@ -7,35 +7,22 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console.formats import moment
 from sync.doctor.findings import CONSOLE, TAIGA, Finding, Place, error, ok, warning
+from sync.doctor.hook_logs import HookLog, judge_log, quote, split_address
 
-ACCEPTED: Final = 202
-QUOTED_LINES: Final = 3
 # A closing that the webhook should have told is not missed before so much time has passed.
 PATIENCE: Final = dt.timedelta(minutes=10)
 KEY_RIGHT, KEY_PREVIOUS, KEY_WRONG, KEY_NOT_SET = "right", "previous", "wrong", "not_set"
 _OUR_PATH: Final = re.compile(r"/webhooks/taiga(?:/(?P<uuid>[0-9a-fA-F-]{36}))?(?P<slash>/?)$")
-_QUOTE: Final = 160
-
-
-@dataclass(frozen=True)
-class HookLog:
-    """One attempt as Taiga logged it: `status` is 0 where nothing was sent or nothing answered."""
-
-    status: int
-    text: str
-    at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,7 @@ class Listening:
 
 def uuid_in(url: str) -> str | None:
     """The uuid in an address of ours, "" in the common one; None for an address that does not lead to a console."""
-    found = _OUR_PATH.search(urlsplit(url).path)
+    found = _OUR_PATH.search(split_address(url).path)
     return (found["uuid"] or "").lower() if found else None
 
 
@@ -92,8 +79,8 @@ def ours_among(hooks: Sequence[Hook], address: Address) -> list[Hook]:
     """The webhooks that lead to this console: by PUBLIC_URL's host; without any, by the path alone, because Taiga may
     know us under another name inside its own network."""
     leading = [hook for hook in hooks if uuid_in(hook.url) is not None]
-    host = urlsplit(address.public_url).netloc.lower()
-    exact = [hook for hook in leading if urlsplit(hook.url).netloc.lower() == host]
+    host = split_address(address.public_url).netloc.lower()
+    exact = [hook for hook in leading if split_address(hook.url).netloc.lower() == host]
     return exact or leading
 
 
@@ -164,7 +151,7 @@ def _judge_address(seen: Listening, hook: Hook) -> list[Finding]:
             "one in Taiga."
         )
         found.append(warning("hook_previous_key", sentence % words, place, subject=subject))
-    if seen.is_production and urlsplit(hook.url).scheme == "http" and not is_private(hook.url):
+    if seen.is_production and split_address(hook.url).scheme == "http" and not is_private(hook.url):
         sentence = _(
             "The webhook of %(project)s has a plain http address: what it tells can be read on the way. Use https."
         )
@@ -183,7 +170,7 @@ def _judge_deliveries(seen: Listening, hook: Hook) -> list[Finding]:
         return [warning("hook_silent", sentence % words, place, subject=subject)]
     last = hook.logs[0]
     words |= {"when": moment(last.at, seen.zone)}
-    if refused := judge_log(last, hook, seen.project):
+    if refused := judge_log(last, hook.url, seen.project):
         severity, code, sentence = refused
         return [Finding(severity, code, sentence, place, quote(hook.logs, seen.zone), subject)]
     if seen.missed_at is not None and seen.missed_at > last.at + PATIENCE:
@@ -202,101 +189,9 @@ def _never() -> str:
     )
 
 
-def judge_log(log: HookLog, hook: Hook, project: str) -> tuple[str, str, str] | None:
-    """Severity, code and sentence of a delivery that did not arrive; None for one that did."""
-    if log.status == ACCEPTED:
-        return None
-    words = {"project": project, "host": urlsplit(hook.url).netloc, "url": hook.url, "status": log.status}
-    severity = "error"
-    if log.status == 0:
-        code, sentence = _unsent(log.text)
-    elif 300 <= log.status < 400:
-        code, sentence = (
-            "hook_redirect",
-            _(
-                "%(url)s sends Taiga on to another address, which Taiga does not follow, so nothing of %(project)s "
-                "arrives. Give the webhook the final address (https, no slash at the end)."
-            ),
-        )
-    elif log.status == 403:
-        severity, code, sentence = (
-            "warning",
-            "hook_untested",
-            _(
-                "The last delivery of %(project)s was refused (403), but the key is right now. Click “Test webhook” in "
-                "Taiga."
-            ),
-        )
-    elif log.status in (400, 413):
-        severity, code, sentence = (
-            "warning",
-            "hook_refused",
-            _(
-                "The console could not read the last delivery of %(project)s (%(status)d). The sweep finds what it was "
-                "about. Click “Test webhook” in Taiga."
-            ),
-        )
-    elif log.status >= 500:
-        severity, code, sentence = (
-            "warning",
-            "hook_fault",
-            _(
-                "The console, or the proxy before it, answered %(status)d to the last delivery of %(project)s. Taiga "
-                "sends only once; the sweep finds what was lost. Click “Test webhook” in Taiga."
-            ),
-        )
-    else:
-        code, sentence = (
-            "hook_elsewhere",
-            _(
-                "Not the console answers under %(url)s (%(status)d instead of 202), so nothing of %(project)s arrives. "
-                "Correct the address of the webhook, or the proxy."
-            ),
-        )
-    return severity, code, sentence % words
-
-
-def _unsent(text: str) -> tuple[str, str]:
-    """Why Taiga sent nothing, by the words of its log."""
-    if "Private IP Address not allowed" in text:
-        return "hook_private", _(
-            "Taiga sends nothing of %(project)s to %(host)s, because that is a private address. Set "
-            "WEBHOOKS_ALLOW_PRIVATE_ADDRESS in Taiga, or give the webhook a public address."
-        )
-    if "Host access error" in text or "NameResolution" in text or "Name or service not known" in text:
-        return "hook_unknown_host", _(
-            "Taiga does not know the name %(host)s, so nothing of %(project)s arrives. Correct the address of the "
-            "webhook, or the names that Taiga's machine knows."
-        )
-    if "SSL" in text or "certificate" in text.lower():
-        return "hook_certificate", _(
-            "Taiga does not accept the certificate of %(host)s, so nothing of %(project)s arrives. Use a certificate "
-            "that its machine trusts."
-        )
-    return "hook_unreachable", _(
-        "Taiga cannot reach %(host)s, so nothing of %(project)s arrives. Let its machine reach that address, or "
-        "correct the webhook."
-    )
-
-
-def quote(logs: Sequence[HookLog], zone: str) -> tuple[str, ...]:
-    """The last lines of Taiga's webhook log, newest first."""
-    return tuple(f"{moment(log.at, zone)}  {log.status}  {_said(log.text)}" for log in logs[:QUOTED_LINES])
-
-
-def _said(text: str) -> str:
-    """What the receiver answered, out of the wrapping in which Taiga keeps it; on one line."""
-    try:
-        kept = json.loads(text)
-    except ValueError:
-        kept = text
-    words = kept.get("content", text) if isinstance(kept, dict) else text
-    return " ".join(str(words).split())[:_QUOTE]
-
-
 def is_private(url: str) -> bool:
     """Whether an address is plainly inside: a private or loopback number, or a name that no public server has."""
-    host = (urlsplit(url).hostname or "").lower()
+    host = (split_address(url).hostname or "").lower()
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:

@@ -25,7 +25,8 @@ from sync.clients.taiga_rows import Webhook as TaigaHook
 from sync.doctor import hook_rules
 from sync.doctor.attribute_rules import Attribute
 from sync.doctor.client_rules import ClientFacts, OtherRate
-from sync.doctor.hook_rules import Address, Hook, HookLog, Listening
+from sync.doctor.hook_logs import HookLog
+from sync.doctor.hook_rules import Address, Hook, Listening
 from sync.doctor.ninja_rules import CompanyFacts
 from sync.doctor.project_rules import ProjectFacts
 from sync.doctor.server_rules import NinjaHealth, ServerFacts

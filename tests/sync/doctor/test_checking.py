@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing_console.errors import NotAllowed
 from mappings.models import ProjectMapping
-from sync import doorbell
+from sync import doorbell, tasks
 from sync.doctor import checking, reading
 from sync.models import DoctorCheck, DoctorFinding, Heartbeat, UpstreamCall, UpstreamGate
 from tests.factories import ProjectFactory
@@ -33,6 +33,16 @@ def test_everything_is_looked_at_once_and_not_again_before_its_time(ward: Ward, 
     assert Heartbeat.objects.filter(name="doctor").exists()
     DoctorCheck.objects.filter(key="machine").update(tried_at=timezone.now() - dt.timedelta(hours=2))
     assert checking.check_due() == 1
+
+
+def test_one_worker_is_enough(ward: Ward) -> None:
+    checking.ensure_checks()
+    DoctorCheck.objects.filter(key="machine").update(lease_until=timezone.now() + dt.timedelta(seconds=60))
+
+    assert tasks.look_around() == 0
+
+    DoctorCheck.objects.update(lease_until=None)
+    assert tasks.look_around() == 5
 
 
 def test_a_wish_is_worked_on_once_and_a_second_one_is_refused(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync import attributes
-from sync.doctor import attribute_rules, hook_rules, machine_rules
+from sync.doctor import attribute_rules, hook_logs, hook_rules, machine_rules
 from sync.doctor.attribute_rules import Attribute, Flaw
-from sync.doctor.hook_rules import Address, Hook, HookLog, Listening
+from sync.doctor.hook_logs import HookLog
+from sync.doctor.hook_rules import Address, Hook, Listening
 from sync.doctor.machine_rules import Pace
 
 AT = dt.datetime(2026, 1, 12, 8, 12, tzinfo=dt.UTC)
@@ -43,6 +44,13 @@ NAMES = {
 )
 def test_an_address_of_ours_is_known_by_its_path(url: str, found: str | None) -> None:
     assert hook_rules.uuid_in(url) == found
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map(lambda text: f"http://[{text}/webhooks/taiga"))
+def test_whatever_somebody_typed_as_an_address_is_read(url: str) -> None:
+    seen = Listening("Web", "web", ADDRESS, (Hook(1, "h", url, hook_rules.KEY_RIGHT),), is_production=True)
+
+    assert len(hook_rules.judge(seen)) >= 1
 
 
 def hooks(*urls: str) -> list[Hook]:
@@ -84,7 +92,7 @@ def test_an_inner_name_of_ours_counts_where_there_is_no_other() -> None:
     ],
 )
 def test_a_line_of_taigas_log_is_understood(status: int, text: str, code: str | None) -> None:
-    judged = hook_rules.judge_log(HookLog(status, text, AT), hooks("https://bill.example/webhooks/taiga")[0], "Web")
+    judged = hook_logs.judge_log(HookLog(status, text, AT), ADDRESS.common, "Web")
 
     assert (judged[1] if judged else None) == code
 
@@ -105,11 +113,11 @@ def test_a_closing_is_missed_only_after_some_minutes(minutes: int, code: str) ->
 def test_any_line_of_a_log_becomes_one_sentence_and_one_short_quote(text: str, status: int) -> None:
     log = HookLog(status, text, AT)
 
-    [quoted] = hook_rules.quote([log], "UTC")
+    [quoted] = hook_logs.quote([log], "UTC")
 
     assert "\n" not in quoted
     assert len(quoted) < 200
-    judged = hook_rules.judge_log(log, hooks("https://b.example/webhooks/taiga")[0], "Web")
+    judged = hook_logs.judge_log(log, ADDRESS.common, "Web")
     assert judged is None or judged[2].endswith((".", ").", "slash at the end)."))
 
 
