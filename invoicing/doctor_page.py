@@ -52,15 +52,17 @@ class DoctorPage(PageView):
         lines = all_lines(checks, zone)
         wanted = [check for check in checks if check.wanted_at is not None]
         done = len(checks) - len(wanted)
+        left_out = unchecked(checks, zone)
+        oldest = min((check.checked_at for check in checks if check.checked_at), default=None)
         return super().get_context_data(
             lines=[line for line in lines if line.severity != OK],
             passed=[line for line in lines if line.severity == OK],
-            unchecked=unchecked(checks, zone),
+            unchecked=left_out,
             is_running=bool(wanted),
             sentence=_("%(done)d of %(all)d checks done") % {"done": done, "all": len(checks)} if wanted else "",
             poll_url=self.request.get_full_path(),
-            was_checked=any(check.checked_at for check in checks),
-            summary=summary(lines),
+            oldest=time_of_day(oldest, zone) if oldest else "",
+            summary=summary(lines, is_complete=oldest is not None and not left_out),
             zone=zone,
             may_act=self.request.user.has_perm("sync.change_upstreampin"),
             **kwargs,
@@ -127,12 +129,16 @@ def unchecked(checks: list[DoctorCheck], zone: str) -> list[tuple[str, str]]:
     return [(", ".join(sorted(found)), why) for why, found in sorted(names.items())]
 
 
-def summary(lines: list[Line]) -> str:
-    """How many errors and warnings there are, in words."""
+def summary(lines: list[Line], *, is_complete: bool) -> str:
+    """How many errors and warnings there are, in words; `is_complete` says that everything was looked at."""
     errors = sum(line.severity == "error" for line in lines)
     warnings = sum(line.severity == "warning" for line in lines)
     if not errors and not warnings:
-        return _("Everything is connected and set right.")
+        return (
+            _("Everything is connected and set right.")
+            if is_complete
+            else _("Nothing is wrong in what could be looked at.")
+        )
     parts = []
     if errors:
         parts.append(ngettext("%(count)d error", "%(count)d errors", errors) % {"count": errors})

@@ -74,6 +74,7 @@ def test_nothing_found_is_said_in_words_with_its_time() -> None:
     page = text_of(browser_of("viewer").get(URL))
 
     assert "Everything is connected and set right." in page
+    assert "The oldest check is of " in page
 
 
 def test_before_the_first_look_the_page_says_what_will_come() -> None:
@@ -144,6 +145,16 @@ def test_what_was_not_looked_at_is_said_with_its_reason_once() -> None:
 
     assert "Not checked: Project 1 (never yet), Project 2 (never yet). Taiga is away." in page
     assert page.count("Taiga is away.") == 1
+
+
+def test_nothing_is_called_right_that_was_not_looked_at() -> None:
+    find("ok", "All is well here.")
+    DoctorCheck.objects.create(key="clients", skipped="Invoice Ninja is away.")
+
+    page = text_of(browser_of("viewer").get(URL))
+
+    assert "Nothing is wrong in what could be looked at." in page
+    assert "Everything is connected and set right." not in page
 
 
 def test_what_an_alarm_says_already_is_said_once() -> None:

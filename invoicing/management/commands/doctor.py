@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 self._say(line)
             for names, why in unchecked:
                 self.stdout.write(_("? Not checked: %(names)s. %(why)s") % {"names": names, "why": why})
-            self.stdout.write(doctor_page.summary(lines))
+            self.stdout.write(doctor_page.summary(lines, is_complete=not unchecked))
         if unchecked or any(line.severity == ERROR for line in lines):
             sys.exit(1)
 
