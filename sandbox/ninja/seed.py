@@ -18,7 +18,7 @@ SWITCHES = {
     "mail_mode": "sync (default: message_id at once) or queued",
     "mail_delay_seconds": "seconds of real time until a queued mail goes; null is never by itself",
     "number_race": "true: a number that was taken within the last second answers 500 instead of 422",
-    "pdf_engine": "true: PDFs can be attached",
+    "pdf_engine": "true: PDFs can be made, downloaded and attached",
 }
 KEYS = ("company", "users", "tokens", "clients", "projects", "products", "tax_rates", "switches", "run_mail_queue")
 
