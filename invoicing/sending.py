@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console.errors import Busy, ConfigError, NotAllowed, UpstreamError
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating
+from invoicing import creating, deviations, marking
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
 from sync import doorbell, gate, outbox, upstreams
@@ -46,22 +46,29 @@ def request_sending(invoice: Invoice, *, seal: str, user: User | None, selection
     Raises NotAllowed when it is not in a state to be sent, or was sealed anew since the person looked.
     """
     with transaction.atomic():
-        locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
-        if locked.state != InvoiceState.CREATED:
-            raise NotAllowed(
-                _("%(invoice)s is not sent: it is “%(state)s” by now.")
-                % {"invoice": locked, "state": locked.get_state_display()}
-            )
-        if locked.seal != seal:
-            raise NotAllowed(_("%(invoice)s is not sent: it was changed since you looked at it.") % {"invoice": locked})
-        if not is_written(locked):
-            raise NotAllowed(
-                _("%(invoice)s is not sent: it is just being changed in Invoice Ninja.") % {"invoice": locked}
-            )
+        locked = lock_sendable(invoice, seal)
         advance(locked, InvoiceState.SENDING, why=_("send confirmed"), user=user)
         sending = Sending.objects.create(invoice=locked, by=user, selection=selection, seal=seal)
         transaction.on_commit(lambda: doorbell.ring("sendings"))
     return sending
+
+
+def lock_sendable(invoice: Invoice, seal: str) -> Invoice:
+    """The invoice, locked until the caller's transaction ends, if it can be sent as the person saw it (`seal`).
+
+    Raises NotAllowed with the reason when it cannot.
+    """
+    locked = Invoice.objects.select_for_update(of=("self",)).select_related("remote", "client").get(pk=invoice.pk)
+    if locked.state != InvoiceState.CREATED:
+        raise NotAllowed(
+            _("%(invoice)s is not sent: it is “%(state)s” by now.")
+            % {"invoice": locked, "state": locked.get_state_display()}
+        )
+    if locked.seal != seal:
+        raise NotAllowed(_("%(invoice)s is not sent: it was changed since you looked at it.") % {"invoice": locked})
+    if not is_written(locked):
+        raise NotAllowed(_("%(invoice)s is not sent: it is just being changed in Invoice Ninja.") % {"invoice": locked})
+    return locked
 
 
 def is_written(invoice: Invoice) -> bool:
@@ -83,6 +90,7 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
             raise NotAllowed(_("%(invoice)s does not wait for a decision any more.") % {"invoice": locked})
         if not note.strip():
             raise NotAllowed(_("Say how you know, in a few words."))
+        marking.retire(locked, user=user, why=note)
         advance(locked, to, why=note, user=user, attention_sentence="", **sent_at)
         if was_sent:
             creating.refresh_statuses(locked)
@@ -118,7 +126,9 @@ def _claim_next() -> Sending | None:
     """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came."""
     now = timezone.now()
     with transaction.atomic():
-        rows = due().select_for_update(skip_locked=True, of=("self",)).select_related("invoice__remote")
+        rows = (
+            due().select_for_update(skip_locked=True, of=("self",)).select_related("invoice__remote", "invoice__client")
+        )
         sending = rows.order_by("id").first()
         if sending is not None:
             sending.claim_id = uuid.uuid4()
@@ -143,6 +153,8 @@ def _step(sending: Sending) -> None:
     has_called = there.status_id == SENT and invoice.sendings.filter(is_called=True).exists()
     refused = refusal(invoice, there, contacts, has_called=has_called)
     if refused is not None:
+        if refused.is_changed:
+            deviations.note(invoice, there)
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
     if _commit_to_calling(sending, there, contacts):

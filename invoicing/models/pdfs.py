@@ -19,6 +19,7 @@ class InvoicePdf(models.Model):
     size = models.PositiveIntegerField(_("bytes"), default=0)
     fetched_at = models.DateTimeField(_("fetched"), null=True, blank=True)
     sentence = models.TextField(_("why it is not here"), blank=True)
+    needs_engine = models.BooleanField(_("waits for a PDF engine"), default=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
