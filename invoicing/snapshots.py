@@ -170,3 +170,8 @@ def _shown(side: tuple[int, Line] | None, name: str, currency: str) -> str:
     if name == "quantity":
         return formats.amount(Decimal(value), "") if len(value.partition(".")[2]) <= 2 else value
     return formats.rate(Decimal(value), currency) if name == "cost" else formats.money(Decimal(value), currency)
+
+
+def gross_of(side: Snapshot) -> Decimal:
+    """What the client pays, by one side."""
+    return Decimal(side["gross"])
