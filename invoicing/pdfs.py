@@ -41,8 +41,9 @@ def fetch_due(limit: int = 200) -> int:
     Stops at the first that the server cannot make: all others wait with the same sentence.
     """
     want_missing()
-    fetched = 0
-    while fetched < limit and gate.may_call(Server.NINJA) and (row := _claim_next()):
+    done = fetched = 0
+    while done < limit and gate.may_call(Server.NINJA) and (row := _claim_next()):
+        done += 1
         try:
             fetched += _fetch(row)
         except NoPdfEngine as error:
