@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -121,15 +122,19 @@ def side_by_side(ours: Snapshot, theirs: Snapshot) -> list[Cell]:
     def tax(side: Snapshot) -> str:
         return f"{side['tax_name']} {side['tax_rate']} %".strip() if Decimal(side["tax_rate"]) else _("none")
 
+    def day(side: Snapshot, name: str) -> str:
+        return formats.day(date.fromisoformat(side[name]) if side[name] else None)
+
     cells = [
-        Cell(head, _("Client"), ours["client_id"], theirs["client_id"]),
-        Cell(head, _("Invoice date"), ours["date"] or NOTHING, theirs["date"] or NOTHING),
-        Cell(head, _("Due"), ours["due_date"] or NOTHING, theirs["due_date"] or NOTHING),
+        Cell(head, _("Invoice date"), day(ours, "date"), day(theirs, "date")),
+        Cell(head, _("Due"), day(ours, "due_date"), day(theirs, "due_date")),
         Cell(head, _("Tax"), tax(ours), tax(theirs)),
         Cell(head, _("Before tax"), amount(ours, "net"), amount(theirs, "net")),
         Cell(head, _("Tax amount"), amount(ours, "tax"), amount(theirs, "tax")),
         Cell(head, _("With tax"), amount(ours, "gross"), amount(theirs, "gross")),
     ]
+    if ours["client_id"] != theirs["client_id"]:
+        cells.insert(0, Cell(head, _("Client"), ours["client_id"], theirs["client_id"]))
     for name, label in (("terms", _("Terms")), ("footer", _("Footer")), ("public_notes", _("Notes"))):
         if ours[name].strip():
             cells.append(Cell(head, label, ours[name], theirs[name] or NOTHING))

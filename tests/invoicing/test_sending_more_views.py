@@ -83,7 +83,7 @@ def test_everybody_sees_both_sides_and_only_approvers_the_answers(who: str) -> N
     page = words(browser_of(who).get(differences(deviation)))
 
     assert snapshot() == before
-    for text in ("2026-02-01", "2026-03-01", "213.75 EUR", "263.75 EUR", "Line 2: Hosting", "not there"):
+    for text in ("1 Feb 2026", "1 Mar 2026", "213.75 EUR", "263.75 EUR", "Line 2: Hosting", "not there"):
         assert text in page, text
     assert ("Take theirs over…" in page) is (who in SENDERS)
     assert ("Write ours again…" in page) is (who in SENDERS)

@@ -41,7 +41,7 @@ def test_lines_are_paired_by_task_then_text_then_turn(ours: Any, theirs: Any, pa
     ("ours", "theirs", "differing"),
     [
         (side(line("a")), side(line("a")), []),
-        (side(line("a")), side(line("a"), due_date="2026-03-01"), [("Invoice", "Due", "2026-02-01", "2026-03-01")]),
+        (side(line("a")), side(line("a"), due_date="2026-03-01"), [("Invoice", "Due", "1 Feb 2026", "1 Mar 2026")]),
         (side(line("a")), side(line("a"), tax_rate="0"), [("Invoice", "Tax", "VAT 21 %", "none")]),
         (side(line("a")), side(line("a"), terms="theirs"), []),  # the server's default may stand where ours is empty
         (side(line("a"), terms="30 days"), side(line("a"), terms="30\n days"), []),
