@@ -225,6 +225,14 @@ class ServerFault(UpstreamError):
     default_sentence = gettext_lazy("%(upstream)s had an internal fault (HTTP %(status)s). It is tried again.")
 
 
+class NoPdfEngine(ServerFault):
+    """Invoice Ninja runs, but cannot make PDFs: nothing is wrong with it otherwise, and repeating helps nobody."""
+
+    default_sentence = gettext_lazy(
+        "%(upstream)s could not make the PDF (%(detail)s). Set up its PDF engine there, then try again."
+    )
+
+
 class NotJson(UpstreamError):
     """Something else came where JSON belongs: usually a wrong address, a proxy or a login page."""
 

@@ -70,6 +70,7 @@ THROTTLE_SECONDS = env.float("THROTTLE_SECONDS", default=1.0 if _quick else 60.0
 ALARM_AFTER_SECONDS = env.float("ALARM_AFTER_SECONDS", default=5.0 if _quick else 300.0)
 KEEP_BODIES_DAYS = env.int("KEEP_BODIES_DAYS", default=365)
 KEEP_CALLS_DAYS = env.int("KEEP_CALLS_DAYS", default=90)
+KEEP_PDFS_DAYS = env.int("KEEP_PDFS_DAYS", default=0)
 SILENT_PROJECT_DAYS = env.int("SILENT_PROJECT_DAYS", default=14)
 EMAIL_TIMEOUT = 20  # seconds
 TASK_NUMBER_PREFIX = env("TASK_NUMBER_PREFIX", default="TAIGA-")

@@ -26,17 +26,20 @@ from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
+    deviation_views,
     doctor_page,  # noqa: F401 - puts its page on the site
     draft_acts,
     draft_views,
     invoice_page,
+    marking_views,
     payments,
+    pdf_views,
     reconcile_views,  # noqa: F401 - puts its page on the site
     report_views,  # noqa: F401 - puts its pages on the site
     run_views,
     sending_views,
 )
-from invoicing.models import Invoice, InvoiceRun, Payment, RunClient, Sending
+from invoicing.models import DoubleBilling, Invoice, InvoiceRun, Payment, RunClient, Sending
 from invoicing.payments import OWED
 from invoicing.run import DEAD, UNAPPROVED
 
@@ -137,8 +140,16 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     search_help_text = _("Client, invoice number, or the text of a line")
     secondary_columns = ("period_cell", "net_cell", "due_cell")
     list_select_related = ("client", "run")
-    actions = ("approve_selected", "send_selected")
-    pages = (*draft_views.PAGES, *draft_acts.PAGES, *approve_views.INVOICE_PAGES, *sending_views.INVOICE_PAGES)
+    actions = ("approve_selected", "send_selected", "mark_selected")
+    pages = (
+        *draft_views.PAGES,
+        *draft_acts.PAGES,
+        *approve_views.INVOICE_PAGES,
+        *sending_views.INVOICE_PAGES,
+        *marking_views.PAGES,
+        *deviation_views.PAGES,
+        *pdf_views.PAGES,
+    )
     change_form_before_template = "invoicing/invoice.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> list[Any]:
@@ -179,6 +190,11 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     def send_selected(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> HttpResponse | None:
         """Goes on to the question; changes nothing."""
         return self._ask(request, sending_views.start, queryset)
+
+    @admin.action(description=_("Mark as sent without a mail…"), permissions=["send"])
+    def mark_selected(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> HttpResponse | None:
+        """Goes on to the question; changes nothing."""
+        return self._ask(request, marking_views.start, queryset)
 
     def _ask(self, request: HttpRequest, start: Any, queryset: QuerySet[Invoice]) -> HttpResponse | None:
         try:
@@ -310,3 +326,22 @@ class SendingAdmin(ReadOnlyModelAdmin):
     @display(description=_("What happened"))
     def what_happened(self, sending: Sending) -> str:
         return sending.sentence or "–"
+
+
+@admin.register(DoubleBilling)
+class DoubleBillingAdmin(ReadOnlyModelAdmin):
+    """Tasks of ours that the nightly look found on two living invoices in Invoice Ninja."""
+
+    list_display = ("record", "what", "found_at", "seen_at", "state_cell")
+    list_display_links = None
+    list_select_related = ("record",)
+    secondary_columns = ("found_at",)
+    search_fields = ("record__our_key", "sentence")
+
+    @display(description=_("What was found"))
+    def what(self, row: DoubleBilling) -> str:
+        return row.sentence
+
+    @display(description=_("State"), ordering="ended_at")
+    def state_cell(self, row: DoubleBilling) -> SafeString:
+        return badge("closed", gettext("Over")) if row.ended_at else badge("error", gettext("Open"))

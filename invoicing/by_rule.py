@@ -13,8 +13,8 @@ from django.db.models import Exists, OuterRef
 from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
 from invoicing import oddities, review, sending
-from invoicing.models import Invoice, RunClient
-from sync.models import Transition
+from invoicing.models import Decision, Deviation, Invoice, RunClient
+from sync.models import RecordKind, RemoteRecord, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,10 @@ def send_created() -> int:
         rule_set__auto_send=True,
         sendings__isnull=True,
     )
+    # What a person marked, or decided about, or must decide about, stays with people.
+    marked = RemoteRecord.objects.filter(kind=RecordKind.MARK_SENT, correlation_id=OuterRef("uuid"))
+    differed = Deviation.objects.filter(invoice=OuterRef("pk")).exclude(decision=Decision.GONE)
+    rows = rows.exclude(Exists(marked)).exclude(Exists(differed))
     asked = 0
     for invoice in rows.select_related("client", "remote").order_by("pk")[:200]:
         if not invoice.client.emails():

@@ -58,7 +58,12 @@ def apply_rules(invoice: Invoice, rule_set: RuleSet) -> None:
 def printed_rows(invoice: Invoice) -> list[InvoiceLine]:
     """The rows that are printed, in order, with their entry, its item and its task in Invoice Ninja: one query."""
     rows = invoice.lines.filter(is_voided=False).select_related("entry__item", "entry__remote_task")
-    return sorted(rows, key=_order)
+    # What is sealed stands in the order of its seal: a person may have taken over another one from Invoice Ninja.
+    return sorted(rows, key=_sealed_order if invoice.seal else _order)
+
+
+def _sealed_order(row: InvoiceLine) -> tuple[int, int]:
+    return row.position, row.pk
 
 
 def _order(row: InvoiceLine) -> tuple[str, int, int]:

@@ -13,19 +13,21 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim as claims
+from invoicing import deviations
 from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
-from invoicing.creating_compare import invoice_body
+from invoicing.creating_compare import change_body, invoice_body
 from invoicing.models import Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from sync import doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain
-from sync.transitions import advance, can_advance, record
+from sync.transitions import advance, record
 
 # --- what we want there -------------------------------------------------------------------------------------------
 
@@ -50,14 +52,18 @@ def request_invoice(invoice: Invoice) -> RemoteRecord:
     return remote
 
 
-def want(remote: RemoteRecord, desired: dict[str, Any], *, why: str) -> None:
-    """Want a new revision of an invoice whose record is dropped or synced. Locks the record until the commit.
+def want(remote: RemoteRecord, desired: dict[str, Any], *, why: str, user: User | None = None) -> None:
+    """Want a new revision of an invoice whose record is dropped, synced, or waits for a person who now decided.
+
+    Locks the record until the commit.
 
     Raises NotAllowed while it is being written.
     """
     revision = remote.revision + 1
     changes: dict[str, Any] = {"desired": desired, "revision": revision, "not_before": None}
-    if not can_advance(remote, RecordState.PENDING) or not advance(remote, RecordState.PENDING, why=why, **changes):
+    changes |= {"reason": "", "sentence": "", "attempts": 0}
+    is_free = remote.state in (RecordState.DROPPED, RecordState.SYNCED, RecordState.ATTENTION)
+    if not is_free or not advance(remote, RecordState.PENDING, why=why, user=user, **changes):
         raise NotAllowed(_("This invoice is just being written to Invoice Ninja. Wait a moment, then do it again."))
     transaction.on_commit(lambda: doorbell.ring("invoices"))
 
@@ -131,7 +137,7 @@ def write_invoice(claim: Claim) -> Proof:
         claim.before_call()
         check_tasks_free(remote, ninja, besides=found.id)
         claim.before_call(writes=True)
-        ninja.update_invoice(found.id, invoice_body(remote.desired))
+        ninja.update_invoice(found.id, change_body(remote.desired))
         claim.before_call()
         found = ninja.invoice(found.id)
     claim.before_call()
@@ -163,6 +169,7 @@ def _after_sync(remote: RemoteRecord) -> None:
     One that is further already was only changed: nothing follows.
     """
     invoice = Invoice.objects.get(remote=remote)
+    deviations.end(invoice)
     if invoice.state != InvoiceState.APPROVED:
         return
     seen = remote.seen

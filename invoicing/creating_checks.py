@@ -5,9 +5,12 @@ Everything here only reads; what only a person can decide is raised as NeedsPers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext as _
 
 from billing_console.states import Reason
+from invoicing import deviations, snapshots
 from invoicing.creating_compare import (
     Differences,
     as_it_was,
@@ -17,6 +20,7 @@ from invoicing.creating_compare import (
     facts_of,
     task_ids,
 )
+from invoicing.models import Invoice
 from sync.claims import NeedsPerson, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice, NinjaTask
@@ -56,10 +60,15 @@ def is_to_change(found: NinjaInvoice, remote: RemoteRecord) -> bool:
     """
     if not differences(found, remote.desired):
         return False
+    if over := remote.desired.get("over"):
+        # A person said to overwrite what they saw: that, and nothing that somebody typed since.
+        if snapshots.theirs_of(found, remote.desired["currency"]) != over:
+            raise _differs(remote, found, differences(found, remote.desired))
+        return True
     if remote.synced_revision == 0:
         # On a POST the client's notes win over ours; a PUT keeps what it is given.
         return found.status_id == DRAFT and not content_differences(found, remote.desired)
-    if found.status_id != DRAFT:
+    if found.status_id != DRAFT and "was" in remote.desired:
         raise NeedsPerson(
             "sent_there",
             _(
@@ -69,7 +78,7 @@ def is_to_change(found: NinjaInvoice, remote: RemoteRecord) -> bool:
             % {"number": found.number, "differences": describe(differences(found, remote.desired))},
         )
     if edited := differences(found, as_it_was(remote.desired)):
-        raise _differs(found, edited)
+        raise _differs(remote, found, edited)
     return True
 
 
@@ -108,6 +117,7 @@ def _our_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[NinjaTas
 def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> Proof:
     """The proof that the invoice there is what was sealed and has all its tasks. Raises NeedsPerson where it is not."""
     wrong = differences(found, remote.desired)
+    stolen: list[str] = []
     if not wrong:
         stolen = [task.number for task in _our_tasks(remote, ninja) if task.invoice_id != found.id]
         if stolen:
@@ -115,16 +125,18 @@ def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinja
     if wrong:
         # The id is kept: the invoice exists, whatever a person decides about it.
         RemoteRecord.objects.filter(pk=remote.pk).update(remote_id=found.id)
-        raise _differs(found, wrong)
+        raise _differs(remote, found, wrong, stolen)
     return Proof(found.id, facts_of(found))
 
 
-def _differs(found: NinjaInvoice, wrong: Differences) -> NeedsPerson:
+def _differs(remote: RemoteRecord, found: NinjaInvoice, wrong: Differences, stolen: Sequence[str] = ()) -> NeedsPerson:
+    """The question, with both sides kept for the page that answers it."""
+    deviations.note(Invoice.objects.select_related("remote").get(remote=remote), found, stolen)
     return NeedsPerson(
         DIFFERS_THERE,
         _(
             "Invoice %(number)s in Invoice Ninja is not what was approved (ours / there: %(differences)s). "
-            "Correct or delete it there, then try again."
+            "Open the invoice here to take that over or to write ours again; or correct it there, then try again."
         )
         % {"number": found.number or found.id, "differences": describe(wrong)},
     )

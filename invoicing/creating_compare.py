@@ -42,6 +42,12 @@ def invoice_body(desired: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def change_body(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a PUT, which leaves alone what it is not given: what a person may have put beside it goes."""
+    none = {"discount": 0, "partial": 0, "tax_name2": "", "tax_rate2": 0, "tax_name3": "", "tax_rate3": 0}
+    return {**invoice_body(desired), **none}
+
+
 def differences(found: NinjaInvoice, desired: Mapping[str, Any]) -> Differences:
     """Where the invoice there is not as sealed: what → (ours, theirs)."""
     return content_differences(found, desired) | text_differences(found, desired)

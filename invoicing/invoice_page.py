@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.money import same_amount
 from billing_console.states import InvoiceState
-from invoicing.models import Invoice, InvoiceLine, Sending
+from invoicing import deviations
+from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Sending
 from sync import links
 from sync.models import RemoteRecord, Transition
 
@@ -50,6 +51,8 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "has_more_lines": len(lines) > LINES_SHOWN,
         "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
+        "deviation": deviations.open_of(invoice),
+        "pdf": InvoicePdf.objects.filter(invoice=invoice).defer("content").first(),
         "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
     }
 

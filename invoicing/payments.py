@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from billing_console.errors import ConfigError, UpstreamError
 from billing_console.states import InvoiceState
-from invoicing import creating
+from invoicing import creating, deviations
 from invoicing.models import Invoice, Payment, PollCursor
 from sync import gate, heartbeats, push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
@@ -72,7 +72,9 @@ def observe_invoices(rows: Iterable[NinjaInvoice]) -> int:
     count = 0
     for invoice in ours:
         if invoice.remote and invoice.remote.remote_id:
-            _observe(invoice, by_id[invoice.remote.remote_id])  # type: ignore[index]
+            there = by_id[invoice.remote.remote_id]  # type: ignore[index]
+            if observed := _observe(invoice, there):
+                deviations.compare(observed, there)
             count += 1
     return count
 
@@ -90,11 +92,13 @@ def notice_foreign(rows: Iterable[NinjaInvoice]) -> int:
     return push.check_tasks({line.task_id for row in foreign for line in row.lines if line.task_id}, why)
 
 
-def _observe(invoice: Invoice, there: NinjaInvoice) -> None:
+def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
+    """The invoice with what was seen of it; None for a reading that is older than what is known."""
     with transaction.atomic():
-        locked = Invoice.objects.select_for_update(of=("self",), no_key=True).get(pk=invoice.pk)
+        rows = Invoice.objects.select_for_update(of=("self",), no_key=True).select_related("remote")
+        locked = rows.get(pk=invoice.pk)
         if locked.remote_updated_at and there.updated_at and there.updated_at < locked.remote_updated_at:
-            return  # an older reading never overwrites a newer one
+            return None  # an older reading never overwrites a newer one
         facts: dict[str, Any] = {
             # The server renames what is deleted; people know it by its first number.
             "number": locked.number if there.is_deleted else there.number or locked.number,
@@ -112,6 +116,7 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> None:
             creating.refresh_statuses(locked)
         else:
             Invoice.objects.filter(pk=locked.pk).update(**facts)
+    return locked
 
 
 def _state_after(invoice: Invoice, there: NinjaInvoice) -> str | None:

@@ -8,24 +8,28 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console import formats
 from billing_console.errors import NotAllowed
-from invoicing.models import Invoice, Selection
+from invoicing.models import Decision, Deviation, Invoice, Selection
 
-SEND = "send"
+SEND, MARK = "send", "mark"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """One row of a selection: the invoice as it is now, and the mark (seal or revision) that the person saw."""
+    """One row of a selection: the invoice as it is now, and the mark (seal or revision) that the person saw.
+
+    `differs`: it was found changed in Invoice Ninja, and nobody decided about that yet.
+    """
 
     invoice: Invoice
     mark: str
+    differs: bool = False
 
 
 def select(invoices: Iterable[Invoice], *, verb: str, user: User, mark: str) -> Selection:
@@ -47,11 +51,16 @@ def find(selection_uuid: uuid.UUID, *, verb: str, user: Any) -> Selection:
 def chosen(selection: Selection) -> list[Chosen]:
     """The selected invoices in the order of their clients, as they are now: one query."""
     marks = {int(pk): mark for pk, mark in selection.rows}
-    return [Chosen(invoice, marks[invoice.pk]) for invoice in _invoices(marks)]
+    return [
+        Chosen(invoice, marks[invoice.pk], differs=invoice.differs)  # type: ignore[attr-defined]
+        for invoice in _invoices(marks)
+    ]
 
 
 def _invoices(marks: dict[int, str]) -> QuerySet[Invoice]:
-    return Invoice.objects.filter(pk__in=marks).select_related("client", "remote", "run").order_by("client__name", "pk")
+    rows = Invoice.objects.filter(pk__in=marks).select_related("client", "remote", "run")
+    waiting = Deviation.objects.filter(invoice=OuterRef("pk"), decision=Decision.OPEN)
+    return rows.annotate(differs=Exists(waiting)).order_by("client__name", "pk")
 
 
 def use(selection: Selection) -> bool:

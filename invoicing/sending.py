@@ -20,14 +20,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console.errors import ConfigError, NotAllowed, UpstreamError
+from billing_console.errors import Busy, ConfigError, NotAllowed, UpstreamError
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating
+from invoicing import creating, deviations, marking
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
 from sync import doorbell, gate, outbox, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaClient, NinjaId, NinjaInvoice
+from sync.clients.ninja_rows import SENT, NinjaClient, NinjaId, NinjaInvoice
 from sync.models import Server
 from sync.transitions import advance
 
@@ -46,22 +46,29 @@ def request_sending(invoice: Invoice, *, seal: str, user: User | None, selection
     Raises NotAllowed when it is not in a state to be sent, or was sealed anew since the person looked.
     """
     with transaction.atomic():
-        locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
-        if locked.state != InvoiceState.CREATED:
-            raise NotAllowed(
-                _("%(invoice)s is not sent: it is “%(state)s” by now.")
-                % {"invoice": locked, "state": locked.get_state_display()}
-            )
-        if locked.seal != seal:
-            raise NotAllowed(_("%(invoice)s is not sent: it was changed since you looked at it.") % {"invoice": locked})
-        if not is_written(locked):
-            raise NotAllowed(
-                _("%(invoice)s is not sent: it is just being changed in Invoice Ninja.") % {"invoice": locked}
-            )
+        locked = lock_sendable(invoice, seal)
         advance(locked, InvoiceState.SENDING, why=_("send confirmed"), user=user)
         sending = Sending.objects.create(invoice=locked, by=user, selection=selection, seal=seal)
         transaction.on_commit(lambda: doorbell.ring("sendings"))
     return sending
+
+
+def lock_sendable(invoice: Invoice, seal: str) -> Invoice:
+    """The invoice, locked until the caller's transaction ends, if it can be sent as the person saw it (`seal`).
+
+    Raises NotAllowed with the reason when it cannot.
+    """
+    locked = Invoice.objects.select_for_update(of=("self",)).select_related("remote", "client").get(pk=invoice.pk)
+    if locked.state != InvoiceState.CREATED:
+        raise NotAllowed(
+            _("%(invoice)s is not sent: it is “%(state)s” by now.")
+            % {"invoice": locked, "state": locked.get_state_display()}
+        )
+    if locked.seal != seal:
+        raise NotAllowed(_("%(invoice)s is not sent: it was changed since you looked at it.") % {"invoice": locked})
+    if not is_written(locked):
+        raise NotAllowed(_("%(invoice)s is not sent: it is just being changed in Invoice Ninja.") % {"invoice": locked})
+    return locked
 
 
 def is_written(invoice: Invoice) -> bool:
@@ -83,6 +90,7 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
             raise NotAllowed(_("%(invoice)s does not wait for a decision any more.") % {"invoice": locked})
         if not note.strip():
             raise NotAllowed(_("Say how you know, in a few words."))
+        marking.retire(locked, user=user, why=note)
         advance(locked, to, why=note, user=user, attention_sentence="", **sent_at)
         if was_sent:
             creating.refresh_statuses(locked)
@@ -118,7 +126,10 @@ def _claim_next() -> Sending | None:
     """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came."""
     now = timezone.now()
     with transaction.atomic():
-        sending = due().select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
+        rows = (
+            due().select_for_update(skip_locked=True, of=("self",)).select_related("invoice__remote", "invoice__client")
+        )
+        sending = rows.order_by("id").first()
         if sending is not None:
             sending.claim_id = uuid.uuid4()
             sending.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
@@ -139,9 +150,11 @@ def _step(sending: Sending) -> None:
         return
     contacts = ninja.client(there.client_id)
     # A call of ours that a person judged not to have arrived has marked the invoice as sent all the same.
-    has_called = invoice.sendings.filter(is_called=True).exists()
+    has_called = there.status_id == SENT and invoice.sendings.filter(is_called=True).exists()
     refused = refusal(invoice, there, contacts, has_called=has_called)
     if refused is not None:
+        if refused.is_changed:
+            deviations.note(invoice, there)
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
     if _commit_to_calling(sending, there, contacts):
@@ -176,6 +189,9 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> N
     # Do not retry here, whatever happens: from now on only a changed message id, or a person, settles it.
     try:
         ninja.email_invoice(there.id)
+    except Busy as error:
+        _take_back(sending)  # our own bound: no byte left, so this alone is as if we had not tried
+        raise error from None
     except UpstreamError as error:
         logger.warning("mailing invoice %s: %s", there.number, error)
         if error.is_permanent and not error.is_outcome_unknown:
@@ -186,17 +202,34 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> N
     _look_for_proof(sending, ninja.invoice(there.id))
 
 
+def _take_back(sending: Sending) -> None:
+    with transaction.atomic():
+        ours = Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True)
+        if ours.update(is_called=False, called_at=None):
+            sending.mails.all().delete()
+
+
 def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
     """Sent when every contact has a new message id; attention when one has none after SEND_PROOF_SECONDS."""
-    if not _is_ours(sending):
-        return
+    with transaction.atomic():
+        mails = list(sending.mails.all())
+        # Locking the sending keeps a sleeper, who read the invitations long ago, from writing after who finished it.
+        if not _lock_ours(sending):
+            return
+        _note_mails(mails, there)
+        _judge(sending, there, mails)
+
+
+def _note_mails(mails: list[ContactMail], there: NinjaInvoice) -> None:
     after = {invitation.id: invitation for invitation in there.invitations}
-    mails = list(sending.mails.all())
     for mail in mails:
         invitation = after.get(NinjaId(mail.invitation_id))
         if invitation is not None:
             mail.message_id_after, mail.error = invitation.message_id, invitation.email_error
     ContactMail.objects.bulk_update(mails, ["message_id_after", "error"])
+
+
+def _judge(sending: Sending, there: NinjaInvoice, mails: list[ContactMail]) -> None:
     missing = [mail for mail in mails if not mail.message_id_after or mail.message_id_after == mail.message_id_before]
     if mails and not missing:
         sending.proven_at = timezone.now()
@@ -215,8 +248,9 @@ def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
         _wait_for_proof(sending, _("Waiting for the proof that the mail left."))
 
 
-def _is_ours(sending: Sending) -> bool:
-    return Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).exists()
+def _lock_ours(sending: Sending) -> bool:
+    rows = Sending.objects.select_for_update(of=("self",), no_key=True)
+    return bool(rows.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).values_list("pk"))
 
 
 def _names(mails: Iterable[ContactMail]) -> str:

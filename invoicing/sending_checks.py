@@ -17,6 +17,7 @@ class Refused:
 
     sentence: str
     was_sent: bool = False
+    is_changed: bool = False
 
 
 def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient, *, has_called: bool = False) -> Refused | None:
@@ -40,7 +41,13 @@ def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient, *, has_c
     if wrong:
         return Refused(
             _("Invoice %(number)s was changed in Invoice Ninja since its approval (ours / there: %(differences)s).")
-            % {"number": number, "differences": describe(wrong)}
+            % {"number": number, "differences": describe(wrong)},
+            is_changed=True,
+        )
+    if invoice.client.currency != invoice.currency:
+        return Refused(
+            _("Client %(client)s is in %(now)s by now, but the invoice in %(ours)s. Put it right in Invoice Ninja.")
+            % {"client": client.name, "now": invoice.client.currency, "ours": invoice.currency}
         )
     receivers = receivers_of(there, client)
     without = [name for _invitation, name, email in receivers if not email]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,6 +24,16 @@ from invoicing.redating_views import PAGES as REDATING_PAGES
 from invoicing.selections import Chosen
 
 SEND, APPROVE = "invoicing.send_invoice", "invoicing.approve_invoice"
+COLUMNS = (
+    gettext_lazy("Client"),
+    gettext_lazy("Invoice"),
+    gettext_lazy("To"),
+    gettext_lazy("Period"),
+    gettext_lazy("Hours"),
+    gettext_lazy("Before tax"),
+    gettext_lazy("To pay"),
+)
+SHOWN = 200
 
 
 class SelectToSend(PageView):
@@ -54,14 +66,16 @@ class ConfirmSend(ConfirmView):
     title = gettext_lazy("Send invoices")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        going, _staying = self._split()
+        going, _staying = split(selections.chosen(self._selection()))
         older = [chosen for chosen in going if redating.new_date(chosen.invoice)]
         url = reverse("admin:invoicing_invoice_redate", args=[self.kwargs["selection"]]) if older else ""
         may_redate = self.request.user.has_perm(APPROVE)
-        return super().get_context_data(older=older, redate_url=url if may_redate else "", **kwargs)
+        return super().get_context_data(
+            older=older, redate_url=url if may_redate else "", per_client=per_client(going), **kwargs
+        )
 
     def get_confirmation(self) -> Confirmation:
-        going, staying = self._split()
+        going, staying = split(selections.chosen(self._selection()))
         if not going:
             raise NotAllowed(
                 _("None of the selected invoices can be sent: %(why)s.")
@@ -78,16 +92,10 @@ class ConfirmSend(ConfirmView):
             submit_label=label % words,
             cancel_label=_("Back, send nothing"),
             cancel_url=reverse("admin:invoicing_invoice_changelist"),
-            facts=[
-                (_("Before tax"), selections.total(going, "net")),
-                (_("Tax"), selections.total(going, "tax")),
-                (_("To pay"), gross),
-                (_("Invoice date"), _days(chosen.invoice.invoice_date for chosen in going)),
-                (_("Due"), _days(chosen.invoice.due_date for chosen in going)),
-            ],
+            facts=facts_of(going),
             skipped=staying,
-            columns=[_("Client"), _("Invoice"), _("To"), _("Period"), _("Hours"), _("Before tax"), _("To pay")],
-            rows=[_row(chosen.invoice) for chosen in going],
+            columns=COLUMNS,
+            rows=[row_of(chosen.invoice) for chosen in going],
             numeric_columns=frozenset({4, 5, 6}),
         )
 
@@ -126,19 +134,8 @@ class ConfirmSend(ConfirmView):
     def _selection(self) -> Any:
         return selections.find(self.kwargs["selection"], verb=selections.SEND, user=self.request.user)
 
-    def _split(self) -> tuple[list[Chosen], list[tuple[str, str, str]]]:
-        going, staying = [], []
-        for chosen in selections.chosen(self._selection()):
-            why = _why_not(chosen)
-            if why:
-                url = reverse("admin:invoicing_invoice_change", args=[chosen.invoice.pk])
-                staying.append((str(chosen.invoice), why, url))
-            else:
-                going.append(chosen)
-        return going, staying
 
-
-def _why_not(chosen: Chosen) -> str:
+def why_not(chosen: Chosen, *, needs_address: bool = True) -> str:
     """Why this one stays behind, as far as our own rows tell; Invoice Ninja is asked again right before the mail."""
     invoice = chosen.invoice
     if invoice.state != InvoiceState.CREATED:
@@ -147,12 +144,53 @@ def _why_not(chosen: Chosen) -> str:
         return _("it was changed since you selected it")
     if not sending.is_written(invoice):
         return _("it is just being changed in Invoice Ninja; select it again in a moment")
-    if not invoice.client.emails():
+    if chosen.differs:
+        return _("it was changed in Invoice Ninja; open it and say whose words count")
+    if needs_address and not invoice.client.emails():
         return _("no contact of this client has an e-mail address")
     return ""
 
 
-def _row(invoice: Invoice) -> Sequence[str]:
+def split(rows: Iterable[Chosen], *, needs_address: bool = True) -> tuple[list[Chosen], list[tuple[str, str, str]]]:
+    """Which of these go, and which stay behind as (what, why, address)."""
+    going, staying = [], []
+    for chosen in rows:
+        why = why_not(chosen, needs_address=needs_address)
+        if not why:
+            going.append(chosen)
+            continue
+        page = "differences" if chosen.differs else "change"
+        staying.append((str(chosen.invoice), why, reverse(f"admin:invoicing_invoice_{page}", args=[chosen.invoice.pk])))
+    return going, staying
+
+
+def facts_of(going: Sequence[Chosen]) -> list[tuple[str, str]]:
+    """Money per currency, dates, and which Invoice Ninja it is; for a question about sending."""
+    return [
+        (_("Before tax"), selections.total(going, "net")),
+        (_("Tax"), selections.total(going, "tax")),
+        (_("To pay"), selections.total(going, "gross")),
+        (_("Invoice date"), days_of(chosen.invoice.invoice_date for chosen in going)),
+        (_("Due"), days_of(chosen.invoice.due_date for chosen in going)),
+        (_("Invoice Ninja"), urlsplit(settings.INVOICE_NINJA_API).hostname or "–"),
+    ]
+
+
+def per_client(going: Sequence[Chosen]) -> list[tuple[str, int, str, str]]:
+    """(client, invoices, before tax, to pay) where a client has several; nothing where the rows say it already."""
+    by_client: dict[str, list[Chosen]] = {}
+    for chosen in going:
+        by_client.setdefault(str(chosen.invoice.client), []).append(chosen)
+    if len(by_client) == len(going):
+        return []
+    return [
+        (name, len(rows), selections.total(rows, "net"), selections.total(rows, "gross"))
+        for name, rows in sorted(by_client.items())
+    ]
+
+
+def row_of(invoice: Invoice) -> Sequence[str]:
+    """One invoice as cells of `COLUMNS`."""
     return [
         str(invoice.client),
         invoice.number,
@@ -164,7 +202,7 @@ def _row(invoice: Invoice) -> Sequence[str]:
     ]
 
 
-def _days(days: Any) -> str:
+def days_of(days: Any) -> str:
     distinct = sorted({day for day in days if day})
     if len(distinct) <= 2:
         return ", ".join(formats.day(day) for day in distinct)
@@ -189,7 +227,8 @@ class SendingProgress(PageView):
         proven = [row for row in rows if row.proven_at]
         asking = [row for row in rows if row.invoice.state == InvoiceState.ATTENTION]
         return super().get_context_data(
-            rows=rows,
+            rows=rows if len(rows) <= SHOWN else sorted(rows, key=_most_urgent)[:SHOWN],
+            hidden=max(len(rows) - SHOWN, 0),
             is_running=bool(on_the_way),
             poll_url=self.request.get_full_path(),
             sentence=_("%(proven)d of %(all)d sent with proof, %(asking)d need a decision.")
@@ -198,6 +237,11 @@ class SendingProgress(PageView):
             may_decide=self.request.user.has_perm(SEND),
             **kwargs,
         )
+
+
+def _most_urgent(row: Sending) -> tuple[bool, bool]:
+    """What needs a person first, then what is on its way; of a thousand only these matter."""
+    return row.invoice.state != InvoiceState.ATTENTION, row.finished_at is not None
 
 
 class DecideSending(ConfirmView):

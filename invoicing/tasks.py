@@ -36,6 +36,33 @@ def send_invoices(is_helper: bool = False) -> int:
 
 
 @shared_task
+def mark_invoices(is_helper: bool = False) -> int:
+    """Mark confirmed invoices as sent, without a mail; returns how many."""
+    from invoicing import marking
+    from sync import fan_out, outbox
+
+    due = outbox.due(marking.HANDLER.kind)
+    return fan_out.drain_together("marks", marking.mark_due, due, is_helper=is_helper)
+
+
+@shared_task
+def fetch_pdfs() -> int:
+    """Keep the PDFs of invoices that were sent; returns how many were fetched."""
+    from invoicing import pdfs
+
+    return pdfs.fetch_due()
+
+
+@shared_task
+def check_invoices() -> int:
+    """Look through all invoices in Invoice Ninja for tasks on two of them, and throw old PDFs away; every night."""
+    from invoicing import double_billing, pdfs
+
+    pdfs.forget_old()
+    return double_billing.check()
+
+
+@shared_task
 def poll_payments() -> int:
     """Read what changed in Invoice Ninja; returns how many of our invoices were looked at."""
     from invoicing import payments

@@ -50,6 +50,7 @@ class StandIn:
         self._calls: Counter[str] = Counter()
         self._in_flight = 0
         self._most_in_flight = 0
+        self._busy_seconds = 0.0
 
     # hooks
 
@@ -101,20 +102,26 @@ class StandIn:
             self._calls[f"{request.method} {self.endpoint_of(request)}"] += 1
             self._in_flight += 1
             self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        began = time.perf_counter()
         try:
             return self._answer_with_faults(request)
         finally:
             with self._counting:
                 self._in_flight -= 1
+                self._busy_seconds += time.perf_counter() - began
 
     def calls(self) -> dict[str, Any]:
-        """How many API calls there were by method and path, how many are running, how many ran at most."""
+        """How many API calls there were by method and path, how many are running, how many ran at most.
+
+        `busy_seconds` is what all took together: divided by the time in which they ran, the mean number in flight.
+        """
         with self._counting:
             return {
                 "total": sum(self._calls.values()),
                 "by_endpoint": dict(sorted(self._calls.items())),
                 "in_flight": self._in_flight,
                 "most_in_flight": self._most_in_flight,
+                "busy_seconds": round(self._busy_seconds, 3),
             }
 
     def _answer_with_faults(self, request: Request) -> Response:
@@ -179,6 +186,7 @@ class StandIn:
                     with self._counting:
                         self._calls.clear()
                         self._most_in_flight = self._in_flight
+                        self._busy_seconds = 0.0
                     return json_response({"reset": True})
                 case ("POST", "/sandbox/seed"):
                     data = _read_json(request)

@@ -64,8 +64,9 @@ class Handler:
 
     `write` and `look_up` call the server outside any transaction; `look_up` only reads, and raises NotThere when the
     write was not done. `lock_first` and `after_sync` run in the transaction that writes the proof, before and after
-    it, and call nobody. `lock_first` takes the locks that `after_sync` needs: whoever evaluates an item locks it before
-    its records, so that a proof must do the same or the two would wait for each other.
+    it, and call nobody; `after_question` runs, after `lock_first`, in the one that makes the record wait for a person.
+    `lock_first` takes the locks that they need: whoever evaluates an item locks it before its records, so that a proof
+    must do the same or the two would wait for each other.
     """
 
     kind: RecordKind
@@ -73,3 +74,4 @@ class Handler:
     look_up: LookUp
     after_sync: InTransaction = lambda record: None
     lock_first: InTransaction = lambda record: None
+    after_question: InTransaction = lambda record: None

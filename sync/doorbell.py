@@ -26,6 +26,8 @@ TASKS = {
     "runs": "invoicing.tasks.build_runs",
     "invoices": "invoicing.tasks.create_invoices",
     "sendings": "invoicing.tasks.send_invoices",
+    "marks": "invoicing.tasks.mark_invoices",
+    "pdfs": "invoicing.tasks.fetch_pdfs",
     "payments": "invoicing.tasks.poll_payments",
 }
 PAUSE_SECONDS = 0.5

@@ -144,8 +144,11 @@ def _doubt(claim: Claim, error: ConsoleError) -> None:
     )
 
 
-def _ask_person(claim: Claim, reason: str, sentence: str) -> None:
-    _settle(claim, RecordState.ATTENTION, reason, reason=reason, sentence=sentence, not_before=None)
+def _ask_person(claim: Claim, handler: Handler, reason: str, sentence: str) -> None:
+    with transaction.atomic():
+        handler.lock_first(claim.record)
+        _settle(claim, RecordState.ATTENTION, reason, reason=reason, sentence=sentence, not_before=None)
+        handler.after_question(claim.record)
 
 
 def back_off(attempts: int) -> timedelta:
@@ -184,14 +187,16 @@ def write_one(claim: Claim, handler: Handler) -> None:
         try:
             proof = handler.write(claim)
         except NeedsPerson as question:
-            _ask_person(claim, question.reason, question.sentence)
+            _ask_person(claim, handler, question.reason, question.sentence)
         except UpstreamError as error:
             if error.is_outcome_unknown or (claim.wrote and error.is_read):
                 _doubt(claim, error)
             elif error.is_permanent and error.status in (400, 422):
-                _ask_person(claim, "refused", error.sentence)
+                _ask_person(claim, handler, "refused", error.sentence)
             elif isinstance(error, Forbidden):
-                _ask_person(claim, "not_allowed", error.sentence)  # a right is missing: repeating gives nobody one
+                _ask_person(
+                    claim, handler, "not_allowed", error.sentence
+                )  # a right is missing: repeating gives nobody one
             else:
                 _postpone(claim, error)
         except ConfigError as error:
@@ -231,7 +236,12 @@ def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
         return advance(record, RecordState.PENDING, why=why, only_if=ours, not_before=None)
     except NeedsPerson as question:
         changes: dict[str, Any] = {"reason": question.reason, "sentence": question.sentence, "not_before": None}
-        return advance(record, RecordState.ATTENTION, why=question.reason, only_if=ours, **changes)
+        with transaction.atomic():
+            handler.lock_first(record)
+            moved = advance(record, RecordState.ATTENTION, why=question.reason, only_if=ours, **changes)
+            if moved:
+                handler.after_question(record)
+        return moved
     except (UpstreamError, ConfigError) as error:
         RemoteRecord.objects.filter(ours, pk=record.pk, state=RecordState.IN_DOUBT).update(sentence=error.sentence)
         return False

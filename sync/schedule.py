@@ -22,6 +22,9 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Start due runs": ("invoicing.tasks.build_runs", tick),
         "Create approved invoices": ("invoicing.tasks.create_invoices", tick),
         "Send invoices": ("invoicing.tasks.send_invoices", tick),
+        "Mark invoices as sent": ("invoicing.tasks.mark_invoices", tick),
+        "Fetch PDFs": ("invoicing.tasks.fetch_pdfs", tick),
+        "Look for tasks on two invoices": ("invoicing.tasks.check_invoices", 24 * 3600),
         "Poll payments": ("invoicing.tasks.poll_payments", settings.POLL_SECONDS),
     }
 

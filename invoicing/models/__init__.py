@@ -1,15 +1,21 @@
-"""Runs, invoices with their frozen lines, how they were sent, and what was paid."""
+"""Runs, invoices with their frozen lines, how they were sent, where they differ there, and what was paid."""
 
+from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine
 from invoicing.models.payments import Payment, PollCursor
+from invoicing.models.pdfs import InvoicePdf
 from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.models.sendings import ContactMail, Selection, Sending
 
 __all__ = [
     "ClientSchedule",
     "ContactMail",
+    "Decision",
+    "Deviation",
+    "DoubleBilling",
     "Invoice",
     "InvoiceLine",
+    "InvoicePdf",
     "InvoiceRun",
     "Payment",
     "PollCursor",

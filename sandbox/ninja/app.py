@@ -69,6 +69,8 @@ class InvoiceNinja(StandIn):
                 response.headers["X-Api-Version"] = API_VERSION
             return self._finished(response)
         self._after(call)
+        if isinstance(payload, Response):
+            return self._finished(payload)
         response = _json(payload, 200)
         if "data" in payload:
             response.headers["X-Api-Version"] = API_VERSION

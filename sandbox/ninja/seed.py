@@ -18,7 +18,7 @@ SWITCHES = {
     "mail_mode": "sync (default: message_id at once) or queued",
     "mail_delay_seconds": "seconds of real time until a queued mail goes; null is never by itself",
     "number_race": "true: a number that was taken within the last second answers 500 instead of 422",
-    "pdf_engine": "true: PDFs can be attached",
+    "pdf_engine": "true: PDFs can be made, downloaded and attached",
     "version": "what it says of its version, by default the recorded one",
     "mailer": "how it mails, by default log",
     "can_execute": "false: PHP may not run programs, so it makes no PDF",

@@ -47,13 +47,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered. `data` is the parsed JSON (None where there is none), `text` the whole body."""
+    """What a server answered. `data` is the parsed JSON (None where there is none), `text` the whole body, `raw` its
+    bytes.
+    """
 
     request: Request
     status: int
     headers: Mapping[str, str]
     text: str = field(repr=False)
     data: Any = field(default=None, repr=False)
+    raw: bytes = field(default=b"", repr=False)
 
 
 Classify = Callable[[Answer], type[UpstreamError]]

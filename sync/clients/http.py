@@ -143,13 +143,15 @@ class JsonClient:
         headers: Mapping[str, str] | None = None,
         is_read: bool | None = None,
         wants_json: bool = True,
+        shown: str = "",
     ) -> Answer:
         """Make one call and return the answer of a success (2xx); raises an UpstreamError for all else.
 
-        `path` begins with "/" and its segments are quoted. A query value "" raises ValueError, because a
-        server takes it as no filter at all. `is_read` says that repeating is harmless (default: GET).
+        `path` begins with "/" and its segments are quoted; `shown` stands for one that is a secret, in errors and in
+        the journal. A query value "" raises ValueError, because a server takes it as no filter at all. `is_read` says
+        that repeating is harmless (default: GET).
         """
-        shown = path + _query_text(query, hides_secrets=True)
+        shown = (shown or path) + _query_text(query, hides_secrets=True)
         url = self.base_url + path + _query_text(query, hides_secrets=False)
         request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read)
         sent_headers = self._headers_for(headers, has_body=body is not NO_BODY)
@@ -261,7 +263,7 @@ class JsonClient:
             problem = _("not UTF-8")
         except WireError as wire:
             problem = str(wire)
-        answer = Answer(request, status, headers, text, data)
+        answer = Answer(request, status, headers, text, data, raw)
         if not is_success:
             raise error_from(answer, self._classify, secrets)
         if not problem and wants_json and status != 204 and not isinstance(data, (dict, list)):

@@ -11,18 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from billing_console.errors import (
-    DuplicateRequest,
-    Forbidden,
-    NotFound,
-    Unauthorized,
-    UnexpectedAnswer,
-    UpstreamError,
-)
-from sync.clients.answers import Answer, error_class_for, message_of
+from billing_console.errors import NotFound
 from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.ninja_checks import check_credit, check_invoice, check_invoice_update, check_task, check_task_update
-from sync.clients.ninja_company import SelfCheck
+from sync.clients.ninja_errors import classify
 from sync.clients.ninja_lists import Identified, list_all, list_updated_since, row_of, rows_of
 from sync.clients.ninja_parse import (
     parse_client,
@@ -31,6 +23,7 @@ from sync.clients.ninja_parse import (
     parse_currencies,
     parse_invoice,
     parse_payment,
+    parse_pdf,
     parse_ping,
     parse_product,
     parse_project,
@@ -51,37 +44,14 @@ from sync.clients.ninja_rows import (
     NinjaTask,
     NinjaTaxRate,
 )
-from sync.clients.skew import Clocked
 
 UPSTREAM: Final = "invoice_ninja"
-_LOCKED_OUT: Final = ("Invalid token", "User access locked", "User inactive")
-_MISSING: Final = ("No query results", "Record with value")
-
-
 Parsed = TypeVar("Parsed")
 Listed = TypeVar("Listed", bound=Identified)
 Body = Mapping[str, object]
 
 
-def classify(answer: Answer) -> type[UpstreamError]:
-    """Return the error class of an answer of Invoice Ninja that is no success."""
-    message = message_of(answer.data)
-    if answer.status == 400 and message.startswith(_MISSING):
-        return NotFound
-    if answer.status == 400 and message == "Duplicate request":
-        return DuplicateRequest
-    if answer.status == 401:
-        # Not a bad token: a missing permission, or a task that is locked since it is on an invoice.
-        return Forbidden
-    if answer.status == 403 and message.startswith(_LOCKED_OUT):
-        return Unauthorized
-    if answer.status == 404:
-        # Records are never missing with 404 here, so this is a wrong address or a proxy.
-        return UnexpectedAnswer
-    return error_class_for(answer.status)
-
-
-class InvoiceNinjaClient(SelfCheck, Clocked):
+class InvoiceNinjaClient:
     """Calls one Invoice Ninja. `base_url` ends in /api/v1. For one thread at a time.
 
     Raises ConfigError for an address or a token that cannot be used.
@@ -287,6 +257,12 @@ class InvoiceNinjaClient(SelfCheck, Clocked):
         if text:
             body["body"] = text
         return self._write("POST", "/emails", body, parse_invoice)
+
+    def invoice_pdf(self, invitation_key: str) -> bytes:
+        """Return an invoice's PDF as one contact gets it; raises NoPdfEngine where the server can make none."""
+        path = f"/invoice/{segment(invitation_key)}/download"
+        answer = self._http.call("GET", path, wants_json=False, shown="/invoice/…/download")
+        return self._http.read(answer, lambda _data: parse_pdf(answer.raw))
 
     def invoices_updated_since(self, since: datetime | None) -> Iterator[NinjaInvoice]:
         """Yield the invoices changed at or after `since` (aware; None is all), oldest change first.

@@ -211,6 +211,7 @@ def _invitation(data: object) -> NinjaInvitation:
         opened_at=row.optional_instant("opened_date"),
         updated_at=row.epoch("updated_at"),
         link=row.text("link"),
+        key=row.text("key"),
     )
 
 
@@ -304,3 +305,10 @@ def parse_credit(data: object) -> NinjaCredit:
         updated_at=row.epoch("updated_at"),
         raw=row.raw,
     )
+
+
+def parse_pdf(content: bytes) -> bytes:
+    """A whole PDF, as it came; raises ShapeError for anything else. Its last line tells that nothing was cut off."""
+    if not content.startswith(b"%PDF-") or b"%%EOF" not in content[-1024:]:
+        raise ShapeError("a whole PDF was expected")
+    return content

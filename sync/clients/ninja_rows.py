@@ -175,7 +175,9 @@ class NinjaLine:
 
 @dataclass(frozen=True)
 class NinjaInvitation:
-    """One contact's copy of an invoice. Only `message_id` proves that a mail went out."""
+    """One contact's copy of an invoice. Only `message_id` proves that a mail went out. `key` and `link` are secrets:
+    who has one sees the invoice.
+    """
 
     id: NinjaId
     contact_id: NinjaId
@@ -187,6 +189,7 @@ class NinjaInvitation:
     opened_at: dt.datetime | None
     updated_at: dt.datetime | None
     link: str = field(repr=False)
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True)

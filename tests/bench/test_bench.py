@@ -17,6 +17,7 @@ PROMISED = {
     "ingest_p99_ratio",
     "ingest_redis_frozen_p99_ratio",
     "drain_ratio",
+    "send_in_flight_ratio",
     "calls_per_entry",
     "sweep_calls",
     "sweep_seconds",

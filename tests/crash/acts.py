@@ -9,8 +9,8 @@ import time
 from django.db import transaction
 
 from accounts.models import User
-from invoicing import creating, sending
-from invoicing.models import Invoice, Sending
+from invoicing import adopting, creating, sending
+from invoicing.models import Deviation, Invoice, Sending
 from sync import attention, outbox, push, sweep, upstreams, work_items, writeback
 from sync.claims import Proof
 from sync.models import RemoteRecord, TimeEntry
@@ -51,6 +51,13 @@ def move_invoice(invoice_id: int, to: str) -> None:
     """One arrow of an invoice, with a column beside it, in one transaction."""
     with transaction.atomic():
         advance(Invoice.objects.get(pk=invoice_id), to, why="asked", note="moved")
+
+
+def settle(deviation_id: int, answer: str) -> None:
+    """An approver answers what became of an invoice that was changed by hand."""
+    user, _is_new = User.objects.get_or_create(username="somebody")
+    act = {"adopt": adopting.adopt, "overwrite": adopting.overwrite}[answer]
+    act(Deviation.objects.get(pk=deviation_id), user=user, reason="asked")
 
 
 def commit_to_calling_and_die(sending_id: int) -> None:

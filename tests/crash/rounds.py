@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.db import transaction
 from django.utils import timezone
 
 from billing_console import clock
 from billing_console.states import EntryState, InvoiceState, RecordState, TransitionMap
-from invoicing import creating, review
+from invoicing import creating, marking, review, sending
 from invoicing.models import Invoice
 from mappings.rules import month
 from sync import push, writeback
@@ -29,7 +30,12 @@ def add_entry(world: World, subject: str) -> TimeEntry:
 
 def sweep(*kinds: str) -> None:
     """What the next ordinary rounds do once time has passed: leases end, doubts are looked at, the due is written."""
-    drains = {"task": push.push_due, "status": writeback.write_due, "invoice": creating.create_due}
+    drains = {
+        "task": push.push_due,
+        "status": writeback.write_due,
+        "invoice": creating.create_due,
+        "mark_sent": marking.mark_due,
+    }
     for kind in kinds:
         for record in RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT):
             expire_lease(record)
@@ -60,6 +66,13 @@ def approve_one(world: World, number: int) -> Invoice:
         built(month(worked.year, worked.month))
         draft = Invoice.objects.get(state=InvoiceState.DRAFT)
         return review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+
+
+def ask_to_mark(invoice: Invoice) -> RemoteRecord:
+    """An approver asks for a created invoice to be marked as sent."""
+    with transaction.atomic():
+        locked = sending.lock_sendable(invoice, invoice.seal)
+        return marking.request_mark(locked, user=make_user("Approver"), reason="on paper")
 
 
 def assert_one_invoice_each(world: World) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from billing_console import states
 from billing_console.states import RecordState
-from invoicing import creating
+from invoicing import creating, marking
 from invoicing.models import Invoice
 from sync import push, writeback
 from sync.attention import try_again
@@ -27,6 +27,7 @@ from tests.crash.rounds import (
     add_entry,
     approve_one,
     arrows_of,
+    ask_to_mark,
     assert_one_invoice_each,
     sweep,
 )
@@ -40,6 +41,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 Arrow = tuple[str, str]
 Provoke = Callable[[World, RemoteRecord], Any]
 PATCH = {"server": "taiga", "method": "PATCH", "path": "custom-attributes-values"}
+BULK = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices/bulk"}
 POST = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices$"}
 THROTTLED: dict[str, Any] = {"kind": "status", "status": 429}
 BROKEN: dict[str, Any] = {"kind": "status", "status": 500}
@@ -58,7 +60,8 @@ def fails(call: dict[str, Any], fault: dict[str, Any], *, drained: bool = False)
 
 
 def drain_once(kind: str) -> None:
-    {"status": writeback.write_due, "invoice": creating.create_due}[kind](limit=1)
+    drains = {"status": writeback.write_due, "invoice": creating.create_due, "mark_sent": marking.mark_due}
+    drains[kind](limit=1)
     UpstreamGate.objects.update(resume_at=None)
 
 
@@ -93,7 +96,7 @@ def wanted_anew(world: World, record: RemoteRecord) -> Any:
 
 
 def deleted_by_hand(world: World, record: RemoteRecord) -> None:
-    fails(POST, LOST, drained=True)(world, record)
+    fails(POST if record.kind == "invoice" else BULK, LOST, drained=True)(world, record)
     world.api_ninja("POST", "/invoices/bulk", {"action": "delete", "ids": [world.invoices()[-1]["id"]]})
 
 
@@ -119,9 +122,18 @@ PROVOKED: dict[tuple[str, Arrow], Provoke] = {
     ("invoice", ("in_doubt", "synced")): fails(POST, LOST, drained=True),
     ("invoice", ("in_doubt", "pending")): fails(POST, BROKEN, drained=True),
     ("invoice", ("in_doubt", "attention")): deleted_by_hand,
+    ("mark_sent", ("pending", "in_flight")): nothing,
+    ("mark_sent", ("in_flight", "synced")): nothing,
+    ("mark_sent", ("in_flight", "retry")): fails(BULK, THROTTLED),
+    ("mark_sent", ("in_flight", "in_doubt")): fails(BULK, LOST),
+    ("mark_sent", ("in_flight", "attention")): fails(BULK, INVALID),
+    ("mark_sent", ("retry", "in_flight")): fails(BULK, THROTTLED, drained=True),
+    ("mark_sent", ("in_doubt", "synced")): fails(BULK, LOST, drained=True),
+    ("mark_sent", ("in_doubt", "pending")): fails(BULK, BROKEN, drained=True),
+    ("mark_sent", ("in_doubt", "attention")): deleted_by_hand,
 }
 # A new revision of an invoice is refused while it is written, so only a person's act takes this arrow (test_kills).
-NEVER_BY_WORKER = {("invoice", ("synced", "pending"))}
+NEVER_BY_WORKER = {("invoice", ("synced", "pending")), ("mark_sent", ("synced", "pending"))}
 
 
 def test_every_arrow_of_every_kind_has_a_case() -> None:
@@ -171,6 +183,28 @@ def test_a_creation_killed_at_an_arrow_ends_in_one_invoice(near: World, nursery:
         else:
             tried_again(record, "invoice")
             assert_one_invoice_each(near)
+
+
+@cases("mark_sent")
+def test_a_mark_killed_at_an_arrow_ends_sent_and_without_a_mail(near: World, nursery: Nursery, arrow: Arrow) -> None:
+    for number, moment in enumerate(MOMENTS):
+        invoice = approve_one(near, number)
+        creating.create_due()
+        record = ask_to_mark(fresh(invoice))
+        PROVOKED["mark_sent", arrow](near, record)
+
+        code = nursery.run("invoicing.marking.mark_due", die_at=(RECORD, *arrow, moment))
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        sweep("mark_sent")
+        if arrow == ("in_doubt", "attention"):
+            assert (fresh(record).state, fresh(invoice).state) == ("attention", "attention")
+        else:
+            tried_again(record, "mark_sent")
+            assert (fresh(record).state, fresh(invoice).state) == ("synced", "sent")
+            assert near.invoices()[-1]["status_id"] == "2"
+        assert near.mails() == []
 
 
 def assert_left_deleted(world: World) -> None:

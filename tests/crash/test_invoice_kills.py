@@ -6,14 +6,15 @@ All other arrows of an invoice are one transaction without a call, done wholly o
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
 from billing_console import clock, states
 from billing_console.states import InvoiceState
-from invoicing import creating, redating, sending
-from invoicing.models import Invoice, Sending
+from invoicing import adopting, creating, redating, sending
+from invoicing.models import Deviation, Invoice, Sending
 from tests.crash.conftest import Nursery, kill_when
 from tests.crash.rounds import INVOICE, KILLED, MOMENTS, RECORD, approve_one, arrows_of, assert_one_invoice_each, sweep
 from tests.invoicing.world import built, make_client, make_project, make_user, make_work
@@ -78,6 +79,54 @@ def test_a_new_date_killed_at_every_moment_ends_in_one_invoice_with_that_date(ne
         row = fresh(invoice)
         assert near.invoices()[0]["date"] == f"2026-01-{11 + number}" == row.invoice_date.isoformat()
         assert (row.remote.state, row.remote.synced_revision) == ("synced", number + 2)
+
+
+# --- edited by hand -------------------------------------------------------------------------------------------------
+
+
+def edited(world: World, number: int) -> Invoice:
+    """Created, then given 2 h at 80 by hand, and found so on the way to a mail."""
+    invoice = ask(world, number)
+    there = world.invoices()[-1]
+    line = {**there["line_items"][0], "quantity": 2, "cost": 80}
+    world.api_ninja("PUT", f"/invoices/{there['id']}", {"line_items": [line]})
+    sending.send_due()
+    assert fresh(invoice).state == InvoiceState.ATTENTION
+    return invoice
+
+
+@pytest.mark.parametrize("answer", ["adopt", "overwrite"])
+def test_an_answer_killed_at_its_arrow_is_given_wholly_or_not(near: World, nursery: Nursery, answer: str) -> None:
+    for number, moment in enumerate(MOMENTS):
+        invoice = edited(near, number)
+        deviation = Deviation.objects.get(invoice=invoice, decision="")
+        before = (fresh(invoice).seal, fresh(invoice).net)
+
+        die_at = (INVOICE, "attention", "created", moment)
+        assert nursery.run("tests.crash.acts.settle", deviation.pk, answer, die_at=die_at) == KILLED
+
+        row, is_done = fresh(invoice), moment == "after"
+        assert (row.state, row.remote.state) == (("created", "pending") if is_done else ("attention", "synced"))
+        assert ((row.seal, row.net) != before) is (is_done and answer == "adopt")
+        assert (fresh(deviation).decision != "") is is_done
+        sweep("invoice")
+    assert fresh(invoice).remote.state == "synced"
+    assert near.invoices()[-1]["amount"] == (Decimal("193.6") if answer == "adopt" else Decimal("408.38"))
+    assert near.mails() == []
+
+
+def test_an_overwriting_killed_while_the_server_works_ends_as_sealed(near: World, nursery: Nursery) -> None:
+    invoice = edited(near, 0)
+    adopting.overwrite(Deviation.objects.get(), user=make_user("Approver"), reason="ours counts")
+    near.fail("ninja", kind="delay", seconds=3, after=True, method="PUT", path="/api/v1/invoices/")
+
+    is_there = kill_when(lambda: near.invoices()[0]["amount"] == Decimal("408.38"))
+    assert nursery.run("invoicing.creating.create_due", middle=is_there) == KILLED
+
+    sweep("invoice")
+    row = fresh(invoice)
+    assert (row.state, row.remote.state) == (InvoiceState.CREATED, "synced")
+    assert_one_invoice_each(near)
 
 
 # --- mails ----------------------------------------------------------------------------------------------------------

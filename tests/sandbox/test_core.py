@@ -197,6 +197,7 @@ def test_state_page_and_counters(counter: Counter) -> None:
     for number in range(3):
         session.post(f"{counter.url}/things/{number}", data="x<y", timeout=5)
     state = session.get(f"{counter.url}/sandbox/state.json", timeout=5).json()
+    assert 0 <= state["calls"].pop("busy_seconds") < 3
     assert state["calls"] == {
         "total": 3,
         "by_endpoint": {"POST /things/{id}": 3},
@@ -230,6 +231,7 @@ def test_many_calls_at_once_are_counted(counter: Counter) -> None:
         thread.join()
     assert counter.calls()["most_in_flight"] >= 2
     assert counter.calls()["in_flight"] == 0
+    assert counter.calls()["busy_seconds"] >= 0.8  # together, longer than the clock on the wall
 
 
 # faults

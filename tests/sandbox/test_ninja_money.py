@@ -102,6 +102,25 @@ def test_without_a_pdf_engine_the_mail_fails_after_the_invoice_was_marked_sent(a
     assert mails(api) == []
 
 
+def test_a_pdf_is_made_of_an_invitation_and_changes_nothing(api: Api) -> None:
+    invoice = api.invoice()
+    path = f"/invoice/{invoice['invitations'][0]['key']}/download"
+    before = api.ninja.state()
+    assert api.json("GET", path) == {"message": "Unable to generate the raw PDF"}
+    api.seed({"switches": {"pdf_engine": True}})
+
+    first, second = api.call("GET", path), api.call("GET", path)
+
+    assert (first.status_code, first.mimetype) == (200, "application/pdf")
+    assert first.headers["Content-Disposition"] == f"attachment; filename=Invoice_{invoice['number']}.pdf"
+    assert first.get_data().startswith(b"%PDF-")
+    assert first.get_data() == second.get_data()
+    assert {name: rows for name, rows in api.ninja.state().items() if name != "switches"} == {
+        name: rows for name, rows in before.items() if name != "switches"
+    }
+    assert api.json("GET", "/invoice/unknown/download") == {"message": "no record found"}
+
+
 def test_a_mail_within_a_reminders_day_is_the_reminder(api: Api) -> None:
     reminder = {"enable_reminder1": True, "num_days_reminder1": 3, "schedule_reminder1": "after_due_date"}
     api.seed({"company": {"settings": reminder}})

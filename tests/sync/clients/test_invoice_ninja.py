@@ -557,6 +557,41 @@ def test_a_credit_or_payment_without_a_client_is_not_sent(ninja):
         ninja.client().create_payment({"amount": 1})
 
 
+# --- PDFs ---
+
+
+def test_a_pdf_comes_whole_and_its_key_is_in_no_error_and_no_journal(ninja):
+    _client, _task, made = make_invoice(ninja)
+    (invitation,) = made.invitations
+    assert invitation.key not in repr(made)
+    calls = []
+    client = ninja.client(calls=calls)
+    with pytest.raises(errors.NoPdfEngine) as caught:
+        client.invoice_pdf(invitation.key)
+    assert (caught.value.status, caught.value.is_read, caught.value.is_outcome_unknown) == (500, True, False)
+    assert invitation.key not in f"{caught.value!r} {caught.value} {caught.value.path}"
+    ninja.app.seed({"switches": {"pdf_engine": True}})
+
+    assert client.invoice_pdf(invitation.key).startswith(b"%PDF-")
+
+    assert [(call.path, call.error) for call in calls] == [
+        ("/invoice/…/download", "NoPdfEngine"), ("/invoice/…/download", ""),
+    ]  # fmt: skip
+    assert client.invoice(made.id).status_id == DRAFT
+    with pytest.raises(errors.NotFound):
+        client.invoice_pdf("unknown")
+    with pytest.raises(ValueError, match="missing"):
+        client.invoice_pdf(" ")
+
+
+def test_what_is_no_whole_pdf_is_no_pdf(ninja):
+    client, _task, made = make_invoice(ninja)
+    for body in ("<h1>It works</h1>", "%PDF-1.4 cut off"):
+        ninja.app.faults.add({"kind": "html", "path": "/download", "body": body})
+        with pytest.raises(errors.UnexpectedAnswer):
+            client.invoice_pdf(made.invitations[0].key)
+
+
 # --- Faults and wrong addresses ---
 
 

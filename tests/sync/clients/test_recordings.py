@@ -120,7 +120,7 @@ NINJA_ERRORS = {
     404: {errors.UnexpectedAnswer},
     422: {errors.Rejected},
     429: {errors.Throttled},
-    500: {errors.ServerFault},
+    500: {errors.ServerFault, errors.NoPdfEngine},
     503: {errors.Maintenance},
 }
 
