@@ -6,13 +6,14 @@ the database insists on as well. Written for READ COMMITTED: a second claimer wa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.utils import timezone
 
-from billing_console.states import EntryState, Reason
+from billing_console.states import KIND_WORDS, EntryState, Reason
 from invoicing import calculator
 from invoicing.models import Invoice, InvoiceLine
 from sync.models import TimeEntry, WorkItem
@@ -44,26 +45,40 @@ WITH due AS (
     RETURNING entry.*
 ), lines AS (
     INSERT INTO invoicing_invoiceline (
-        invoice_id, entry_id, position, project_name, person_name, notes, original_notes, edit_reason, work_date,
-        raw_hours, billed_hours, rate, amount, facts, is_late, change_sentence, is_voided, void_reason
+        invoice_id, entry_id, position, project_name, person_name, ref, notes, original_notes, edit_reason,
+        adjust_reason, dropped_sentence, work_date, raw_hours, billed_hours, rate, amount, facts, is_late,
+        change_sentence, is_voided, void_reason
     )
-    SELECT %(invoice)s, id, 0, '', '', '', '', '', work_date,
-           coalesce(raw_hours, 0), billed_hours, rate, amount, facts, work_date < %(period_start)s, '', false, ''
+    SELECT %(invoice)s, claimed.id, 0, coalesce(project.taiga_project_name, ''),
+           coalesce(nullif(person.full_name, ''), person.username, ''), item.ref,
+           CASE WHEN item.subject ~ %(unusual)s OR item.subject ~* 'onerror' THEN ''
+                ELSE (%(kinds)s::jsonb ->> item.kind) || coalesce(' #' || item.ref, '')
+                     || CASE WHEN item.subject = '' THEN '' ELSE ': ' || item.subject END
+           END,
+           '', '', '', '', claimed.work_date, coalesce(claimed.raw_hours, 0), claimed.billed_hours, claimed.rate,
+           claimed.amount, claimed.facts, claimed.work_date < %(period_start)s, '', false, ''
     FROM claimed
-    RETURNING id
+    JOIN sync_workitem AS item ON item.id = claimed.item_id
+    LEFT JOIN mappings_projectmapping AS project ON project.id = claimed.project_id
+    LEFT JOIN mappings_person AS person ON person.id = claimed.person_id
+    RETURNING id, notes
 ), trail AS (
     INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, correlation_id, at)
     SELECT 'sync.timeentry', id, 'ready', 'claimed', %(user)s, %(why)s, correlation_id, %(now)s
     FROM claimed
 )
-SELECT count(*) FROM lines
+SELECT count(*), count(*) FILTER (WHERE notes = '') FROM lines
 """
+
+# A subject whose text needs more than being put behind its number: white space to fold, or a character that begins
+# what Invoice Ninja would rewrite. Such a line gets its words from `calculator.line_text`, as all of them once did.
+_UNUSUAL = r"[:[<(]|^ | $|  |[\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 _RELEASE = """
 WITH freed AS (
     UPDATE sync_timeentry AS entry
     SET state = %(state)s, reason = %(reason)s, reason_note = %(note)s, reason_sentence = %(sentence)s,
-        state_since = %(now)s
+        held_by_person = %(by_person)s, state_since = %(now)s
     FROM invoicing_invoiceline AS line
     WHERE line.id = ANY(%(lines)s) AND entry.id = line.entry_id AND entry.state = 'claimed'
     RETURNING entry.id, entry.correlation_id
@@ -76,10 +91,8 @@ SELECT id FROM freed
 """
 
 _WORDS = """
-UPDATE invoicing_invoiceline AS line
-SET project_name = new.project_name, person_name = new.person_name, ref = new.ref, notes = new.notes
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[])
-     AS new (id, project_name, person_name, ref, notes)
+UPDATE invoicing_invoiceline AS line SET notes = new.notes
+FROM unnest(%s::bigint[], %s::text[]) AS new (id, notes)
 WHERE line.id = new.id
 """
 
@@ -118,34 +131,28 @@ def claim_entries(invoice: Invoice, *, why: str, user: User | None = None) -> in
                 "user": user.pk if user else None,
                 "why": why,
                 "now": timezone.now(),
+                "unusual": _UNUSUAL,
+                "kinds": json.dumps(KIND_WORDS),
             },
         )
-        count: int = cursor.fetchone()[0]
-    if count:
-        _write_words(invoice)
+        count: int
+        unusual: int
+        count, unusual = cursor.fetchone()
+    if unusual:
+        _write_unusual_words(invoice)
     return count
 
 
-def _write_words(invoice: Invoice) -> None:
-    """Copy the words of new lines (project, person, reference, printed text); they cannot change any more."""
+def _write_unusual_words(invoice: Invoice) -> None:
+    """The printed text of new lines that could not simply be copied."""
     rows = list(
         InvoiceLine.objects.filter(invoice=invoice, notes="", entry__isnull=False).values_list(
-            "pk",
-            "entry__project__taiga_project_name",
-            "entry__person__full_name",
-            "entry__person__username",
-            "entry__item__kind",
-            "entry__item__ref",
-            "entry__item__subject",
+            "pk", "entry__item__kind", "entry__item__ref", "entry__item__subject"
         )
     )
-    columns: list[list[Any]] = [[], [], [], [], []]
-    for pk, project, full_name, username, kind, ref, subject in rows:
-        text = calculator.line_text(kind, ref, subject)
-        for column, value in zip(columns, (pk, project or "", full_name or username or "", ref, text), strict=True):
-            column.append(value)
+    texts = [calculator.line_text(kind, ref, subject) for _pk, kind, ref, subject in rows]
     with connection.cursor() as cursor:
-        cursor.execute(_WORDS, columns)
+        cursor.execute(_WORDS, [[row[0] for row in rows], texts])
 
 
 def release_entries(
@@ -153,22 +160,24 @@ def release_entries(
     *,
     why: str,
     user: User | None = None,
-    put_off: bool = False,
+    hold: Reason | None = None,
     note: str = "",
     sentence: str = "",
 ) -> list[int]:
-    """Give the claimed entries of these lines back, ready or, with `put_off`, held until the next run.
+    """Give the claimed entries of these lines back, ready or, with `hold`, held for that reason.
 
-    `note` is what the person wrote, `sentence` what happens next. Returns the ids of the freed entries. The lines
-    themselves stay; the caller voids or deletes them in the same transaction.
+    `hold` is NEXT_RUN (until the next run) or BY_PERSON (until somebody releases it); `note` is what the person wrote,
+    `sentence` what happens next. Returns the ids of the freed entries. The lines themselves stay; the caller voids or
+    deletes them in the same transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             _RELEASE,
             {
                 "lines": list(line_ids),
-                "state": EntryState.HELD if put_off else EntryState.READY,
-                "reason": Reason.NEXT_RUN if put_off else "",
+                "state": EntryState.HELD if hold else EntryState.READY,
+                "reason": hold or "",
+                "by_person": hold == Reason.BY_PERSON,
                 "note": note,
                 "sentence": sentence,
                 "user": user.pk if user else None,

@@ -16,6 +16,7 @@ from billing_console import money
 from sync.clients.ninja_rows import NinjaInvoice
 
 TASK_LINE = "2"  # Invoice Ninja's type of a line that bills a task
+OTHER_LINE = "1"  # of any other
 DATES = ("date", "due_date", "terms")
 
 Differences = dict[str, tuple[str, str]]
@@ -30,8 +31,7 @@ def invoice_body(desired: Mapping[str, Any]) -> dict[str, Any]:
         "auto_bill_enabled": False,
         "line_items": [
             {
-                "type_id": TASK_LINE,
-                "task_id": line["task_id"],
+                **_what_it_bills(line),
                 "product_key": line["product_key"],
                 "notes": line["notes"],
                 "quantity": Decimal(line["quantity"]),
@@ -40,6 +40,11 @@ def invoice_body(desired: Mapping[str, Any]) -> dict[str, Any]:
             for line in desired["lines"]
         ],
     }
+
+
+def _what_it_bills(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A task, or for a line that was added by hand nothing of Invoice Ninja's."""
+    return {"type_id": TASK_LINE, "task_id": line["task_id"]} if line["task_id"] else {"type_id": OTHER_LINE}
 
 
 def differences(found: NinjaInvoice, desired: Mapping[str, Any]) -> Differences:

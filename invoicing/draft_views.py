@@ -71,7 +71,7 @@ class DraftReview(PageView):
         return super().get_context_data(
             invoice=invoice,
             place=review_queue.place_of(invoice),
-            lines=[shown(row, is_draft) for row in page],
+            lines=[shown(row, invoice) for row in page],
             page_of_lines=page,
             counts=counts,
             uplift=invoice.billed_hours - invoice.raw_hours,
@@ -79,7 +79,7 @@ class DraftReview(PageView):
             plot=comparison.plot(invoice, compared),
             past=[(comparison.label(one.start, invoice.run.frequency), one.net) for one in compared.past],
             odd=[
-                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row))
+                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row, invoice.currency))
                 for row in oddities.odd_lines(invoice)[:WARNINGS_SHOWN]
             ],
             due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
@@ -108,15 +108,15 @@ class DraftReview(PageView):
         return rows.order_by("is_voided", "position", "pk")
 
 
-def shown(row: InvoiceLine, is_draft: bool) -> ShownLine:
+def shown(row: InvoiceLine, invoice: Invoice) -> ShownLine:
     """A line with its paragraph of why, the source of its rate in words, and its oddities."""
     rate = row.facts.get("rate") or {}
     return ShownLine(
         row=row,
         why=explain.explain(row.entry) if row.entry else _("Added by hand."),
         source=str(SOURCES.get(rate.get("source", ""), "")),
-        oddities=[] if row.is_voided else oddities.words_of(row),
-        is_on_draft=is_draft and not row.is_voided,
+        oddities=[] if row.is_voided else oddities.words_of(row, invoice.currency),
+        is_on_draft=invoice.state in UNAPPROVED and not row.is_voided,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -16,6 +17,7 @@ from django.utils.translation import ngettext
 from billing_console.formats import money
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim, content
+from invoicing.adjusting import figures
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, RunClient
 from invoicing.run import DEAD, UNAPPROVED
 from mappings.models import Grouping
@@ -23,6 +25,10 @@ from sync.models import TimeEntry
 from sync.transitions import advance, record
 
 EDITS = ("notes", "original_notes", "edit_reason", "edited_by_id", "edited_at")
+ADJUSTMENTS = (
+    *("billed_hours", "rate", "amount", "original_hours", "original_rate", "original_amount"),
+    *("adjust_reason", "adjusted_by_id", "adjusted_at"),
+)
 
 
 @dataclass
@@ -144,11 +150,24 @@ def _refresh(invoice: Invoice, row: RunClient, outcome: Outcome) -> None:
     if not invoice.is_stale:
         invoice.stale_sentence = ""
     totals = content.retotal(invoice, "is_stale", "stale_sentence", *content.RULE_FIELDS)
-    if totals.net == 0:
-        take_away(invoice, _("Nothing is left to bill on this draft."))
-        outcome.sentences.append(_("A draft became empty and was taken away."))
-    else:
+    left = invoice.lines.filter(is_voided=False).aggregate(
+        work=Count("pk", filter=Q(entry__isnull=False)),
+        by_hand=Count("pk", filter=Q(entry__isnull=True)),
+        written=Count("pk", filter=Q(original_amount__isnull=False)),
+    )
+    # What a person wrote down to nothing stays, for a person to decide.
+    if left["work"] and (totals.net or left["by_hand"] or left["written"]):
         outcome.invoices.append(invoice)
+        return
+    take_away(invoice, _("Nothing is left to bill on this draft."))
+    outcome.sentences.append(_("A draft became empty and was taken away."))
+    if left["by_hand"]:
+        sentence = ngettext(
+            "%(count)d line that was added by hand went with it.",
+            "%(count)d lines that were added by hand went with it.",
+            left["by_hand"],
+        )
+        outcome.sentences.append(sentence % {"count": left["by_hand"]})
 
 
 def take_away(invoice: Invoice, why: str) -> None:
@@ -174,7 +193,7 @@ def release_changed_lines(row: RunClient) -> set[int]:
     """Give back the entries of this client's unapproved drafts that Taiga changed; returns their items.
 
     The caller evaluates the items again in the same transaction; what is still billable joins when it is synced.
-    The line stays voided, by nobody, until then, so that a person's edit of its text is not lost.
+    The line stays voided, by nobody, until then, so that what a person wrote on it is not lost.
     """
     drafts = [invoice.pk for invoice in _live_invoices(row) if invoice.state in UNAPPROVED]
     changed = InvoiceLine.objects.filter(invoice__in=drafts, is_voided=False).exclude(change_sentence="")
@@ -194,16 +213,49 @@ def release_changed_lines(row: RunClient) -> set[int]:
 
 
 def _restore_edits(invoice: Invoice) -> None:
-    """Carry a person's text over from a released line to the line of the same entry, then drop the released one."""
-    released = list(InvoiceLine.objects.filter(invoice=invoice, is_voided=True, voided_by__isnull=True))
+    """Carry what a person wrote over from a released line to the line of the same entry, then drop the released one.
+
+    A text always; hours and rate only where Taiga says again what they were written over. Otherwise the new line says
+    what no longer holds, for the person to write it again or not. What has no new line yet waits for it.
+    """
+    released = list(
+        InvoiceLine.objects.filter(invoice=invoice, is_voided=True, voided_by__isnull=True).select_related(
+            "adjusted_by"
+        )
+    )
     if not released:
         return
-    edited = {line.entry_id: line for line in released if line.original_notes}
-    for line in InvoiceLine.objects.filter(invoice=invoice, is_voided=False, entry__in=edited):
-        InvoiceLine.objects.filter(pk=line.pk).update(
-            **{name: getattr(edited[line.entry_id], name) for name in EDITS} | {"original_notes": line.notes}
-        )
-    InvoiceLine.objects.filter(pk__in=[line.pk for line in released]).delete()
+    old = {line.entry_id: line for line in released if _is_touched(line)}
+    back = InvoiceLine.objects.filter(invoice=invoice, is_voided=False, entry__in=old)
+    for line in back:
+        changes = _carried(old.pop(line.entry_id), line, invoice.currency)
+        InvoiceLine.objects.filter(pk=line.pk).update(**changes)
+    waiting = {line.pk for line in old.values()}
+    InvoiceLine.objects.filter(pk__in=[line.pk for line in released if line.pk not in waiting]).delete()
+
+
+def _is_touched(line: InvoiceLine) -> bool:
+    return bool(line.original_notes or line.is_adjusted or line.dropped_sentence)
+
+
+def _carried(old: InvoiceLine, new: InvoiceLine, currency: str) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if old.original_notes:
+        changes = {name: getattr(old, name) for name in EDITS} | {"original_notes": new.notes}
+    if not old.is_adjusted:
+        return changes | {"dropped_sentence": old.dropped_sentence}
+    first = (old.original_hours, old.original_rate, old.original_amount)
+    if first == (new.billed_hours, new.rate, new.amount):
+        return changes | {name: getattr(old, name) for name in ADJUSTMENTS}
+    sentence = _("%(who)s had written %(figures)s: %(reason)s. Taiga changed the line since; write it again if needed.")
+    return changes | {
+        "dropped_sentence": sentence
+        % {
+            "who": old.adjusted_by or _("Somebody"),
+            "figures": figures(old.billed_hours, old.rate, old.amount, currency),
+            "reason": old.adjust_reason.rstrip("."),
+        }
+    }
 
 
 # --- what a run leaves out ----------------------------------------------------------------------------------------
