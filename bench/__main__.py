@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-QUICK = ("ingest", "drain", "sweeping", "memory")
+QUICK = ("ingest", "drain", "sweeping", "memory", "run", "review")
 LONG = ("journal", "memory")
 DATABASE = "console_bench"
 

@@ -28,9 +28,7 @@ MOST_HOURS = Decimal("9999.99")
 MOST_RATE = Decimal("999999.99")
 
 
-def adjust_line(
-    line: InvoiceLine, *, revision: int, user: User, hours: Decimal, rate: Decimal, reason: str
-) -> Invoice:
+def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal, rate: Decimal, reason: str) -> Invoice:
     """Bill other hours or another rate on this line; the amount is rounded anew. Returns the draft with its totals.
 
     Writing the first figures again takes the adjustment back. Raises NotAllowed without a reason, for figures that

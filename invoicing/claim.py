@@ -21,18 +21,21 @@ from sync.models import TimeEntry, WorkItem
 if TYPE_CHECKING:
     from accounts.models import User
 
-# Entries and their records are locked first, so that an entry whose hours just changed, and whose task must be
-# written again, is not claimed with what Invoice Ninja no longer holds.
+# For any number of drafts. Entries and their records are locked first, so that an entry whose hours just changed, and
+# whose task must be written again, is not claimed with what Invoice Ninja no longer holds.
 _CLAIM = """
 WITH due AS (
-    SELECT entry.id
-    FROM sync_timeentry AS entry
+    SELECT entry.id, invoice.id AS invoice_id, invoice.period_start
+    FROM invoicing_invoice AS invoice
+    JOIN mappings_ruleset AS rules ON rules.id = invoice.rule_set_id
+    JOIN sync_timeentry AS entry ON entry.client_id = invoice.client_id
     JOIN sync_remoterecord AS remote ON remote.id = entry.remote_task_id
-    WHERE entry.state = 'ready'
-      AND entry.client_id = %(client)s
-      AND entry.currency = %(currency)s
-      AND entry.work_date < %(period_end)s
-      AND (NOT %(by_project)s OR entry.project_id IS NOT DISTINCT FROM %(project)s::bigint)
+    WHERE invoice.id = ANY(%(invoices)s)
+      AND entry.state = 'ready'
+      AND entry.currency = invoice.currency
+      AND entry.work_date < invoice.period_end
+      AND (invoice.group_key = '' AND rules.grouping = 'client'
+           OR coalesce(entry.project_id::text, '') = invoice.group_key)
       AND remote.state = 'synced'
       AND remote.synced_revision = remote.revision
     ORDER BY entry.id
@@ -42,21 +45,21 @@ WITH due AS (
     SET state = 'claimed', state_since = %(now)s
     FROM due
     WHERE entry.id = due.id AND entry.state = 'ready'
-    RETURNING entry.*
+    RETURNING entry.*, due.invoice_id, due.period_start
 ), lines AS (
     INSERT INTO invoicing_invoiceline (
         invoice_id, entry_id, position, project_name, person_name, ref, notes, original_notes, edit_reason,
         adjust_reason, dropped_sentence, work_date, raw_hours, billed_hours, rate, amount, facts, is_late,
         change_sentence, is_voided, void_reason
     )
-    SELECT %(invoice)s, claimed.id, 0, coalesce(project.taiga_project_name, ''),
+    SELECT claimed.invoice_id, claimed.id, 0, coalesce(project.taiga_project_name, ''),
            coalesce(nullif(person.full_name, ''), person.username, ''), item.ref,
            CASE WHEN item.subject ~ %(unusual)s OR item.subject ~* 'onerror' THEN ''
                 ELSE (%(kinds)s::jsonb ->> item.kind) || coalesce(' #' || item.ref, '')
                      || CASE WHEN item.subject = '' THEN '' ELSE ': ' || item.subject END
            END,
            '', '', '', '', claimed.work_date, coalesce(claimed.raw_hours, 0), claimed.billed_hours, claimed.rate,
-           claimed.amount, claimed.facts, claimed.work_date < %(period_start)s, '', false, ''
+           claimed.amount, claimed.facts, claimed.work_date < claimed.period_start, '', false, ''
     FROM claimed
     JOIN sync_workitem AS item ON item.id = claimed.item_id
     LEFT JOIN mappings_projectmapping AS project ON project.id = claimed.project_id
@@ -111,23 +114,18 @@ def lock_work(item_ids: Iterable[int | None]) -> None:
         list(rows.select_for_update(of=("self",), no_key=True).values_list("pk"))
 
 
-def claim_entries(invoice: Invoice, *, why: str, user: User | None = None) -> int:
-    """Claim every ready, synced, unclaimed entry that belongs on this draft and write its lines; returns how many.
+def claim_entries(invoices: Iterable[Invoice], *, why: str, user: User | None = None) -> int:
+    """Claim every ready, synced, unclaimed entry that belongs on one of these drafts and write its lines; how many.
 
     Client, currency, group and period end are the invoice's; an earlier work date than the period's first day makes
     the line late. Waits for locks; locks the entries and their records. Call inside a transaction.
     """
+    ids = [invoice.pk for invoice in invoices]
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
             {
-                "client": invoice.client_id,
-                "currency": invoice.currency,
-                "period_start": invoice.period_start,
-                "period_end": invoice.period_end,
-                "by_project": invoice.group_key != "",
-                "project": int(invoice.group_key) if invoice.group_key else None,
-                "invoice": invoice.pk,
+                "invoices": ids,
                 "user": user.pk if user else None,
                 "why": why,
                 "now": timezone.now(),
@@ -139,14 +137,14 @@ def claim_entries(invoice: Invoice, *, why: str, user: User | None = None) -> in
         unusual: int
         count, unusual = cursor.fetchone()
     if unusual:
-        _write_unusual_words(invoice)
+        _write_unusual_words(ids)
     return count
 
 
-def _write_unusual_words(invoice: Invoice) -> None:
+def _write_unusual_words(invoice_ids: list[int]) -> None:
     """The printed text of new lines that could not simply be copied."""
     rows = list(
-        InvoiceLine.objects.filter(invoice=invoice, notes="", entry__isnull=False).values_list(
+        InvoiceLine.objects.filter(invoice__in=invoice_ids, notes="", entry__isnull=False).values_list(
             "pk", "entry__item__kind", "entry__item__ref", "entry__item__subject"
         )
     )

@@ -1,4 +1,4 @@
-"""What every act on a draft asks first: is it still the draft on screen, is the line still there, was a reason given?"""
+"""What every act on a draft asks first: is it still what was on screen, is the line still there, is there a reason?"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from billing_console.formats import money
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, calculator, claim, content, creating, four_eyes, guards
 from invoicing.models import Invoice, InvoiceLine
-from invoicing.run import UNAPPROVED, settle_run
+from invoicing.run import settle_run
 from mappings import rules
 from mappings.models import TaxDecision
 from sync import entries, reasons

@@ -1,0 +1,117 @@
+"""A month of work that waits to be billed: the first task of each client priced by the console, then copied in SQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from django.db import connection
+from django.utils import timezone
+
+from billing_console.states import EntryState, ItemState, RecordState
+from mappings.lookups import new_rule_set_version
+from mappings.models import Client, Person, ProjectMapping, Rate, RateLevel
+from mappings.rules import month
+from sync import entries
+from sync.models import ProjectSweep, RemoteRecord, TimeEntry, WorkItem
+
+ZONE = "Europe/Brussels"
+DECEMBER = month(2025, 12)
+IN_JANUARY = dt.datetime(2026, 1, 2, 9, tzinfo=dt.UTC)
+_TABLES = {
+    "sync_workitem": {"id": "id + n * %(step)s", "taiga_id": "taiga_id + n", "ref": "1 + n"},
+    "sync_remoterecord": {
+        "id": "id + n * %(step)s",
+        "our_key": "our_key || '-' || n",
+        "remote_id": "remote_id || '-' || n",
+        "item_id": "item_id + n * %(step)s",
+    },
+    "sync_timeentry": {
+        "id": "id + n * %(step)s",
+        "item_id": "item_id + n * %(step)s",
+        "remote_task_id": "remote_task_id + n * %(step)s",
+        "work_date": "work_date + (n %% 28)::int",
+    },
+}
+
+
+def fill(clients: int, each: int) -> None:
+    """So many clients, each with one project and `each` ready entries of December whose tasks are in Invoice Ninja."""
+    new_rule_set_version(
+        None,
+        {"billing_timezone": ZONE, "tax_decision": "tax", "tax_name": "VAT", "tax_rate": Decimal(21)},
+    )
+    person = Person.objects.create(taiga_user_id=1, username="alice", full_name="Alice Adams")
+    for number in range(clients):
+        _make_first(number, each, person)
+    _copy(clients, each)
+
+
+def _make_first(number: int, each: int, person: Person) -> None:
+    client = Client.objects.create(
+        ninja_id=f"client{number}", name=f"Client {number:04}", currency="EUR", is_known=True, contacts=[]
+    )
+    mapping = ProjectMapping.objects.create(
+        taiga_project_id=number + 1, taiga_project_name=f"Project {number % 7}", client=client
+    )
+    Rate.objects.create(level=RateLevel.PROJECT, project=mapping, amount=Decimal(95), currency="EUR")
+    swept = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    ProjectSweep.objects.create(project=mapping, started_at=swept, counted_at=swept, finished_at=swept)
+    item = WorkItem.objects.create(
+        kind="T",
+        taiga_id=number * each + 1,
+        taiga_project_id=mapping.taiga_project_id,
+        project=mapping,
+        ref=1,
+        subject="Implement the payment gateway",
+        state=ItemState.CLOSED,
+        finished_at=dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC),
+        closings=1,
+        attributes={"billable": True, "hours": Decimal("2.1")},
+        assignee=person,
+        is_dirty=False,
+    )
+    entry = entries.evaluate(item)
+    if entry is None or entry.state != EntryState.READY:
+        raise RuntimeError(f"the first entry of {client} is not ready")
+    RemoteRecord.objects.filter(entry=entry).update(
+        state=RecordState.SYNCED, synced_revision=1, remote_id=f"task{number}", seen_at=timezone.now()
+    )
+
+
+def _copy(clients: int, each: int) -> None:
+    """The first item of each client, its entry and its record `each` times over, in one statement a table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        for table, changed in _TABLES.items():
+            columns = [column.name for column in connection.introspection.get_table_description(cursor, table)]
+            values = ", ".join(changed.get(name, f'"{name}"') for name in columns)
+            names = ", ".join(f'"{name}"' for name in columns)
+            cursor.execute(f"SELECT max(id) FROM {table}")
+            step = cursor.fetchone()[0]
+            cursor.execute(
+                f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}, generate_series(1, %(more)s) n",
+                {"step": step, "more": each - 1},
+            )
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
+    tidy()
+    if TimeEntry.objects.filter(state=EntryState.READY).count() != clients * each:
+        raise RuntimeError("the month is not what was asked for")
+
+
+def bill_nothing() -> None:
+    """Everything is ready again: no run, no draft, no trail."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute(
+            "TRUNCATE invoicing_invoiceline, invoicing_invoice, invoicing_runclient, invoicing_invoicerun CASCADE"
+        )
+        cursor.execute("TRUNCATE sync_transition")
+        cursor.execute("UPDATE sync_timeentry SET state = 'ready' WHERE state <> 'ready'")
+    tidy()
+
+
+def tidy() -> None:
+    """What autovacuum would have done by the end of the month."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE sync_timeentry, sync_workitem, sync_remoterecord, invoicing_invoiceline")
