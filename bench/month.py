@@ -108,10 +108,10 @@ def bill_nothing() -> None:
         )
         cursor.execute("TRUNCATE sync_transition")
         cursor.execute("UPDATE sync_timeentry SET state = 'ready' WHERE state <> 'ready'")
-    tidy()
+    tidy("sync_timeentry")
 
 
-def tidy() -> None:
+def tidy(*tables: str) -> None:
     """What autovacuum would have done by the end of the month."""
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE sync_timeentry, sync_workitem, sync_remoterecord, invoicing_invoiceline")
+        cursor.execute(f"VACUUM ANALYZE {', '.join(tables or _TABLES)}")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 # For any number of drafts. Entries and their records are locked first, so that an entry whose hours just changed, and
-# whose task must be written again, is not claimed with what Invoice Ninja no longer holds.
+# whose task must be written again, is not claimed with what Invoice Ninja no longer holds. The lines of a new draft are
+# written in the order in which they stand; `content.retotal` puts those of a refreshed one in order again.
 _CLAIM = """
 WITH due AS (
     SELECT entry.id, invoice.id AS invoice_id, invoice.period_start
@@ -52,7 +53,7 @@ WITH due AS (
         adjust_reason, dropped_sentence, work_date, raw_hours, billed_hours, rate, amount, facts, is_late,
         change_sentence, is_voided, void_reason
     )
-    SELECT claimed.invoice_id, claimed.id, 0, coalesce(project.taiga_project_name, ''),
+    SELECT claimed.invoice_id, claimed.id, row_number() OVER place, coalesce(project.taiga_project_name, ''),
            coalesce(nullif(person.full_name, ''), person.username, ''), item.ref,
            CASE WHEN item.subject ~ %(unusual)s OR item.subject ~* 'onerror' THEN ''
                 ELSE (%(kinds)s::jsonb ->> item.kind) || coalesce(' #' || item.ref, '')
@@ -64,6 +65,11 @@ WITH due AS (
     JOIN sync_workitem AS item ON item.id = claimed.item_id
     LEFT JOIN mappings_projectmapping AS project ON project.id = claimed.project_id
     LEFT JOIN mappings_person AS person ON person.id = claimed.person_id
+    WINDOW place AS (
+        PARTITION BY claimed.invoice_id
+        ORDER BY lower(coalesce(project.taiga_project_name, '')) COLLATE "C", coalesce(item.ref, 0), claimed.id
+    )
+    ORDER BY claimed.invoice_id, row_number() OVER place
     RETURNING id, notes
 ), trail AS (
     INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, correlation_id, at)

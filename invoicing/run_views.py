@@ -24,7 +24,7 @@ from billing_console.admin_base import PageView
 from billing_console.errors import NotAllowed
 from billing_console.money import ZERO, total
 from billing_console.states import InvoiceState
-from invoicing import comparison, oddities, review_queue
+from invoicing import comparison, four_eyes, oddities, review_queue
 from invoicing.comparison import Comparison
 from invoicing.drafts import left_out
 from invoicing.models import Invoice, InvoiceRun, RunClient, RunClientState, RunTrigger
@@ -75,7 +75,12 @@ class RunReview(PageView):
         clients = list(run.clients.select_related("client", "rule_set", "run").order_by("client__name", "pk"))
         invoices = list(run.invoices.exclude(state__in=DEAD).select_related("client", "run").order_by("client__name"))
         odd = oddities.count_oddities(invoice.pk for invoice in invoices)
-        clean = [invoice for invoice in invoices if oddities.is_clean(invoice, odd.get(invoice.pk))]
+        refused = four_eyes.why_not_many(invoices, user)
+        clean = [
+            invoice
+            for invoice in invoices
+            if invoice.pk not in refused and oddities.is_clean(invoice, odd.get(invoice.pk))
+        ]
         states = Counter(row.state for row in clients)
         is_running = states[RunClientState.WAITING] > 0
         return super().get_context_data(
@@ -185,7 +190,7 @@ class RunPreview(PageView):
             parts=parts,
             has_clients=bool(plan),
             drafts=sum(row.net != 0 for row in shown),
-            net=_preview_words(shown),
+            net=preview_words(shown),
             is_over=all(_is_over(key[1], key[2]) for key in plan),
             may_start=self.request.user.has_perm(START),
             **kwargs,
@@ -226,7 +231,8 @@ def _is_over(period: Period, zone: str) -> bool:
     return clock.today(zone) >= period.end
 
 
-def _preview_words(rows: list[PreviewRow]) -> str:
+def preview_words(rows: list[PreviewRow]) -> str:
+    """What these rows would bill, one amount per currency."""
     sums: dict[str, Decimal] = {}
     for row in rows:
         sums[row.currency] = sums.get(row.currency, ZERO) + row.net

@@ -70,6 +70,12 @@ def hours(value: Decimal | None) -> str:
 
 
 @register.filter
+def quantity(value: Decimal | None) -> str:
+    """`{{ line.billed_hours|quantity }}` → 3.00, of a line that is no hours."""
+    return formats.NOTHING if value is None else formats.number(value, 2)
+
+
+@register.filter
 def signed_hours(value: Decimal | None) -> str:
     """`{{ uplift|signed_hours }}` → +0.15 h."""
     return formats.hours(value, is_signed=True)
