@@ -18,6 +18,7 @@ from sync.models import ProjectSweep, RemoteRecord, TimeEntry, WorkItem
 ZONE = "Europe/Brussels"
 DECEMBER = month(2025, 12)
 IN_JANUARY = dt.datetime(2026, 1, 2, 9, tzinfo=dt.UTC)
+MOST_TASKS = 100_000  # of one client
 _TABLES = {
     "sync_workitem": {"id": "id + n * %(step)s", "taiga_id": "taiga_id + n", "ref": "1 + n"},
     "sync_remoterecord": {
@@ -35,19 +36,26 @@ _TABLES = {
 }
 
 
-def fill(clients: int, each: int) -> None:
-    """So many clients, each with one project and `each` ready entries of December whose tasks are in Invoice Ninja."""
-    new_rule_set_version(
-        None,
-        {"billing_timezone": ZONE, "tax_decision": "tax", "tax_name": "VAT", "tax_rate": Decimal(21)},
+def fill(clients: int, each: int, *, first: int = 0) -> None:
+    """So many clients, each with one project and `each` ready entries of December whose tasks are in Invoice Ninja.
+
+    `first` numbers the first of them, to fill more beside what is there.
+    """
+    if not first:
+        taxes = {"tax_decision": "tax", "tax_name": "VAT", "tax_rate": Decimal(21)}
+        new_rule_set_version(None, {"billing_timezone": ZONE, **taxes})
+    person, _is_new = Person.objects.get_or_create(
+        taiga_user_id=1, defaults={"username": "alice", "full_name": "Alice Adams"}
     )
-    person = Person.objects.create(taiga_user_id=1, username="alice", full_name="Alice Adams")
-    for number in range(clients):
-        _make_first(number, each, person)
-    _copy(clients, each)
+    before = _last_ids()
+    for number in range(first, first + clients):
+        _make_first(number, person)
+    _copy(each, before)
+    if TimeEntry.objects.filter(state=EntryState.READY, pk__gt=before["sync_timeentry"]).count() != clients * each:
+        raise RuntimeError("the month is not what was asked for")
 
 
-def _make_first(number: int, each: int, person: Person) -> None:
+def _make_first(number: int, person: Person) -> None:
     client = Client.objects.create(
         ninja_id=f"client{number}", name=f"Client {number:04}", currency="EUR", is_known=True, contacts=[]
     )
@@ -59,7 +67,7 @@ def _make_first(number: int, each: int, person: Person) -> None:
     ProjectSweep.objects.create(project=mapping, started_at=swept, counted_at=swept, finished_at=swept)
     item = WorkItem.objects.create(
         kind="T",
-        taiga_id=number * each + 1,
+        taiga_id=number * MOST_TASKS + 1,
         taiga_project_id=mapping.taiga_project_id,
         project=mapping,
         ref=1,
@@ -79,24 +87,31 @@ def _make_first(number: int, each: int, person: Person) -> None:
     )
 
 
-def _copy(clients: int, each: int) -> None:
-    """The first item of each client, its entry and its record `each` times over, in one statement a table."""
+def _last_ids() -> dict[str, int]:
+    with connection.cursor() as cursor:
+        found = {}
+        for table in _TABLES:
+            cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")
+            found[table] = cursor.fetchone()[0]
+    return found
+
+
+def _copy(each: int, before: dict[str, int]) -> None:
+    """The first item of each new client, its entry and its record `each` times over, in one statement a table."""
+    steps = _last_ids()
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         for table, changed in _TABLES.items():
             columns = [column.name for column in connection.introspection.get_table_description(cursor, table)]
             values = ", ".join(changed.get(name, f'"{name}"') for name in columns)
             names = ", ".join(f'"{name}"' for name in columns)
-            cursor.execute(f"SELECT max(id) FROM {table}")
-            step = cursor.fetchone()[0]
             cursor.execute(
-                f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}, generate_series(1, %(more)s) n",
-                {"step": step, "more": each - 1},
+                f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}, generate_series(1, %(more)s) n "
+                "WHERE id > %(before)s",
+                {"step": max(steps.values()), "more": each - 1, "before": before[table]},
             )
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
     tidy()
-    if TimeEntry.objects.filter(state=EntryState.READY).count() != clients * each:
-        raise RuntimeError("the month is not what was asked for")
 
 
 def bill_nothing() -> None:

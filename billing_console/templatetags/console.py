@@ -52,6 +52,12 @@ def raw_to_billed(raw: Decimal | None, billed: Decimal | None) -> SafeString:
 
 
 @register.simple_tag
+def raw_to_written(raw: Decimal, first: Decimal, written: Decimal) -> SafeString:
+    """`{% raw_to_written line.raw_hours line.original_hours line.billed_hours %}` → 2.10 → 2.25 (struck) 1.50 h."""
+    return formats.raw_to_written(raw, first, written)
+
+
+@register.simple_tag
 def period(start: dt.date, end: dt.date) -> str:
     """`{% period run.period_start run.period_end %}` (end exclusive) → 1–31 Dec 2025."""
     return formats.period(start, end)

@@ -232,7 +232,7 @@ def test_writing_hours_and_adding_a_line_from_the_page() -> None:
     assert "is now 2.00 × 90.50 = 181.00\xa0EUR. The draft is now 394.75\xa0EUR" in messages_of(response)
     text = response.content.decode()
     assert "adjusted −32.75\xa0EUR" in text
-    assert '<span class="bc-struck">2.25\xa0h</span>' in text
+    assert '2.10 → <span class="bc-struck">2.25</span> <strong>2.00\xa0h</strong>' in text
     assert '<span class="bc-struck">95.00</span>' in text
     form = {"revision": "3", "reason": "Agreed", "text": "Discount", "hours": "1", "rate": "-50"}
     response = clerk.post(url("invoice_add_line", invoice.pk), form, follow=True)

@@ -199,11 +199,15 @@
         if (!all.length) return false;
         const at = all.indexOf(current());
         const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
-        current()?.removeAttribute("aria-current");
-        next.setAttribute("aria-current", "true");
-        (next.querySelector("summary, a[href], input") ?? next).focus({ preventScroll: true });
-        next.scrollIntoView({ block: "nearest" });
+        mark(next);
         return true;
+    };
+
+    const mark = (row) => {
+        current()?.removeAttribute("aria-current");
+        row.setAttribute("aria-current", "true");
+        (row.querySelector("summary, a[href], input") ?? row).focus({ preventScroll: true });
+        row.scrollIntoView({ block: "nearest" });
     };
 
     const click = (element) => {
@@ -249,6 +253,12 @@
     document.addEventListener("DOMContentLoaded", () => {
         mendPage();
         document.querySelector("[data-bc-focus]")?.focus();
+    });
+    // After an act on a line the page opens at that line, and so do the keys. The browser moves the focus when it
+    // scrolls there, so we come after it.
+    window.addEventListener("load", () => {
+        const line = location.hash.startsWith("#line-") && document.getElementById(location.hash.slice(1));
+        if (line) requestAnimationFrame(() => mark(line));
     });
     document.addEventListener("alpine:initialized", () => makeReachable(document));
 })();
