@@ -30,6 +30,13 @@ from sync.models import Transition
 
 LINES_PER_PAGE = 100
 WARNINGS_SHOWN = 40
+_ANY = "987654321"
+# Long JSON that the page does not show; the entry's facts hold what those of the line do.
+_UNSHOWN = (
+    "facts",
+    *(f"entry__item__{name}" for name in ("values", "attributes", "status_before_ours")),
+    *(f"entry__remote_task__{name}" for name in ("desired", "seen")),
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class ShownLine:
     source: str
     oddities: list[tuple[str, str]]
     is_on_draft: bool
+    act_url: str
+    entry_url: str
     taiga_url: str
     ninja_url: str
     fill: str
@@ -65,6 +74,11 @@ class DraftReview(PageView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         invoice, user = self.invoice, self.request.user
+        # Of each line there are several: asking for every one by its name takes longer than the rest of the line.
+        addresses = (
+            reverse("admin:invoicing_invoice_add_line", args=[invoice.pk]).removesuffix("add/"),
+            reverse("admin:sync_timeentry_change", args=[_ANY]),
+        )
         page = Paginator(self._lines(), LINES_PER_PAGE).get_page(self.request.GET.get("page"))
         compared = comparison.compare([invoice])[invoice.pk]
         is_draft = invoice.state in UNAPPROVED
@@ -80,7 +94,7 @@ class DraftReview(PageView):
         return super().get_context_data(
             invoice=invoice,
             place=review_queue.place_of(invoice),
-            lines=[shown(row, invoice) for row in page],
+            lines=[shown(row, invoice, addresses) for row in page],
             page_of_lines=page,
             counts=counts,
             uplift=invoice.billed_hours - invoice.raw_hours,
@@ -113,26 +127,29 @@ class DraftReview(PageView):
     def _lines(self) -> QuerySet[InvoiceLine]:
         """Printed lines first, then what a person excluded; not what only waits for a refresh of the draft."""
         rows = self.invoice.lines.select_related(
-            "entry__item__project", "entry__rule_set", "entry__remote_task", "voided_by", "edited_by", "adjusted_by"
-        )
+            "entry__item__project", "entry__remote_task", "voided_by", "edited_by", "adjusted_by"
+        ).defer(*_UNSHOWN)
         if self.invoice.state in UNAPPROVED:
             rows = rows.exclude(is_voided=True, voided_by__isnull=True)
         return rows.order_by("is_voided", "position", "pk")
 
 
-def shown(row: InvoiceLine, invoice: Invoice) -> ShownLine:
+def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str]) -> ShownLine:
     """A line with its why, the source of its rate in words, its oddities, and what its dialogs begin with."""
-    rate = row.facts.get("rate") or {}
+    entry = row.entry
+    rate = entry.facts.get("rate") or {} if entry else {}
     is_on_draft = invoice.state in UNAPPROVED and not row.is_voided
-    task = row.entry.remote_task if row.entry else None
+    task = entry.remote_task if entry else None
     fill = {"what": row.notes, "text": row.notes, "hours": written(row.billed_hours), "rate": written(row.rate)}
     return ShownLine(
         row=row,
-        why=explain.explain(row.entry) if row.entry else "",
+        why=explain.explain(entry) if entry else "",
         source=str(SOURCES.get(rate.get("source", ""), "")),
         oddities=[] if row.is_voided else oddities.words_of(row, invoice.currency),
         is_on_draft=is_on_draft,
-        taiga_url=links.taiga_item(row.entry.item) if row.entry else "",
+        act_url=f"{addresses[0]}{row.pk}",
+        entry_url=addresses[1].replace(_ANY, str(row.entry_id)) if entry else "",
+        taiga_url=links.taiga_item(entry.item) if entry else "",
         ninja_url=links.ninja_task(task.remote_id if task else None),
         fill=json.dumps(fill) if is_on_draft else "",
     )
