@@ -14,9 +14,9 @@ from billing_console.admin_base import PageView
 from billing_console.errors import StaleRevision
 from billing_console.formats import money
 from invoicing import adjusting, review, review_queue
-from invoicing.forms import read_figures
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
+from invoicing.typed import read_figures
 
 VIEW, PREPARE, APPROVE = "invoicing.view_invoice", "invoicing.prepare_invoice", "invoicing.approve_invoice"
 

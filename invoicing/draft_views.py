@@ -18,10 +18,10 @@ from billing_console.states import InvoiceState
 from invoicing import comparison, four_eyes, oddities, review_queue
 from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
-from invoicing.forms import written
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.review import obstacles_on_row
 from invoicing.run import UNAPPROVED
+from invoicing.typed import written
 from mappings import rules
 from mappings.models import TaxDecision
 from sync import explain, links
