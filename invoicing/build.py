@@ -236,9 +236,9 @@ def _claim(row_ids: Iterable[int]) -> set[int]:
                 _set_built([row_id], state, outcome.sentence)
             else:
                 plain[state].append(row_id)
-        for state, ids in plain.items():
+        for plain_state, ids in plain.items():
             if ids:
-                _set_built(ids, state, "")
+                _set_built(ids, plain_state, "")
     return {row.pk for row in fresh}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from django.db.models import Count, F, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -66,7 +66,8 @@ def count_oddities(invoice_ids: Iterable[int]) -> dict[int, Oddities]:
             dropped=Count("pk", filter=IS_DROPPED),
         )
     )
-    return {row.pop("invoice"): Oddities(**row) for row in rows}
+    names = [field.name for field in fields(Oddities)]
+    return {row["invoice"]: Oddities(**{name: row[name] for name in names}) for row in rows}  # type: ignore[literal-required]
 
 
 def odd_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:

@@ -24,7 +24,7 @@ def read_figures(data: QueryDict) -> tuple[Decimal, Decimal]:
     """Hours and rate as typed. Raises NotAllowed with a sentence for each field that cannot be read."""
     form = FiguresForm(data)
     if not form.is_valid():
-        sentences = [f"{form.fields[name].label}: {' '.join(errors)}" for name, errors in form.errors.items()]
+        sentences = [f"{form.fields[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
         raise NotAllowed(" ".join(sentences))
     return form.cleaned_data["hours"], form.cleaned_data["rate"]
 
