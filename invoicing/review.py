@@ -142,7 +142,7 @@ def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) ->
         changed = set(lines.exclude(change_sentence="").values_list("entry__item_id", flat=True))
         why = _("the draft was rejected: %(reason)s") % {"reason": reason}
         claim.release_entries(lines.values_list("pk", flat=True), why=why, user=user)
-        lines.update(is_voided=True, void_reason=why, voided_by=user)
+        lines.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now())
         advance(row, InvoiceState.REJECTED, why=reason, user=user, note=reason, is_stale=False, stale_sentence="")
         if changed:
             entries.evaluate_many(changed - {None}, user=user)

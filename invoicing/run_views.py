@@ -81,15 +81,17 @@ class RunReview(PageView):
             for invoice in invoices
             if invoice.pk not in refused and oddities.is_clean(invoice, odd.get(invoice.pk))
         ]
+        compared = comparison.compare(invoices)
         states = Counter(row.state for row in clients)
         is_running = states[RunClientState.WAITING] > 0
         return super().get_context_data(
             run=run,
-            rows=_rows(clients, invoices, comparison.compare(invoices), odd),
+            rows=_rows(clients, invoices, compared, odd),
             empty=[row for row in clients if row.state == RunClientState.EMPTY],
             rule_sets=_rule_set_words(clients),
             totals=_totals(invoices),
             one_currency=_one_currency(invoices),
+            change_percent=_change_percent(invoices, compared),
             is_running=is_running,
             poll_url=self.request.get_full_path(),
             sentence=_sentence(states, len(clients)) if is_running or states[RunClientState.FAILED] else "",
@@ -137,6 +139,15 @@ def _totals(invoices: list[Invoice]) -> dict[str, Any]:
 def _one_currency(invoices: list[Invoice]) -> str:
     currencies = {invoice.currency for invoice in invoices}
     return currencies.pop() if len(currencies) == 1 else ""
+
+
+def _change_percent(invoices: list[Invoice], compared: dict[int, Comparison]) -> Decimal | None:
+    """The drafts that have earlier periods against the sum of their averages; None without, or in two currencies."""
+    pairs = [(invoice.net, average) for invoice in invoices if (average := compared[invoice.pk].average) is not None]
+    before = total(average for _net, average in pairs)
+    if not before or not _one_currency(invoices):
+        return None
+    return (total(net for net, _average in pairs) - before) / before * 100
 
 
 def money_words(invoices: list[Invoice]) -> str:

@@ -348,6 +348,7 @@ def test_earlier_periods_are_compared_and_drawn() -> None:
     assert "+100.0\xa0%" in text
     for label in ("Sep", "Oct", "Nov", "Dec"):
         assert f">{label}</text>" in text
+    assert "+100.0\xa0% against the average" in browser().get(url("invoicerun_review", invoice.run_id)).content.decode()
 
 
 # --- the run ------------------------------------------------------------------------------------------------------
