@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+QUICK = ("ingest", "drain", "sending", "sweeping", "memory", "run", "review")
 LONG = ("journal", "memory")
-QUICK = ("ingest", "drain", "sending", "sweeping", "memory")
 DATABASE = "console_bench"
 
 

@@ -81,6 +81,18 @@ def raw_to_billed(raw: Decimal | None, billed: Decimal | None) -> SafeString:
     )
 
 
+def raw_to_written(raw: Decimal, first: Decimal, written: Decimal) -> SafeString:
+    """The same where a person wrote other hours: "2.10 → 2.25 1.50 h", the first figure struck through."""
+    return format_html(
+        '<span class="bc-num">{} → <span class="bc-struck">{}</span> <strong>{}</strong>'
+        '<span class="bc-sub">{}</span></span>',
+        _hour_figure(raw),
+        _hour_figure(first),
+        hours(written),
+        hours(written - raw, is_signed=True),
+    )
+
+
 def cell(text: str, below: str = "") -> SafeString:
     """HTML of a cell with a number in a list: its column is aligned right; `below` is its second, smaller line."""
     if below:

@@ -38,6 +38,7 @@ from invoicing import (
     report_views,  # noqa: F401 - puts its pages on the site
     run_views,
     sending_views,
+    supplement_views,
 )
 from invoicing.models import DoubleBilling, Invoice, InvoiceRun, Payment, RunClient, Sending
 from invoicing.payments import OWED
@@ -52,7 +53,7 @@ class InvoiceRunAdmin(ReadOnlyModelAdmin):
     list_display_links = None
     list_filter = (("state", ChoicesCheckboxFilter), "frequency", ("period_start", RangeDateFilter))
     secondary_columns = ("frequency", "requested_at")
-    pages = (*run_views.PAGES, *approve_views.RUN_PAGES)
+    pages = (*run_views.PAGES, *approve_views.RUN_PAGES, *supplement_views.PAGES)
     list_before_template = "invoicing/_run_list_head.html"
     list_per_page = 30
 

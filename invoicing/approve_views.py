@@ -17,7 +17,7 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import ConsoleError, NotAllowed
 from billing_console.states import InvoiceState
-from invoicing import oddities, review, selections
+from invoicing import four_eyes, oddities, review, selections
 from invoicing.draft_acts import APPROVE, VIEW
 from invoicing.models import Invoice, InvoiceRun, Selection
 from invoicing.selections import Chosen
@@ -37,7 +37,8 @@ class SelectClean(PageView):
         run = get_object_or_404(InvoiceRun, pk=self.kwargs["pk"])
         drafts = list(run.invoices.filter(state=InvoiceState.DRAFT).select_related("client"))
         odd = oddities.count_oddities(draft.pk for draft in drafts)
-        clean = [draft for draft in drafts if oddities.is_clean(draft, odd.get(draft.pk))]
+        refused = four_eyes.why_not_many(drafts, request.user)
+        clean = [draft for draft in drafts if draft.pk not in refused and oddities.is_clean(draft, odd.get(draft.pk))]
         return start(request, clean)
 
     def get_failure_url(self) -> str:
@@ -121,8 +122,10 @@ class ConfirmApprove(ConfirmView):
 
     def _split(self) -> tuple[list[Chosen], list[tuple[str, str, str]]]:
         going, staying = [], []
-        for chosen in selections.chosen(self.selection):
-            if sentence := _why_not(chosen):
+        rows = selections.chosen(self.selection)
+        refused = four_eyes.why_not_many((chosen.invoice for chosen in rows), self.request.user)
+        for chosen in rows:
+            if sentence := _why_not(chosen) or refused.get(chosen.invoice.pk, ""):
                 url = reverse("admin:invoicing_invoice_review", args=[chosen.invoice.pk])
                 staying.append((str(chosen.invoice.client), sentence, url))
             else:

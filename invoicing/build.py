@@ -8,31 +8,32 @@ Waiting is counted in real time; the sweep's beginning and the period's end in b
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import groupby, islice
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console.errors import ConsoleError
-from billing_console.states import EntryState, Reason, RecordState
-from invoicing import by_rule, claim, drafts
+from billing_console.states import EntryState
+from invoicing import by_rule, claim, drafts, ordinary, refreshing
 from invoicing.models import InvoiceLine, InvoiceRun, RunClient, RunClientState
 from invoicing.run import settle_run
 from mappings.models import ProjectMapping
-from mappings.rules import midnight
 from sync import entries, reevaluate, sweep
-from sync.models import TimeEntry, WorkItem
+from sync.models import WorkItem
 from sync.transitions import advance
 
 logger = logging.getLogger(__name__)
 
-ON_THEIR_WAY = (RecordState.PENDING, RecordState.IN_FLIGHT, RecordState.RETRY, RecordState.IN_DOUBT)
+TOGETHER = 100  # clients in one transaction: few enough that the page shows the run growing
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,51 @@ class Obstacle:
     is_final: bool = False
 
 
-def build_due(limit: int = 200) -> int:
-    """Build what waits, oldest run first, and what failed but could be built now; returns how many clients were built.
+def build_due(limit: int = 1000) -> int:
+    """Build what waits, oldest run first, then what failed but could be built now; returns how many were built.
 
-    Calls Taiga (a sweep) for a project that was not swept yet. Safe in several workers at once.
+    Calls Taiga (a sweep) for a project that was not swept yet. Safe in several workers at once. Clients with nothing
+    unusual are built together; whatever goes wrong with one of them, the others are built one by one.
     """
     rows = (
         RunClient.objects.filter(state__in=(RunClientState.WAITING, RunClientState.FAILED))
         .exclude(run__state="cancelled")
-        .select_related("run", "client")
-        .order_by("run__period_end", "run_id", "client__name", "id")
+        .select_related("run", "client", "rule_set")
+        .order_by(F("state").desc(), "run__period_end", "run_id", "client__name", "id")
     )
     built = 0
-    for row in rows[:limit]:
-        try:
-            built += build_client(row)
-        except (ConsoleError, DatabaseError) as error:
-            logger.exception("drafts of %s could not be built", row)
-            _fail(row, _sentence_of(error))
+    for _run_id, of_run in groupby(rows[:limit], key=lambda row: row.run_id):
+        for some in batched(of_run, TOGETHER):
+            done = _build_together(some)
+            built += len(done)
+            built += sum(_build_alone(row) for row in some if row.pk not in done)
     return built
+
+
+def _build_together(rows: Sequence[RunClient]) -> set[int]:
+    """Build those of `rows` (of one run) that need nothing but claiming; returns which. None where one goes wrong."""
+    try:
+        while reevaluate.evaluate_marked():
+            pass  # no entry is claimed at a price that a saved change made old
+        done = _claim(ordinary.of(rows))
+    except Exception:  # whatever it was: each is tried alone, and only its own row says what is wrong with it
+        logger.warning("%s clients could not be built together", len(rows), exc_info=True)
+        return set()
+    for row in rows:
+        if row.pk in done:
+            by_rule.approve_clean(row)
+    if done:
+        settle_run(rows[0].run)
+    return done
+
+
+def _build_alone(row: RunClient) -> bool:
+    try:
+        return build_client(row)
+    except Exception as error:  # one client's failure, whatever it is, never stops the others
+        logger.exception("drafts of %s could not be built", row)
+        _fail(row, _sentence_of(error))
+        return False
 
 
 def build_client(row: RunClient) -> bool:
@@ -74,7 +101,7 @@ def build_client(row: RunClient) -> bool:
     _prepare(row)
     obstacle = _sweep_obstacle(row) or _work_obstacle(row)
     if obstacle is None:
-        was_built = _claim(row)
+        was_built = bool(_claim([row.pk]))
         if was_built:
             by_rule.approve_clean(RunClient.objects.select_related("rule_set").get(pk=row.pk))
     else:
@@ -85,6 +112,13 @@ def build_client(row: RunClient) -> bool:
             RunClient.objects.filter(pk=row.pk, state=RunClientState.WAITING).update(sentence=obstacle.sentence)
     settle_run(row.run)
     return was_built
+
+
+def batched(rows: Iterable[RunClient], size: int) -> Iterator[list[RunClient]]:
+    """`rows` in lists of at most `size`."""
+    source = iter(rows)
+    while some := list(islice(source, size)):
+        yield some
 
 
 # --- before -------------------------------------------------------------------------------------------------------
@@ -107,7 +141,7 @@ def _prepare(row: RunClient) -> None:
     while reevaluate.evaluate_marked():
         pass  # no entry is claimed at a price that a saved change made old
     with transaction.atomic():
-        if items := drafts.release_changed_lines(row) | free_put_off(row.run, row.client_id):
+        if items := refreshing.release_changed_lines(row) | free_put_off(row.run, row.client_id):
             entries.evaluate_many(items)
 
 
@@ -120,9 +154,9 @@ def free_put_off(run: InvoiceRun, client_id: int) -> set[int]:
         invoice__period_end=run.period_end, invoice__sequence__gte=run.sequence
     )
     put_off_here = InvoiceLine.objects.filter(not_earlier, is_voided=True, voided_by__isnull=False)
-    waiting = TimeEntry.objects.filter(
-        client_id=client_id, state=EntryState.HELD, reason=Reason.NEXT_RUN, work_date__lt=run.period_end
-    ).exclude(pk__in=put_off_here.filter(entry__isnull=False).values("entry_id"))
+    waiting = ordinary.put_off(run, [client_id]).exclude(
+        pk__in=put_off_here.filter(entry__isnull=False).values("entry_id")
+    )
     claim.lock_work(waiting.values_list("item_id", flat=True))
     free: dict[str, Any] = {"reason": "", "reason_note": "", "reason_sentence": "", "held_by_person": False}
     return {entry.item_id for entry in waiting if advance(entry, EntryState.READY, why=_("the next run began"), **free)}
@@ -136,12 +170,7 @@ def _sweep_obstacle(row: RunClient) -> Obstacle | None:
 
     Sweeps it now when the row waits, so that no one depends on when the next sweep comes by itself.
     """
-    if row.run.is_early:
-        # A business clock that stands still gives the sweep the same instant as the request.
-        since = row.run.requested_at - timedelta(microseconds=1)
-    else:
-        since = midnight(row.run.period_end, row.run.timezone)
-    for mapping in _unswept(row, since):
+    for mapping in ordinary.unswept(row.run, [row.client_id]).order_by("pk"):
         error = mapping.sweep.error if hasattr(mapping, "sweep") else ""
         if row.state == RunClientState.WAITING:
             result = sweep.sweep_project(mapping, has_census=True)
@@ -160,12 +189,6 @@ def _sweep_obstacle(row: RunClient) -> Obstacle | None:
     return None
 
 
-def _unswept(row: RunClient, since: datetime) -> list[ProjectMapping]:
-    projects = ProjectMapping.objects.filter(client=row.client_id, is_active=True).select_related("sweep")
-    swept = projects.filter(sweep__started_at__gt=since, sweep__counted_at__gt=since)
-    return list(projects.exclude(pk__in=swept.values("pk")).order_by("pk"))
-
-
 def _work_obstacle(row: RunClient) -> Obstacle | None:
     """What the sweep found and is not yet read or not yet in Invoice Ninja; not waited for beyond the time limit."""
     if _waited_too_long(row):
@@ -176,8 +199,7 @@ def _work_obstacle(row: RunClient) -> Obstacle | None:
         return Obstacle(
             ngettext("Reading %(count)d changed item.", "Reading %(count)d changed items.", unread) % {"count": unread}
         )
-    on_their_way = Q(remote_task__isnull=True) | Q(remote_task__state__in=ON_THEIR_WAY)
-    unsynced = drafts.unsynced(row.run.period_end).filter(on_their_way, client=row.client_id).count()
+    unsynced = ordinary.on_their_way(row.run, [row.client_id]).count()
     if unsynced:
         return Obstacle(
             ngettext(
@@ -196,22 +218,32 @@ def _waited_too_long(row: RunClient) -> bool:
 # --- claiming -----------------------------------------------------------------------------------------------------
 
 
-def _claim(row: RunClient) -> bool:
+def _claim(row_ids: Iterable[int]) -> set[int]:
+    """Build the drafts of these rows of one run as far as they still wait; returns which. Locks the rows."""
     with transaction.atomic():
-        fresh = (
+        fresh = list(
             RunClient.objects.select_for_update(of=("self",), no_key=True)
             .select_related("run", "client", "rule_set")
-            .get(pk=row.pk)
+            .filter(pk__in=list(row_ids), state=RunClientState.WAITING)  # else another worker built it while we looked
+            .order_by("pk")
         )
-        if fresh.state != RunClientState.WAITING:
-            return False  # another worker built it while we looked
-        outcome = drafts.build_drafts(fresh)
-        RunClient.objects.filter(pk=fresh.pk).update(
-            state=RunClientState.BUILT if outcome.invoices else RunClientState.EMPTY,
-            sentence=outcome.sentence,
-            built_at=timezone.now(),
-        )
-    return True
+        if not fresh:
+            return set()
+        plain: dict[str, list[int]] = {RunClientState.BUILT: [], RunClientState.EMPTY: []}
+        for row_id, outcome in drafts.build_drafts(fresh).items():
+            state = RunClientState.BUILT if outcome.invoices else RunClientState.EMPTY
+            if outcome.sentence:
+                _set_built([row_id], state, outcome.sentence)
+            else:
+                plain[state].append(row_id)
+        for plain_state, ids in plain.items():
+            if ids:
+                _set_built(ids, plain_state, "")
+    return {row.pk for row in fresh}
+
+
+def _set_built(row_ids: list[int], state: str, sentence: str) -> None:
+    RunClient.objects.filter(pk__in=row_ids).update(state=state, sentence=sentence, built_at=timezone.now())
 
 
 def _fail(row: RunClient, sentence: str) -> None:
@@ -224,6 +256,11 @@ def _fail(row: RunClient, sentence: str) -> None:
 def _sentence_of(error: Exception) -> str:
     if isinstance(error, ConsoleError):
         return error.sentence
-    return _("The database refused to build the drafts (%(error)s). It is tried again by itself.") % {
-        "error": type(error).__name__
-    }
+    if isinstance(error, DatabaseError):
+        return _("The database refused to build the drafts (%(error)s). It is tried again by itself.") % {
+            "error": type(error).__name__
+        }
+    return _(
+        "The drafts could not be built (%(error)s); the log says where. It is tried again by itself, "
+        "or build the client again here."
+    ) % {"error": type(error).__name__}

@@ -38,11 +38,17 @@ class Oddity(StrEnum):
     LATE = "late"
     UPLIFT = "uplift"
     EDITED = "edited"
+    ADJUSTED = "adjusted"
+    MANUAL = "manual"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One printed line: `billed_hours` × `rate` = `amount` in the invoice's currency; `task` is our key."""
+    """One printed line: `billed_hours` × `rate` = `amount` in the invoice's currency; `task` is our key.
+
+    A line added by hand has no task, and its quantity is no worked hours.
+    """
 
     position: int
     task: str
@@ -52,11 +58,12 @@ class Line:
     billed_hours: Decimal
     rate: Decimal
     amount: Decimal
+    is_manual: bool = False
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over printed lines: `net` before tax, `tax`, `gross` in the invoice's currency; hours raw and billed."""
+    """Sums over printed lines: `net` before tax, `tax`, `gross` in the invoice's currency; hours of tasks."""
 
     net: Decimal
     tax: Decimal
@@ -80,8 +87,8 @@ def total_up(lines: Iterable[Line], *, tax_rate: Decimal, currency: str) -> Tota
         net=net,
         tax=tax,
         gross=net + tax,
-        raw_hours=money.total(line.raw_hours for line in rows),
-        billed_hours=money.total(line.billed_hours for line in rows),
+        raw_hours=money.total(line.raw_hours for line in rows if not line.is_manual),
+        billed_hours=money.total(line.billed_hours for line in rows if not line.is_manual),
         count=len(rows),
     )
 
@@ -98,26 +105,31 @@ def find_contradictions(lines: Sequence[Line], totals: Totals, *, tax_rate: Deci
     return wrong + [name for name in names if getattr(again, name) != getattr(totals, name)]
 
 
-def order_key(project_name: str, ref: int | None, cycle_id: int) -> tuple[str, int, int]:
-    """Lines stand by project, then reference, then age (ui: Draft review)."""
-    return (project_name.casefold(), ref if ref is not None else 0, cycle_id)
-
-
 def uplift_percent(raw_hours: Decimal, billed_hours: Decimal) -> Decimal | None:
     """How much more is billed than was worked, in per cent of the raw hours; None where nothing was worked."""
     return (billed_hours - raw_hours) / raw_hours * 100 if raw_hours > 0 else None
 
 
-def find_oddities(*, raw_hours: Decimal, billed_hours: Decimal, is_late: bool, is_edited: bool) -> tuple[Oddity, ...]:
-    """What to look at on one line: late, billed more than half above the raw hours, or edited by a person."""
-    found = []
-    if is_late:
-        found.append(Oddity.LATE)
-    if billed_hours > raw_hours * (1 + LOOK_AT_UPLIFT):
-        found.append(Oddity.UPLIFT)
-    if is_edited:
-        found.append(Oddity.EDITED)
-    return tuple(found)
+def find_oddities(
+    *,
+    raw_hours: Decimal,
+    billed_hours: Decimal,
+    is_late: bool,
+    is_edited: bool,
+    is_adjusted: bool = False,
+    is_manual: bool = False,
+    is_dropped: bool = False,
+) -> tuple[Oddity, ...]:
+    """What to look at on one line: late, billed more than half above the raw hours, or touched by a person."""
+    answers = {
+        Oddity.LATE: is_late,
+        Oddity.UPLIFT: not is_manual and billed_hours > raw_hours * (1 + LOOK_AT_UPLIFT),
+        Oddity.EDITED: is_edited,
+        Oddity.ADJUSTED: is_adjusted,
+        Oddity.MANUAL: is_manual,
+        Oddity.DROPPED: is_dropped,
+    }
+    return tuple(oddity for oddity, is_so in answers.items() if is_so)
 
 
 def line_text(kind: str, ref: int | None, subject: str) -> str:

@@ -16,6 +16,8 @@ def rows(identities: Sequence[Identity]) -> Iterator[Row]:
     """(identity, side, term, count, hours, "EUR 12.50; USD 3.00") for every term; residues last, as their own side."""
     for identity in identities:
         yield _row(identity, "left", identity.left)
+        for term in identity.also:
+            yield _row(identity, "left", term)
         for term in identity.right:
             yield _row(identity, "right", term)
         for residue in identity.residue:

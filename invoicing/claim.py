@@ -6,13 +6,14 @@ the database insists on as well. Written for READ COMMITTED: a second claimer wa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.utils import timezone
 
-from billing_console.states import EntryState, Reason
+from billing_console.states import KIND_WORDS, EntryState, Reason
 from invoicing import calculator
 from invoicing.models import Invoice, InvoiceLine
 from sync.models import TimeEntry, WorkItem
@@ -20,18 +21,22 @@ from sync.models import TimeEntry, WorkItem
 if TYPE_CHECKING:
     from accounts.models import User
 
-# Entries and their records are locked first, so that an entry whose hours just changed, and whose task must be
-# written again, is not claimed with what Invoice Ninja no longer holds.
+# For any number of drafts. Entries and their records are locked first, so that an entry whose hours just changed, and
+# whose task must be written again, is not claimed with what Invoice Ninja no longer holds. The lines of a new draft are
+# written in the order in which they stand; `content.retotal` puts those of a refreshed one in order again.
 _CLAIM = """
 WITH due AS (
-    SELECT entry.id
-    FROM sync_timeentry AS entry
+    SELECT entry.id, invoice.id AS invoice_id, invoice.period_start
+    FROM invoicing_invoice AS invoice
+    JOIN mappings_ruleset AS rules ON rules.id = invoice.rule_set_id
+    JOIN sync_timeentry AS entry ON entry.client_id = invoice.client_id
     JOIN sync_remoterecord AS remote ON remote.id = entry.remote_task_id
-    WHERE entry.state = 'ready'
-      AND entry.client_id = %(client)s
-      AND entry.currency = %(currency)s
-      AND entry.work_date < %(period_end)s
-      AND (NOT %(by_project)s OR entry.project_id IS NOT DISTINCT FROM %(project)s::bigint)
+    WHERE invoice.id = ANY(%(invoices)s)
+      AND entry.state = 'ready'
+      AND entry.currency = invoice.currency
+      AND entry.work_date < invoice.period_end
+      AND (invoice.group_key = '' AND rules.grouping = 'client'
+           OR coalesce(entry.project_id::text, '') = invoice.group_key)
       AND remote.state = 'synced'
       AND remote.synced_revision = remote.revision
     ORDER BY entry.id
@@ -41,29 +46,48 @@ WITH due AS (
     SET state = 'claimed', state_since = %(now)s
     FROM due
     WHERE entry.id = due.id AND entry.state = 'ready'
-    RETURNING entry.*
+    RETURNING entry.*, due.invoice_id, due.period_start
 ), lines AS (
     INSERT INTO invoicing_invoiceline (
-        invoice_id, entry_id, position, project_name, person_name, notes, original_notes, edit_reason, work_date,
-        raw_hours, billed_hours, rate, amount, facts, is_late, change_sentence, is_voided, void_reason
+        invoice_id, entry_id, position, project_name, person_name, ref, notes, original_notes, edit_reason,
+        adjust_reason, dropped_sentence, work_date, raw_hours, billed_hours, rate, amount, facts, is_late,
+        change_sentence, is_voided, void_reason
     )
-    SELECT %(invoice)s, id, 0, '', '', '', '', '', work_date,
-           coalesce(raw_hours, 0), billed_hours, rate, amount, facts, work_date < %(period_start)s, '', false, ''
+    SELECT claimed.invoice_id, claimed.id, row_number() OVER place, coalesce(project.taiga_project_name, ''),
+           coalesce(nullif(person.full_name, ''), person.username, ''), item.ref,
+           CASE WHEN item.subject ~ %(unusual)s OR item.subject ~* 'onerror' THEN ''
+                ELSE (%(kinds)s::jsonb ->> item.kind) || coalesce(' #' || item.ref, '')
+                     || CASE WHEN item.subject = '' THEN '' ELSE ': ' || item.subject END
+           END,
+           '', '', '', '', claimed.work_date, coalesce(claimed.raw_hours, 0), claimed.billed_hours, claimed.rate,
+           claimed.amount, claimed.facts, claimed.work_date < claimed.period_start, '', false, ''
     FROM claimed
-    RETURNING id
+    JOIN sync_workitem AS item ON item.id = claimed.item_id
+    LEFT JOIN mappings_projectmapping AS project ON project.id = claimed.project_id
+    LEFT JOIN mappings_person AS person ON person.id = claimed.person_id
+    WINDOW place AS (
+        PARTITION BY claimed.invoice_id
+        ORDER BY lower(coalesce(project.taiga_project_name, '')) COLLATE "C", coalesce(item.ref, 0), claimed.id
+    )
+    ORDER BY claimed.invoice_id, row_number() OVER place
+    RETURNING id, notes
 ), trail AS (
     INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, correlation_id, at)
     SELECT 'sync.timeentry', id, 'ready', 'claimed', %(user)s, %(why)s, correlation_id, %(now)s
     FROM claimed
 )
-SELECT count(*) FROM lines
+SELECT count(*), count(*) FILTER (WHERE notes = '') FROM lines
 """
+
+# A subject whose text needs more than being put behind its number: white space to fold, or a character that begins
+# what Invoice Ninja would rewrite. Such a line gets its words from `calculator.line_text`, as all of them once did.
+_UNUSUAL = r"[:[<(]|^ | $|  |[\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 _RELEASE = """
 WITH freed AS (
     UPDATE sync_timeentry AS entry
     SET state = %(state)s, reason = %(reason)s, reason_note = %(note)s, reason_sentence = %(sentence)s,
-        state_since = %(now)s
+        held_by_person = %(by_person)s, state_since = %(now)s
     FROM invoicing_invoiceline AS line
     WHERE line.id = ANY(%(lines)s) AND entry.id = line.entry_id AND entry.state = 'claimed'
     RETURNING entry.id, entry.correlation_id
@@ -76,10 +100,8 @@ SELECT id FROM freed
 """
 
 _WORDS = """
-UPDATE invoicing_invoiceline AS line
-SET project_name = new.project_name, person_name = new.person_name, ref = new.ref, notes = new.notes
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[])
-     AS new (id, project_name, person_name, ref, notes)
+UPDATE invoicing_invoiceline AS line SET notes = new.notes
+FROM unnest(%s::bigint[], %s::text[]) AS new (id, notes)
 WHERE line.id = new.id
 """
 
@@ -98,54 +120,43 @@ def lock_work(item_ids: Iterable[int | None]) -> None:
         list(rows.select_for_update(of=("self",), no_key=True).values_list("pk"))
 
 
-def claim_entries(invoice: Invoice, *, why: str, user: User | None = None) -> int:
-    """Claim every ready, synced, unclaimed entry that belongs on this draft and write its lines; returns how many.
+def claim_entries(invoices: Iterable[Invoice], *, why: str, user: User | None = None) -> int:
+    """Claim every ready, synced, unclaimed entry that belongs on one of these drafts and write its lines; how many.
 
     Client, currency, group and period end are the invoice's; an earlier work date than the period's first day makes
     the line late. Waits for locks; locks the entries and their records. Call inside a transaction.
     """
+    ids = [invoice.pk for invoice in invoices]
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
             {
-                "client": invoice.client_id,
-                "currency": invoice.currency,
-                "period_start": invoice.period_start,
-                "period_end": invoice.period_end,
-                "by_project": invoice.group_key != "",
-                "project": int(invoice.group_key) if invoice.group_key else None,
-                "invoice": invoice.pk,
+                "invoices": ids,
                 "user": user.pk if user else None,
                 "why": why,
                 "now": timezone.now(),
+                "unusual": _UNUSUAL,
+                "kinds": json.dumps(KIND_WORDS),
             },
         )
-        count: int = cursor.fetchone()[0]
-    if count:
-        _write_words(invoice)
+        count: int
+        unusual: int
+        count, unusual = cursor.fetchone()
+    if unusual:
+        _write_unusual_words(ids)
     return count
 
 
-def _write_words(invoice: Invoice) -> None:
-    """Copy the words of new lines (project, person, reference, printed text); they cannot change any more."""
+def _write_unusual_words(invoice_ids: list[int]) -> None:
+    """The printed text of new lines that could not simply be copied."""
     rows = list(
-        InvoiceLine.objects.filter(invoice=invoice, notes="", entry__isnull=False).values_list(
-            "pk",
-            "entry__project__taiga_project_name",
-            "entry__person__full_name",
-            "entry__person__username",
-            "entry__item__kind",
-            "entry__item__ref",
-            "entry__item__subject",
+        InvoiceLine.objects.filter(invoice__in=invoice_ids, notes="", entry__isnull=False).values_list(
+            "pk", "entry__item__kind", "entry__item__ref", "entry__item__subject"
         )
     )
-    columns: list[list[Any]] = [[], [], [], [], []]
-    for pk, project, full_name, username, kind, ref, subject in rows:
-        text = calculator.line_text(kind, ref, subject)
-        for column, value in zip(columns, (pk, project or "", full_name or username or "", ref, text), strict=True):
-            column.append(value)
+    texts = [calculator.line_text(kind, ref, subject) for _pk, kind, ref, subject in rows]
     with connection.cursor() as cursor:
-        cursor.execute(_WORDS, columns)
+        cursor.execute(_WORDS, [[row[0] for row in rows], texts])
 
 
 def release_entries(
@@ -153,22 +164,24 @@ def release_entries(
     *,
     why: str,
     user: User | None = None,
-    put_off: bool = False,
+    hold: Reason | None = None,
     note: str = "",
     sentence: str = "",
 ) -> list[int]:
-    """Give the claimed entries of these lines back, ready or, with `put_off`, held until the next run.
+    """Give the claimed entries of these lines back, ready or, with `hold`, held for that reason.
 
-    `note` is what the person wrote, `sentence` what happens next. Returns the ids of the freed entries. The lines
-    themselves stay; the caller voids or deletes them in the same transaction.
+    `hold` is NEXT_RUN (until the next run) or BY_PERSON (until somebody releases it); `note` is what the person wrote,
+    `sentence` what happens next. Returns the ids of the freed entries. The lines themselves stay; the caller voids or
+    deletes them in the same transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             _RELEASE,
             {
                 "lines": list(line_ids),
-                "state": EntryState.HELD if put_off else EntryState.READY,
-                "reason": Reason.NEXT_RUN if put_off else "",
+                "state": EntryState.HELD if hold else EntryState.READY,
+                "reason": hold or "",
+                "by_person": hold == Reason.BY_PERSON,
                 "note": note,
                 "sentence": sentence,
                 "user": user.pk if user else None,

@@ -16,6 +16,7 @@ from billing_console import money
 from sync.clients.ninja_rows import NinjaInvoice
 
 TASK_LINE = "2"  # Invoice Ninja's type of a line that bills a task
+OTHER_LINE = "1"  # of any other
 DATES = ("date", "due_date", "terms")
 
 Differences = dict[str, tuple[str, str]]
@@ -30,8 +31,7 @@ def invoice_body(desired: Mapping[str, Any]) -> dict[str, Any]:
         "auto_bill_enabled": False,
         "line_items": [
             {
-                "type_id": TASK_LINE,
-                "task_id": line["task_id"],
+                **_what_it_bills(line),
                 "product_key": line["product_key"],
                 "notes": line["notes"],
                 "quantity": Decimal(line["quantity"]),
@@ -46,6 +46,11 @@ def change_body(desired: Mapping[str, Any]) -> dict[str, Any]:
     """The same for a PUT, which leaves alone what it is not given: what a person may have put beside it goes."""
     none = {"discount": 0, "partial": 0, "tax_name2": "", "tax_rate2": 0, "tax_name3": "", "tax_rate3": 0}
     return {**invoice_body(desired), **none}
+
+
+def _what_it_bills(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A task, or for a line that was added by hand nothing of Invoice Ninja's."""
+    return {"type_id": TASK_LINE, "task_id": line["task_id"]} if line["task_id"] else {"type_id": OTHER_LINE}
 
 
 def differences(found: NinjaInvoice, desired: Mapping[str, Any]) -> Differences:

@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 from billing_console.admin_base import PageView
 from billing_console.errors import StaleRevision
 from billing_console.formats import money
-from invoicing import review, review_queue
+from invoicing import adjusting, review, review_queue
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
+from invoicing.typed import read_figures
 
 VIEW, PREPARE, APPROVE = "invoicing.view_invoice", "invoicing.prepare_invoice", "invoicing.approve_invoice"
 
@@ -156,15 +157,67 @@ class LineAct(DraftAct):
 
 
 class ExcludeLine(LineAct):
-    """Put a line off to the next run."""
+    """Put a line off to the next run; remove one that was added by hand."""
 
     def do(self, invoice: Invoice) -> str:
         line = self.line(invoice)
         after = review.exclude_line(line, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
-        return _("“%(line)s” waits for the next run. The draft is now %(net)s before tax.") % {
+        if line.is_manual:
+            return _("“%(line)s” is removed. %(now)s") % {"line": line.notes, "now": now_words(after)}
+        return _("“%(line)s” waits for the next run. %(now)s") % {"line": line.notes, "now": now_words(after)}
+
+
+class HoldLine(LineAct):
+    """Take a line off and hold its entry until somebody releases it."""
+
+    def do(self, invoice: Invoice) -> str:
+        line = self.line(invoice)
+        after = review.hold_line(line, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        return _("“%(line)s” is held until somebody releases its entry. %(now)s") % {
             "line": line.notes,
-            "net": money(after.net, after.currency),
+            "now": now_words(after),
         }
+
+
+class AdjustLine(LineAct):
+    """Write hours or rate of a line up or down."""
+
+    def do(self, invoice: Invoice) -> str:
+        line = self.line(invoice)
+        hours, rate = read_figures(self.request.POST)
+        after = adjusting.adjust_line(
+            line,
+            revision=self.revision,
+            user=self.request.user,  # type: ignore[arg-type]
+            hours=hours,
+            rate=rate,
+            reason=self.reason,
+        )
+        row = after.lines.get(pk=line.pk)
+        return _("“%(line)s” is now %(figures)s. %(now)s") % {
+            "line": row.notes,
+            "figures": adjusting.figures(row.billed_hours, row.rate, row.amount, after.currency),
+            "now": now_words(after),
+        }
+
+
+class AddLine(DraftAct):
+    """Add a line of one's own."""
+
+    act_permission = PREPARE
+
+    def do(self, invoice: Invoice) -> str:
+        quantity, price = read_figures(self.request.POST)
+        after = adjusting.add_line(
+            invoice,
+            revision=self.revision,
+            user=self.request.user,  # type: ignore[arg-type]
+            text=self.request.POST.get("text", "")[:2000],
+            quantity=quantity,
+            price=price,
+            reason=self.reason,
+        )
+        return _("The line is added. %(now)s") % {"now": now_words(after)}
 
 
 class EditText(LineAct):
@@ -181,6 +234,11 @@ class EditText(LineAct):
         return _("The text is changed; hours and money are as they were.")
 
 
+def now_words(invoice: Invoice) -> str:
+    """What the draft comes to after an act."""
+    return _("The draft is now %(net)s before tax.") % {"net": money(invoice.net, invoice.currency)}
+
+
 PAGES = (
     ("<int:pk>/approve/", "approve", ApproveDraft),
     ("<int:pk>/hold/", "hold", HoldDraft),
@@ -190,4 +248,7 @@ PAGES = (
     ("<int:pk>/withdraw/", "withdraw", WithdrawApproval),
     ("<int:pk>/lines/<int:line>/exclude/", "exclude_line", ExcludeLine),
     ("<int:pk>/lines/<int:line>/text/", "edit_line", EditText),
+    ("<int:pk>/lines/<int:line>/hold/", "hold_line", HoldLine),
+    ("<int:pk>/lines/<int:line>/figures/", "adjust_line", AdjustLine),
+    ("<int:pk>/lines/add/", "add_line", AddLine),
 )

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.shortcuts import get_object_or_404
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
 
 from billing_console import clock
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
-from invoicing import comparison, oddities, review_queue
+from invoicing import comparison, four_eyes, oddities, review_queue
 from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.review import obstacles_on_row
 from invoicing.run import UNAPPROVED
+from invoicing.typed import written
 from mappings import rules
 from mappings.models import TaxDecision
 from sync import explain, links
@@ -29,6 +30,13 @@ from sync.models import Transition
 
 LINES_PER_PAGE = 100
 WARNINGS_SHOWN = 40
+_ANY = "987654321"
+# Long JSON that the page does not show; the entry's facts hold what those of the line do.
+_UNSHOWN = (
+    "facts",
+    *(f"entry__item__{name}" for name in ("values", "attributes", "status_before_ours")),
+    *(f"entry__remote_task__{name}" for name in ("desired", "seen")),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,11 @@ class ShownLine:
     source: str
     oddities: list[tuple[str, str]]
     is_on_draft: bool
+    act_url: str
+    entry_url: str
+    taiga_url: str
+    ninja_url: str
+    fill: str
 
 
 class DraftReview(PageView):
@@ -61,17 +74,27 @@ class DraftReview(PageView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         invoice, user = self.invoice, self.request.user
+        # Of each line there are several: asking for every one by its name takes longer than the rest of the line.
+        addresses = (
+            reverse("admin:invoicing_invoice_add_line", args=[invoice.pk]).removesuffix("add/"),
+            reverse("admin:sync_timeentry_change", args=[_ANY]),
+        )
         page = Paginator(self._lines(), LINES_PER_PAGE).get_page(self.request.GET.get("page"))
         compared = comparison.compare([invoice])[invoice.pk]
         is_draft = invoice.state in UNAPPROVED
         obstacles = obstacles_on_row(invoice) if is_draft else []
+        printed = Q(is_voided=False)
         counts = invoice.lines.aggregate(
-            printed=Count("pk", filter=Q(is_voided=False)), voided=Count("pk", filter=Q(is_voided=True))
+            printed=Count("pk", filter=printed),
+            work=Count("pk", filter=printed & Q(entry__isnull=False)),
+            adjusted=Sum(F("amount") - F("original_amount"), filter=printed & Q(original_amount__isnull=False)),
+            by_hand=Sum("amount", filter=printed & Q(entry__isnull=True)),
         )
+        why_not = four_eyes.why_not(invoice, user) if is_draft and user.has_perm(APPROVE) else ""  # type: ignore[arg-type]
         return super().get_context_data(
             invoice=invoice,
             place=review_queue.place_of(invoice),
-            lines=[shown(row, is_draft) for row in page],
+            lines=[shown(row, invoice, addresses) for row in page],
             page_of_lines=page,
             counts=counts,
             uplift=invoice.billed_hours - invoice.raw_hours,
@@ -79,7 +102,7 @@ class DraftReview(PageView):
             plot=comparison.plot(invoice, compared),
             past=[(comparison.label(one.start, invoice.run.frequency), one.net) for one in compared.past],
             odd=[
-                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row))
+                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row, invoice.currency))
                 for row in oddities.odd_lines(invoice)[:WARNINGS_SHOWN]
             ],
             due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
@@ -90,7 +113,8 @@ class DraftReview(PageView):
             obstacles=obstacles,
             may_prepare=is_draft and user.has_perm(PREPARE),
             may_approve=is_draft and user.has_perm(APPROVE),
-            may_approve_now=invoice.state == InvoiceState.DRAFT and not obstacles,
+            may_approve_now=invoice.state == InvoiceState.DRAFT and not obstacles and not why_not,
+            four_eyes_sentence=why_not,
             may_withdraw=invoice.state == InvoiceState.APPROVED and user.has_perm(APPROVE),
             rule_set_url=_rule_set_url(invoice),
             ninja_url=links.ninja_invoice(invoice.remote.remote_id if invoice.remote else None),
@@ -102,21 +126,32 @@ class DraftReview(PageView):
 
     def _lines(self) -> QuerySet[InvoiceLine]:
         """Printed lines first, then what a person excluded; not what only waits for a refresh of the draft."""
-        rows = self.invoice.lines.select_related("entry__item", "entry__rule_set", "voided_by", "edited_by")
+        rows = self.invoice.lines.select_related(
+            "entry__item__project", "entry__remote_task", "voided_by", "edited_by", "adjusted_by"
+        ).defer(*_UNSHOWN)
         if self.invoice.state in UNAPPROVED:
             rows = rows.exclude(is_voided=True, voided_by__isnull=True)
         return rows.order_by("is_voided", "position", "pk")
 
 
-def shown(row: InvoiceLine, is_draft: bool) -> ShownLine:
-    """A line with its paragraph of why, the source of its rate in words, and its oddities."""
-    rate = row.facts.get("rate") or {}
+def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str]) -> ShownLine:
+    """A line with its why, the source of its rate in words, its oddities, and what its dialogs begin with."""
+    entry = row.entry
+    rate = entry.facts.get("rate") or {} if entry else {}
+    is_on_draft = invoice.state in UNAPPROVED and not row.is_voided
+    task = entry.remote_task if entry else None
+    fill = {"what": row.notes, "text": row.notes, "hours": written(row.billed_hours), "rate": written(row.rate)}
     return ShownLine(
         row=row,
-        why=explain.explain(row.entry) if row.entry else _("Added by hand."),
+        why=explain.explain(entry) if entry else "",
         source=str(SOURCES.get(rate.get("source", ""), "")),
-        oddities=[] if row.is_voided else oddities.words_of(row),
-        is_on_draft=is_draft and not row.is_voided,
+        oddities=[] if row.is_voided else oddities.words_of(row, invoice.currency),
+        is_on_draft=is_on_draft,
+        act_url=f"{addresses[0]}{row.pk}",
+        entry_url=addresses[1].replace(_ANY, str(row.entry_id)) if entry else "",
+        taiga_url=links.taiga_item(entry.item) if entry else "",
+        ninja_url=links.ninja_task(task.remote_id if task else None),
+        fill=json.dumps(fill) if is_on_draft else "",
     )
 
 

@@ -1,10 +1,12 @@
-"""The drafts of one client of one run: made, filled, refreshed, or taken away when nothing is left to bill.
+"""The drafts of a run: refreshed where they stand, made where they are missing; for one client or many at once.
 
-Everything here runs in the caller's transaction, which holds the client's row of the run: two builders take turns.
+Everything here runs in the caller's transaction, which holds the rows of the clients: two builders take turns.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -15,14 +17,12 @@ from django.utils.translation import ngettext
 
 from billing_console.formats import money
 from billing_console.states import EntryState, InvoiceState, RecordState
-from invoicing import claim, content
-from invoicing.models import Invoice, InvoiceLine, InvoiceRun, RunClient
-from invoicing.run import DEAD, UNAPPROVED
+from invoicing import claim, content, refreshing
+from invoicing.models import Invoice, InvoiceRun, RunClient
+from invoicing.run import UNAPPROVED
 from mappings.models import Grouping
 from sync.models import TimeEntry
-from sync.transitions import advance, record
-
-EDITS = ("notes", "original_notes", "edit_reason", "edited_by_id", "edited_at")
+from sync.transitions import record_new
 
 
 @dataclass
@@ -61,54 +61,55 @@ def unsynced(period_end: object) -> QuerySet[TimeEntry]:
 # --- building -----------------------------------------------------------------------------------------------------
 
 
-def build_drafts(row: RunClient) -> Outcome:
-    """Refresh the client's unapproved drafts of this run, then make the missing ones (one per currency and group)."""
-    run, outcome = row.run, Outcome()
-    live = _live_invoices(row)
-    for invoice in live:
+def build_drafts(rows: Sequence[RunClient]) -> dict[int, Outcome]:
+    """Refresh these clients' unapproved drafts of their run, then make the missing ones; by the row's id.
+
+    One draft per client, currency and group. The number of statements does not grow with the clients, as long as none
+    of them has a draft already.
+    """
+    run, outcomes = rows[0].run, {row.pk: Outcome() for row in rows}
+    by_client = {row.client_id: row for row in rows}
+    taken = set()
+    for invoice in refreshing.live_invoices(run, by_client):
+        row = by_client[invoice.client_id]
+        outcome = outcomes[row.pk]
+        taken.add((invoice.client_id, invoice.currency, invoice.group_key))
         if invoice.state in UNAPPROVED:
-            _refresh(content.lock_invoice(invoice.pk), row, outcome)
+            kept, sentences = refreshing.refresh(content.lock_invoice(invoice.pk), row.rule_set)
+            outcome.invoices += kept
+            outcome.sentences += sentences
         else:
             outcome.invoices.append(invoice)
-    taken = {(invoice.currency, invoice.group_key) for invoice in live}
-    by_project = row.rule_set.grouping == Grouping.PROJECT
-    for currency, project_id, amount in _groups(row, by_project=by_project):
-        group_key = str(project_id or "") if by_project else ""
-        if (currency, group_key) in taken:
-            _note_approved(row, currency, amount, outcome)
+    missing = []
+    for (client_id, currency, group_key), amount in _groups(run, by_client).items():
+        row = by_client[client_id]
+        if (client_id, currency, group_key) in taken:
+            outcomes[row.pk].sentences.append(_came_later(currency, amount))
         elif amount:
-            _make(row, currency, group_key, outcome)
+            missing.append(_new_invoice(row, currency, group_key))
         else:
-            outcome.sentences.append(_("Entries that come to 0.00 make no invoice."))
-    waiting = unsynced(run.period_end).filter(client=row.client_id).count()
-    if waiting:
-        outcome.sentences.append(
-            ngettext(
-                "%(count)d entry is not in Invoice Ninja yet and stays out.",
-                "%(count)d entries are not in Invoice Ninja yet and stay out.",
-                waiting,
-            )
-            % {"count": waiting}
-        )
-    return outcome
+            outcomes[row.pk].sentences.append(_("Entries that come to 0.00 make no invoice."))
+    for invoice in _make(run, missing):
+        outcomes[by_client[invoice.client_id].pk].invoices.append(invoice)
+    waiting = unsynced(run.period_end).filter(client__in=by_client).order_by().values_list("client")
+    for client_id, count in waiting.annotate(count=Count("pk")):
+        outcomes[by_client[client_id].pk].sentences.append(_stays_out(count))
+    return outcomes
 
 
-def _live_invoices(row: RunClient) -> list[Invoice]:
-    run = row.run
-    rows = Invoice.objects.filter(
-        client=row.client_id, period_start=run.period_start, period_end=run.period_end, sequence=run.sequence
-    )
-    return list(rows.exclude(state__in=DEAD).order_by("pk"))
+def _groups(run: InvoiceRun, rows: Mapping[int, RunClient]) -> dict[tuple[int, str, str], Decimal]:
+    """What is to be billed by client, currency and group, in that order."""
+    columns = ("client", "currency", "project")
+    grouped = synced(run.period_end).filter(client__in=rows).order_by(*columns).values(*columns)
+    amounts: dict[tuple[int, str, str], Decimal] = defaultdict(Decimal)
+    for found in grouped.annotate(amount_sum=Sum("amount")):
+        by_project = rows[found["client"]].rule_set.grouping == Grouping.PROJECT
+        group_key = str(found["project"] or "") if by_project else ""
+        amounts[found["client"], found["currency"], group_key] += found["amount_sum"]
+    return amounts
 
 
-def _groups(row: RunClient, *, by_project: bool) -> list[tuple[str, int | None, Decimal]]:
-    columns = ["currency", "project_id"] if by_project else ["currency"]
-    grouped = synced(row.run.period_end).filter(client=row.client_id).order_by(*columns)
-    rows = grouped.values(*columns).annotate(amount=Sum("amount"))
-    return [(found["currency"], found.get("project_id"), found["amount"]) for found in rows]
-
-
-def _make(row: RunClient, currency: str, group_key: str, outcome: Outcome) -> None:
+def _new_invoice(row: RunClient, currency: str, group_key: str) -> Invoice:
     run = row.run
     invoice = Invoice(
         run=run,
@@ -121,89 +122,41 @@ def _make(row: RunClient, currency: str, group_key: str, outcome: Outcome) -> No
         sequence=run.sequence,
     )
     content.apply_rules(invoice, row.rule_set)
+    return invoice
+
+
+def _make(run: InvoiceRun, missing: list[Invoice]) -> list[Invoice]:
+    """Make, fill and add up these drafts; returns those that bill something. All at once, or one by one where not."""
+    if not missing:
+        return []
     try:
         with transaction.atomic():
-            invoice.save()
-            record(invoice, "", InvoiceState.DRAFT, why=_("built by the run"), user=run.started_by)
-            claim.claim_entries(invoice, why=_("claimed by the run"), user=run.started_by)
-            if content.retotal(invoice).net == 0:
+            made = Invoice.objects.bulk_create(missing)
+            record_new(made, InvoiceState.DRAFT, why=_("built by the run"), user=run.started_by)
+            claim.claim_entries(made, why=_("claimed by the run"), user=run.started_by)
+            if not all(totals.net for totals in content.retotal_many(made).values()):
                 raise _NothingToBill
+            return made
     except _NothingToBill:
-        return
-    outcome.invoices.append(invoice)
+        for invoice in missing:
+            invoice.pk, invoice._state.adding = None, True
+            invoice.revision = 1
+        return [made for invoice in missing for made in _make(run, [invoice])] if len(missing) > 1 else []
 
 
-def _refresh(invoice: Invoice, row: RunClient, outcome: Outcome) -> None:
-    if invoice.state not in UNAPPROVED:  # approved while we waited for its lock
-        outcome.invoices.append(invoice)
-        return
-    content.apply_rules(invoice, row.rule_set)
-    claim.claim_entries(invoice, why=_("joined when the draft was refreshed"))
-    _restore_edits(invoice)
-    invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
-    if not invoice.is_stale:
-        invoice.stale_sentence = ""
-    totals = content.retotal(invoice, "is_stale", "stale_sentence", *content.RULE_FIELDS)
-    if totals.net == 0:
-        take_away(invoice, _("Nothing is left to bill on this draft."))
-        outcome.sentences.append(_("A draft became empty and was taken away."))
-    else:
-        outcome.invoices.append(invoice)
+def _came_later(currency: str, amount: Decimal) -> str:
+    return _("The invoice is approved already: %(amount)s that came later waits for the next run.") % {
+        "amount": money(amount, currency)
+    }
 
 
-def take_away(invoice: Invoice, why: str) -> None:
-    """Reject a draft on which nothing is left; what it still claims (free entries) is ready again."""
-    if invoice.state == InvoiceState.HELD:
-        advance(invoice, InvoiceState.DRAFT, why=why)
-    claim.release_entries(invoice.lines.filter(is_voided=False).values_list("pk", flat=True), why=why)
-    invoice.lines.filter(is_voided=False).update(is_voided=True, void_reason=why)
-    advance(invoice, InvoiceState.REJECTED, why=why, note=why)
-
-
-def _note_approved(row: RunClient, currency: str, amount: Decimal, outcome: Outcome) -> None:
-    outcome.sentences.append(
-        _("The invoice is approved already: %(amount)s that came later waits for the next run.")
-        % {"amount": money(amount, currency)}
+def _stays_out(count: int) -> str:
+    sentence = ngettext(
+        "%(count)d entry is not in Invoice Ninja yet and stays out.",
+        "%(count)d entries are not in Invoice Ninja yet and stay out.",
+        count,
     )
-
-
-# --- refreshing ---------------------------------------------------------------------------------------------------
-
-
-def release_changed_lines(row: RunClient) -> set[int]:
-    """Give back the entries of this client's unapproved drafts that Taiga changed; returns their items.
-
-    The caller evaluates the items again in the same transaction; what is still billable joins when it is synced.
-    The line stays voided, by nobody, until then, so that a person's edit of its text is not lost.
-    """
-    drafts = [invoice.pk for invoice in _live_invoices(row) if invoice.state in UNAPPROVED]
-    changed = InvoiceLine.objects.filter(invoice__in=drafts, is_voided=False).exclude(change_sentence="")
-    claim.lock_work(changed.values_list("entry__item_id", flat=True))
-    items: set[int] = set()
-    for invoice_id in drafts:
-        invoice = content.lock_invoice(invoice_id)
-        lines = dict(changed.filter(invoice=invoice).values_list("pk", "entry__item_id"))
-        if invoice.state not in UNAPPROVED or not lines:
-            continue
-        why = _("released to be refreshed")
-        claim.release_entries(lines, why=why)
-        InvoiceLine.objects.filter(pk__in=lines).update(is_voided=True, void_reason=why)
-        content.retotal(invoice)
-        items |= {item_id for item_id in lines.values() if item_id is not None}
-    return items
-
-
-def _restore_edits(invoice: Invoice) -> None:
-    """Carry a person's text over from a released line to the line of the same entry, then drop the released one."""
-    released = list(InvoiceLine.objects.filter(invoice=invoice, is_voided=True, voided_by__isnull=True))
-    if not released:
-        return
-    edited = {line.entry_id: line for line in released if line.original_notes}
-    for line in InvoiceLine.objects.filter(invoice=invoice, is_voided=False, entry__in=edited):
-        InvoiceLine.objects.filter(pk=line.pk).update(
-            **{name: getattr(edited[line.entry_id], name) for name in EDITS} | {"original_notes": line.notes}
-        )
-    InvoiceLine.objects.filter(pk__in=[line.pk for line in released]).delete()
+    return sentence % {"count": count}
 
 
 # --- what a run leaves out ----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from django.db.models import Count, F, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -15,9 +15,12 @@ from invoicing.models import Invoice, InvoiceLine
 from invoicing.review import obstacles_on_row
 
 IS_LATE = Q(is_late=True)
-IS_UPLIFTED = Q(billed_hours__gt=F("raw_hours") * (1 + LOOK_AT_UPLIFT))
+IS_UPLIFTED = Q(billed_hours__gt=F("raw_hours") * (1 + LOOK_AT_UPLIFT), entry__isnull=False)
 IS_EDITED = ~Q(original_notes="")
-IS_ODD = IS_LATE | IS_UPLIFTED | IS_EDITED
+IS_ADJUSTED = Q(original_amount__isnull=False)
+IS_MANUAL = Q(entry__isnull=True)
+IS_DROPPED = ~Q(dropped_sentence="")
+IS_ODD = IS_LATE | IS_UPLIFTED | IS_EDITED | IS_ADJUSTED | IS_MANUAL | IS_DROPPED
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,21 @@ class Oddities:
     late: int = 0
     uplift: int = 0
     edited: int = 0
+    adjusted: int = 0
+    manual: int = 0
+    dropped: int = 0
 
     @property
     def words(self) -> str:
         """For example "late 1, uplift 2"; "" for none."""
-        named = ((_("late"), self.late), (_("uplift"), self.uplift), (_("edited"), self.edited))
+        named = (
+            (_("late"), self.late),
+            (_("uplift"), self.uplift),
+            (_("edited"), self.edited),
+            (_("adjusted"), self.adjusted),
+            (_("by hand"), self.manual),
+            (_("write again?"), self.dropped),
+        )
         return ", ".join(f"{name} {count}" for name, count in named if count)
 
 
@@ -48,9 +61,13 @@ def count_oddities(invoice_ids: Iterable[int]) -> dict[int, Oddities]:
             late=Count("pk", filter=IS_LATE),
             uplift=Count("pk", filter=IS_UPLIFTED),
             edited=Count("pk", filter=IS_EDITED),
+            adjusted=Count("pk", filter=IS_ADJUSTED),
+            manual=Count("pk", filter=IS_MANUAL),
+            dropped=Count("pk", filter=IS_DROPPED),
         )
     )
-    return {row["invoice"]: Oddities(row["lines"], row["late"], row["uplift"], row["edited"]) for row in rows}
+    names = [field.name for field in fields(Oddities)]
+    return {row["invoice"]: Oddities(**{name: row[name] for name in names}) for row in rows}  # type: ignore[literal-required]
 
 
 def odd_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:
@@ -58,27 +75,37 @@ def odd_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:
     return invoice.lines.filter(IS_ODD, is_voided=False).order_by("position", "pk")
 
 
-def words_of(line: InvoiceLine) -> list[tuple[str, str]]:
+def words_of(line: InvoiceLine, currency: str) -> list[tuple[str, str]]:
     """Each oddity of a line as (badge state, words), for example ("late", "late: worked in November")."""
     found = find_oddities(
         raw_hours=line.raw_hours,
         billed_hours=line.billed_hours,
         is_late=line.is_late,
         is_edited=bool(line.original_notes),
+        is_adjusted=line.is_adjusted,
+        is_manual=line.is_manual,
+        is_dropped=bool(line.dropped_sentence),
     )
-    words = []
-    for oddity in found:
-        if oddity == Oddity.LATE:
-            words.append(("late", _("late: worked on %(day)s") % {"day": formats.day(line.work_date)}))
-        elif oddity == Oddity.UPLIFT:
-            percent = uplift_percent(line.raw_hours, line.billed_hours)
-            text = (
-                _("uplift %(percent)s") % {"percent": formats.percent(percent, decimals=0)} if percent else _("uplift")
-            )
-            words.append(("warning", text))
-        else:
-            words.append(("warning", _("edited")))
-    return words
+    return [_in_words(oddity, line, currency) for oddity in found]
+
+
+def _in_words(oddity: Oddity, line: InvoiceLine, currency: str) -> tuple[str, str]:
+    if oddity == Oddity.LATE:
+        return "late", _("late: worked on %(day)s") % {"day": formats.day(line.work_date)}
+    if oddity == Oddity.UPLIFT:
+        percent = uplift_percent(line.raw_hours, line.billed_hours)
+        if percent is None:
+            return "warning", _("uplift")
+        return "warning", _("uplift %(percent)s") % {"percent": formats.percent(percent, decimals=0)}
+    if oddity == Oddity.ADJUSTED:
+        change = formats.money(line.adjustment, currency, is_signed=True)
+        return "warning", _("adjusted %(change)s") % {"change": change}
+    plain = {
+        Oddity.EDITED: _("edited"),
+        Oddity.MANUAL: _("added by hand"),
+        Oddity.DROPPED: _("an adjustment no longer holds"),
+    }
+    return "warning", plain[oddity]
 
 
 def is_clean(invoice: Invoice, oddities: Oddities | None) -> bool:

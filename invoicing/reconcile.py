@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.states import EntryState, InvoiceState, Reason
 from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import DEAD
 from mappings.lookups import hour_rules
 from mappings.rules import Period, bill_hours
 from sync import attributes
@@ -44,6 +45,7 @@ _STATES = {
     "invoiced": EntryState.INVOICED.value,
     "written_off": EntryState.WRITTEN_OFF.value,
 }
+NOT_THERE_YET = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
 SENT = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
 
 
@@ -63,12 +65,13 @@ class Term:
 
 @dataclass(frozen=True)
 class Identity:
-    """`left` must equal the sum of `right`; `residue` says by how much it does not, empty when it holds."""
+    """`left`, with what `also` adds to it, must equal the sum of `right`; `residue` says by how much it does not."""
 
     name: str
     left: Term
     right: tuple[Term, ...]
     residue: tuple[str, ...]
+    also: tuple[Term, ...] = ()
 
     @property
     def is_true(self) -> bool:
@@ -76,17 +79,26 @@ class Identity:
         return not self.residue
 
 
-def check(period: Period, only: Q | None = None) -> list[Identity]:
+def check(period: Period, only: Q | None = None, by_hand: Q | None = None) -> list[Identity]:
     """The four identities over the entries whose work date is in `period` (local days, half-open).
 
-    `only` is a further condition on entries: of one client, project or person.
+    `only` is a further condition on entries: of one client, project or person. `by_hand` is the same for lines that
+    were added by hand, which have no entry and count for the last day of their invoice's period; None: all of them,
+    or with `only` none.
     """
     entries = TimeEntry.objects.filter(only or Q(), work_date__gte=period.start, work_date__lt=period.end)
+    added = InvoiceLine.objects.filter(
+        by_hand or (Q(pk__in=[]) if only else Q()),
+        entry__isnull=True,
+        is_voided=False,
+        work_date__gte=period.start,
+        work_date__lt=period.end,
+    ).exclude(invoice__state__in=DEAD)
     parts = list(_partition(entries))
     return [
         _items(entries, parts, is_whole=not only),
         _hours(entries, parts),
-        _amounts(entries, parts),
+        _amounts(entries, added, parts),
         _invoiced(entries),
     ]
 
@@ -201,16 +213,20 @@ def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *
     )
 
 
-def _amounts(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
-    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines."""
+def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: list[tuple[str, Term]]) -> Identity:
+    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines.
+
+    An adjustment is what a person wrote, against the figures that were kept beside it, or a line added by hand. A line
+    that differs from its entry without one is a residue.
+    """
     by_key = dict(parts)
     priced = ("held", "unbilled", "in_draft", "invoiced", "written_off")
     lines = InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
     drafted = lines.filter(entry__state=EntryState.CLAIMED)
     billed = lines.filter(entry__state=EntryState.INVOICED)
     on_lines = {
-        "in_draft": _by_currency(drafted, "amount", "invoice__currency"),
-        "invoiced": _by_currency(billed, "amount", "invoice__currency"),
+        "in_draft": _add(_on_lines(drafted), _on_lines(added.filter(invoice__state__in=NOT_THERE_YET))),
+        "invoiced": _add(_on_lines(billed), _on_lines(added.filter(invoice__state__in=THERE))),
     }
     right = tuple(
         Term(
@@ -224,10 +240,19 @@ def _amounts(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Ide
     )
     states = [EntryState.HELD, EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED, EntryState.WRITTEN_OFF]
     rows = entries.filter(state__in=states).exclude(reason__in=UNREADABLE)
-    adjusted = _by_currency(lines.annotate(change=F("amount") - F("entry__amount")), "change", "invoice__currency")
-    left = _add(_by_currency(rows, "amount"), adjusted)
-    residue = _unequal(left, _add(*(term.amounts for term in right)))
-    return Identity(_("Money, before tax"), Term(_("priced entries"), rows.count(), amounts=left), right, residue)
+    written = lines.filter(original_amount__isnull=False).annotate(change=F("amount") - F("original_amount"))
+    also = (
+        Term(_("adjustments"), written.count(), amounts=_on_lines(written, "change")),
+        Term(_("added by hand"), added.count(), amounts=_on_lines(added)),
+    )
+    left = Term(_("priced entries"), rows.count(), amounts=_by_currency(rows, "amount"))
+    whole = _add(left.amounts, *(term.amounts for term in also))
+    residue = _unequal(whole, _add(*(term.amounts for term in right)))
+    return Identity(_("Money, before tax"), left, right, residue, tuple(term for term in also if term.count))
+
+
+def _on_lines(lines: QuerySet[Any], column: str = "amount") -> dict[str, Decimal]:
+    return _by_currency(lines, column, "invoice__currency")
 
 
 def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -96,7 +97,16 @@ def _check(wanted: Wanted) -> list[Identity]:
     assert wanted.start is not None
     assert wanted.end is not None
     span = Period(wanted.start, wanted.end + ONE_DAY)
-    return reconcile.check(span, wanted.of(client="client", project="project", person="person"))
+    only = wanted.of(client="client", project="project", person="person")
+    return reconcile.check(span, only, _by_hand(wanted))
+
+
+def _by_hand(wanted: Wanted) -> Q | None:
+    """Lines added by hand belong to a client; to a project where each has its own invoice; to nobody's hours."""
+    if wanted.person is not None:
+        return None
+    found = wanted.of(client="invoice__client")
+    return found & Q(invoice__group_key=str(wanted.project.pk)) if wanted.project is not None else found
 
 
 def _about(wanted: Wanted) -> str:
@@ -104,7 +114,8 @@ def _about(wanted: Wanted) -> str:
 
 
 def _shown(identity: Identity, wanted: Wanted) -> dict[str, Any]:
-    terms = [(identity.left, "="), *((term, "+") for term in identity.right)]
+    terms = [(identity.left, ""), *((term, "+") for term in identity.also)]
+    terms += [(term, "+" if number else "=") for number, term in enumerate(identity.right)]
     return {
         "name": identity.name,
         "is_true": identity.is_true,

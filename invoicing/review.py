@@ -1,4 +1,4 @@
-"""What a person does with a draft: exclude a line, edit its text, hold, reject, approve, take an approval back.
+"""What a person does with a draft: take a line off, edit its text, hold, reject, approve, take an approval back.
 
 Each act names the revision that was on screen, who acts and why; it locks the draft, checks again and leaves a
 Transition. A second click finds the state moved on and says so in one sentence. Nothing here calls a server.
@@ -15,15 +15,14 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock
 from billing_console.errors import NotAllowed, StaleRevision
-from billing_console.formats import moment
+from billing_console.formats import money
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
-from invoicing import calculator, claim, content, creating
+from invoicing import adjusting, calculator, claim, content, creating, four_eyes, guards
 from invoicing.models import Invoice, InvoiceLine
-from invoicing.run import UNAPPROVED, settle_run
+from invoicing.run import settle_run
 from mappings import rules
 from mappings.models import TaxDecision
 from sync import entries, reasons
-from sync.models import Transition
 from sync.transitions import advance, record
 
 if TYPE_CHECKING:
@@ -36,35 +35,43 @@ if TYPE_CHECKING:
 def exclude_line(line: InvoiceLine, *, revision: int, user: User, reason: str) -> Invoice:
     """Take a line off its draft; its entry waits for the next run. Returns the draft with its new totals.
 
-    Raises NotAllowed without a reason, on a line that is off already, or on the last line (reject the draft instead).
+    A line that was added by hand is removed. Raises NotAllowed without a reason, on a line that is off already, or on
+    the last one with work (reject the draft instead).
     """
-    _need_reason(reason)
+    return _take_off(line, revision=revision, user=user, reason=reason, hold=Reason.NEXT_RUN)
+
+
+def hold_line(line: InvoiceLine, *, revision: int, user: User, reason: str) -> Invoice:
+    """Take a line off its draft and hold its entry until somebody releases it. Raises NotAllowed as `exclude_line`."""
+    if line.is_manual:
+        raise NotAllowed(_("This line was added by hand. Remove it instead; there is no entry to hold."))
+    return _take_off(line, revision=revision, user=user, reason=reason, hold=Reason.BY_PERSON)
+
+
+def _take_off(line: InvoiceLine, *, revision: int, user: User, reason: str, hold: Reason) -> Invoice:
+    guards.need_reason(reason)
     with transaction.atomic():
         claim.lock_work([line.entry.item_id if line.entry else None])
-        invoice = _lock_draft(line.invoice_id, revision)
-        row = _lock_line(invoice, line.pk)
-        if invoice.lines.filter(is_voided=False).count() == 1:
-            raise NotAllowed(_("This is the only line. Reject the draft instead."))
-        facts = {**row.entry.facts, "ref": row.ref} if row.entry else {}
-        claim.release_entries(
-            [row.pk],
-            why=reason,
-            user=user,
-            put_off=True,
-            note=reason,
-            sentence=reasons.sentence(Reason.NEXT_RUN, facts),
+        invoice = guards.lock_draft(line.invoice_id, revision)
+        row = guards.lock_line(invoice, line.pk)
+        if row.entry is not None:
+            if invoice.lines.filter(is_voided=False, entry__isnull=False).count() == 1:
+                raise NotAllowed(_("This is the only line. Reject the draft instead."))
+            sentence = reasons.sentence(hold, {**row.entry.facts, "ref": row.ref})
+            claim.release_entries([row.pk], why=reason, user=user, hold=hold, note=reason, sentence=sentence)
+        InvoiceLine.objects.filter(pk=row.pk).update(
+            is_voided=True, void_reason=reason, voided_by=user, voided_at=timezone.now()
         )
-        InvoiceLine.objects.filter(pk=row.pk).update(is_voided=True, void_reason=reason, voided_by=user)
-        record(
-            invoice,
-            invoice.state,
-            invoice.state,
-            why=_("Line %(line)s excluded: %(reason)s") % {"line": row.notes, "reason": reason},
-            user=user,
-        )
+        words = {
+            Reason.NEXT_RUN: _("Line %(line)s excluded: %(reason)s"),
+            Reason.BY_PERSON: _("Line %(line)s held: %(reason)s"),
+        }
+        why = words[hold] if row.entry else _("Line %(line)s removed: %(reason)s")
+        record(invoice, invoice.state, invoice.state, why=why % {"line": row.notes, "reason": reason}, user=user)
         invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
         invoice.stale_sentence = invoice.stale_sentence if invoice.is_stale else ""
         content.retotal(invoice, "is_stale", "stale_sentence")
+        guards.need_money(invoice)
     return invoice
 
 
@@ -74,13 +81,11 @@ def edit_text(line: InvoiceLine, *, revision: int, user: User, text: str, reason
     Reserved words are made harmless at once, so that what is shown is what is sent. Raises NotAllowed without text
     or reason. Returns the draft with its new revision.
     """
-    _need_reason(reason)
-    words = calculator.neutralise("\n".join(part.strip() for part in text.strip().splitlines()))
-    if not words:
-        raise NotAllowed(_("A line needs a text."))
+    guards.need_reason(reason)
+    words = adjusting.clean_text(text)
     with transaction.atomic():
-        invoice = _lock_draft(line.invoice_id, revision)
-        row = _lock_line(invoice, line.pk)
+        invoice = guards.lock_draft(line.invoice_id, revision)
+        row = guards.lock_line(invoice, line.pk)
         if words == row.notes:
             return invoice
         original = row.original_notes or row.notes
@@ -107,9 +112,9 @@ def edit_text(line: InvoiceLine, *, revision: int, user: User, text: str, reason
 
 def hold_draft(invoice: Invoice, *, revision: int, user: User, note: str) -> Invoice:
     """Keep a draft from being approved until somebody frees it. Raises NotAllowed without a note."""
-    _need_reason(note)
+    guards.need_reason(note)
     with transaction.atomic():
-        row = _lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
+        row = guards.lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
         advance(row, InvoiceState.HELD, why=note, user=user, note=note)
     return row
 
@@ -117,7 +122,7 @@ def hold_draft(invoice: Invoice, *, revision: int, user: User, note: str) -> Inv
 def unhold_draft(invoice: Invoice, *, revision: int, user: User) -> Invoice:
     """Free a held draft for review."""
     with transaction.atomic():
-        row = _lock_draft(invoice.pk, revision, states=(InvoiceState.HELD,))
+        row = guards.lock_draft(invoice.pk, revision, states=(InvoiceState.HELD,))
         advance(row, InvoiceState.DRAFT, why=_("freed for review"), user=user, note="")
     return row
 
@@ -127,17 +132,17 @@ def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) ->
 
     A later run, or this one when it is asked for again, bills them anew.
     """
-    _need_reason(reason)
+    guards.need_reason(reason)
     with transaction.atomic():
         lines = InvoiceLine.objects.filter(invoice=invoice.pk, is_voided=False)
         claim.lock_work(lines.values_list("entry__item_id", flat=True))
-        row = _lock_draft(invoice.pk, revision)
+        row = guards.lock_draft(invoice.pk, revision)
         if row.state == InvoiceState.HELD:
             advance(row, InvoiceState.DRAFT, why=_("to be rejected"), user=user)
         changed = set(lines.exclude(change_sentence="").values_list("entry__item_id", flat=True))
         why = _("the draft was rejected: %(reason)s") % {"reason": reason}
         claim.release_entries(lines.values_list("pk", flat=True), why=why, user=user)
-        lines.update(is_voided=True, void_reason=why, voided_by=user)
+        lines.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now())
         advance(row, InvoiceState.REJECTED, why=reason, user=user, note=reason, is_stale=False, stale_sentence="")
         if changed:
             entries.evaluate_many(changed - {None}, user=user)
@@ -156,9 +161,9 @@ def approve(invoice: Invoice, *, revision: int, user: User | None) -> Invoice:
     first of `obstacles_to_approval`.
     """
     with transaction.atomic():
-        row = _lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
+        row = guards.lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
         rows = content.printed_rows(row)
-        if sentence := next(iter(obstacles_to_approval(row, rows)), None):
+        if sentence := next(iter(obstacles_to_approval(row, rows)), "") or four_eyes.why_not(row, user):
             raise NotAllowed(sentence)
         row.invoice_date = clock.today(row.timezone)
         row.due_date = rules.due_date(row.invoice_date, row.payment_days)
@@ -188,7 +193,7 @@ def approve(invoice: Invoice, *, revision: int, user: User | None) -> Invoice:
 def obstacles_to_approval(invoice: Invoice, rows: list[InvoiceLine]) -> list[str]:
     """Sentences why this draft cannot be approved, the most useful first; `rows` are its printed lines."""
     found = obstacles_on_row(invoice)
-    if not rows or invoice.net <= 0:
+    if not rows and invoice.net > 0:
         found.append(_("There is nothing to bill on this draft. Reject it."))
     lines = content.as_lines(rows)
     totals = content.stored_totals(invoice, len(lines))
@@ -211,6 +216,11 @@ def obstacles_on_row(invoice: Invoice) -> list[str]:
         found.append(_("%(what)s Refresh the draft first.") % {"what": invoice.stale_sentence})
     if invoice.tax_decision == TaxDecision.UNDECIDED:
         found.append(_("Choose the tax for %(client)s in its rule set first.") % {"client": invoice.client})
+    if invoice.net <= 0:
+        found.append(
+            _("There is nothing to bill on this draft: it comes to %(net)s. Reject it, or take the discount off it.")
+            % {"net": money(invoice.net, invoice.currency)}
+        )
     if not invoice.client.is_known or invoice.client.is_deleted:
         found.append(
             _("Invoice Ninja has no living client %(client)s. Mend the project's mapping first.")
@@ -232,11 +242,11 @@ def withdraw_approval(invoice: Invoice, *, user: User, reason: str) -> Invoice:
 
     Both rows move in one transaction; a worker that claims the record at the same moment wins.
     """
-    _need_reason(reason)
+    guards.need_reason(reason)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
         if row.state != InvoiceState.APPROVED:
-            raise NotAllowed(_moved_on(row))
+            raise NotAllowed(guards.moved_on(row))
         if row.remote is not None and not (
             row.remote.state == RecordState.PENDING
             and advance(
@@ -268,45 +278,3 @@ def withdraw_approval(invoice: Invoice, *, user: User, reason: str) -> Invoice:
         creating.refresh_statuses(row)
     settle_run(row.run)
     return row
-
-
-# --- guards -------------------------------------------------------------------------------------------------------
-
-
-def _lock_draft(invoice_id: int, revision: int, states: tuple[str, ...] = UNAPPROVED) -> Invoice:
-    invoice = content.lock_invoice(invoice_id)
-    if invoice.state not in states:
-        raise NotAllowed(_moved_on(invoice))
-    if invoice.revision != revision:
-        raise StaleRevision
-    return invoice
-
-
-def _lock_line(invoice: Invoice, line_id: int) -> InvoiceLine:
-    row = InvoiceLine.objects.select_related("entry").filter(invoice=invoice, pk=line_id).first()
-    if row is None or row.is_voided:
-        raise NotAllowed(_("This line is not on the draft any more."))
-    return row
-
-
-def _need_reason(reason: str) -> None:
-    if not reason.strip():
-        raise NotAllowed(_("Say why, in a few words: it stays in the history."))
-
-
-def _moved_on(invoice: Invoice) -> str:
-    """One sentence on what happened to an invoice since the page was shown."""
-    last = (
-        Transition.objects.filter(model=invoice._meta.label_lower, row_id=invoice.pk, to_state=invoice.state)
-        .select_related("user")
-        .first()
-    )
-    words = {"invoice": invoice, "state": invoice.get_state_display().lower()}
-    if last is None or last.user is None:
-        return _("%(invoice)s is %(state)s already; nothing was changed.") % words
-    when = moment(last.at, invoice.timezone)
-    return _("%(invoice)s is %(state)s already, by %(who)s on %(when)s; nothing was changed.") % {
-        **words,
-        "who": last.user.get_full_name() or last.user.get_username(),
-        "when": when,
-    }

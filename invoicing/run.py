@@ -7,7 +7,7 @@ A run is one (frequency, period, time zone, sequence): starting it twice is aski
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
@@ -44,12 +44,14 @@ def start_run(
     is_early: bool = False,
     clients: Iterable[Client] | None = None,
     is_supplement: bool = False,
+    expected_sequence: int | None = None,
 ) -> InvoiceRun:
     """Start the run of `period` (local days of the IANA zone `timezone`), or ask for it again when it exists.
 
     Bills `clients`, or every client whose rules have this frequency and zone. A supplement is a deliberate extra run
-    of the same period and needs a `reason`. Raises NotAllowed for a period that is not over unless `is_early`, and
-    for a supplement without a reason. Locks the run's row.
+    of the same period and needs a `reason`; `expected_sequence` is the number that was on screen. Raises NotAllowed for
+    a period that is not over unless `is_early`, for a supplement without a reason, and for one whose number is taken,
+    so that a second click starts none. Locks the run's row.
     """
     _check_period_over(period, timezone, is_early)
     if is_supplement and not reason.strip():
@@ -61,7 +63,12 @@ def start_run(
         "timezone": timezone,
     }
     with transaction.atomic():
-        sequence = _next_sequence(key) if is_supplement else 1
+        sequence = next_sequence(key) if is_supplement else 1
+        if expected_sequence not in (None, sequence):
+            raise NotAllowed(
+                _("Supplement %(number)d was started already. Look at it before you start another.")
+                % {"number": expected_sequence}
+            )
         run, is_new = InvoiceRun.objects.get_or_create(
             **key,
             sequence=sequence,
@@ -74,6 +81,8 @@ def start_run(
             },
         )
         run = InvoiceRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+        if is_supplement and not is_new:
+            raise NotAllowed(_("Somebody started this supplement at the same moment. Look at it first."))
         if is_new:
             record(run, "", RunState.BUILDING, why=str(RunTrigger(trigger).label), user=user)
         elif run.state == RunState.CANCELLED:
@@ -85,6 +94,16 @@ def start_run(
         chosen = clients_of(frequency, period, timezone) if clients is None else rules_of(clients)
         _ask(run, chosen, user)
     return run
+
+
+def key_of(run: InvoiceRun) -> dict[str, Any]:
+    """What a run and its supplements have in common."""
+    return {
+        "frequency": run.frequency,
+        "period_start": run.period_start,
+        "period_end": run.period_end,
+        "timezone": run.timezone,
+    }
 
 
 def refresh_run(run: InvoiceRun, *, user: User | None = None) -> InvoiceRun:
@@ -209,7 +228,8 @@ def _check_period_over(period: Period, timezone: str, is_early: bool) -> None:
         )
 
 
-def _next_sequence(key: dict[str, object]) -> int:
+def next_sequence(key: dict[str, Any]) -> int:
+    """The number of the next supplement of a period. Raises NotAllowed where there is no run to supplement."""
     highest: int | None = InvoiceRun.objects.filter(**key).aggregate(highest=Max("sequence"))["highest"]
     if not highest:
         raise NotAllowed(_("There is no run of this period yet, so there is nothing to supplement. Start the run."))

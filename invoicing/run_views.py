@@ -24,7 +24,7 @@ from billing_console.admin_base import PageView
 from billing_console.errors import NotAllowed
 from billing_console.money import ZERO, total
 from billing_console.states import InvoiceState
-from invoicing import comparison, oddities, review_queue
+from invoicing import comparison, four_eyes, oddities, review_queue
 from invoicing.comparison import Comparison
 from invoicing.drafts import left_out
 from invoicing.models import Invoice, InvoiceRun, RunClient, RunClientState, RunTrigger
@@ -75,16 +75,23 @@ class RunReview(PageView):
         clients = list(run.clients.select_related("client", "rule_set", "run").order_by("client__name", "pk"))
         invoices = list(run.invoices.exclude(state__in=DEAD).select_related("client", "run").order_by("client__name"))
         odd = oddities.count_oddities(invoice.pk for invoice in invoices)
-        clean = [invoice for invoice in invoices if oddities.is_clean(invoice, odd.get(invoice.pk))]
+        refused = four_eyes.why_not_many(invoices, user)
+        clean = [
+            invoice
+            for invoice in invoices
+            if invoice.pk not in refused and oddities.is_clean(invoice, odd.get(invoice.pk))
+        ]
+        compared = comparison.compare(invoices)
         states = Counter(row.state for row in clients)
         is_running = states[RunClientState.WAITING] > 0
         return super().get_context_data(
             run=run,
-            rows=_rows(clients, invoices, comparison.compare(invoices), odd),
+            rows=_rows(clients, invoices, compared, odd),
             empty=[row for row in clients if row.state == RunClientState.EMPTY],
             rule_sets=_rule_set_words(clients),
             totals=_totals(invoices),
             one_currency=_one_currency(invoices),
+            change_percent=_change_percent(invoices, compared),
             is_running=is_running,
             poll_url=self.request.get_full_path(),
             sentence=_sentence(states, len(clients)) if is_running or states[RunClientState.FAILED] else "",
@@ -132,6 +139,15 @@ def _totals(invoices: list[Invoice]) -> dict[str, Any]:
 def _one_currency(invoices: list[Invoice]) -> str:
     currencies = {invoice.currency for invoice in invoices}
     return currencies.pop() if len(currencies) == 1 else ""
+
+
+def _change_percent(invoices: list[Invoice], compared: dict[int, Comparison]) -> Decimal | None:
+    """The drafts that have earlier periods against the sum of their averages; None without, or in two currencies."""
+    pairs = [(invoice.net, average) for invoice in invoices if (average := compared[invoice.pk].average) is not None]
+    before = total(average for _net, average in pairs)
+    if not before or not _one_currency(invoices):
+        return None
+    return (total(net for net, _average in pairs) - before) / before * 100
 
 
 def money_words(invoices: list[Invoice]) -> str:
@@ -185,7 +201,7 @@ class RunPreview(PageView):
             parts=parts,
             has_clients=bool(plan),
             drafts=sum(row.net != 0 for row in shown),
-            net=_preview_words(shown),
+            net=preview_words(shown),
             is_over=all(_is_over(key[1], key[2]) for key in plan),
             may_start=self.request.user.has_perm(START),
             **kwargs,
@@ -226,7 +242,8 @@ def _is_over(period: Period, zone: str) -> bool:
     return clock.today(zone) >= period.end
 
 
-def _preview_words(rows: list[PreviewRow]) -> str:
+def preview_words(rows: list[PreviewRow]) -> str:
+    """What these rows would bill, one amount per currency."""
     sums: dict[str, Decimal] = {}
     for row in rows:
         sums[row.currency] = sums.get(row.currency, ZERO) + row.net

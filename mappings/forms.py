@@ -252,6 +252,7 @@ class CompanyForm(forms.ModelForm):
             "name",
             "currency",
             "max_item_hours",
+            "needs_four_eyes",
             "attribute_billable",
             "attribute_hours",
             "attribute_rate",

@@ -7,6 +7,7 @@ the second waits for the first, then finds the state gone and moves nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models, transaction
@@ -93,7 +94,28 @@ def record(
     correlation_id: uuid.UUID | None = None,
 ) -> None:
     """Write the trail of a move that the caller makes itself (a creation, or one statement over many rows)."""
-    trail = {
+    trail = _trail(row, from_state, to_state, why, user, claim_id, correlation_id)
+    # Written as it stands: every move of every row comes through here, and the ORM would take longer than the move.
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, trail)
+
+
+def record_new(rows: Iterable[models.Model], state: str, *, why: str, user: User | None = None) -> None:
+    """Write the trail of rows that were just made, all at once."""
+    with connection.cursor() as cursor:
+        cursor.executemany(_INSERT, [_trail(row, "", state, why, user) for row in rows])
+
+
+def _trail(
+    row: models.Model,
+    from_state: str,
+    to_state: str,
+    why: str,
+    user: User | None,
+    claim_id: uuid.UUID | None = None,
+    correlation_id: uuid.UUID | None = None,
+) -> dict[str, Any]:
+    return {
         "model": row._meta.label_lower,
         "row_id": row.pk,
         "from_state": from_state,
@@ -104,9 +126,6 @@ def record(
         "correlation_id": correlation_id or getattr(row, "correlation_id", None),
         "at": timezone.now(),
     }
-    # Written as it stands: every move of every row comes through here, and the ORM would take longer than the move.
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, trail)
 
 
 def can_advance(row: models.Model, to: str) -> bool:

@@ -52,6 +52,12 @@ def raw_to_billed(raw: Decimal | None, billed: Decimal | None) -> SafeString:
 
 
 @register.simple_tag
+def raw_to_written(raw: Decimal, first: Decimal, written: Decimal) -> SafeString:
+    """`{% raw_to_written line.raw_hours line.original_hours line.billed_hours %}` → 2.10 → 2.25 (struck) 1.50 h."""
+    return formats.raw_to_written(raw, first, written)
+
+
+@register.simple_tag
 def period(start: dt.date, end: dt.date) -> str:
     """`{% period run.period_start run.period_end %}` (end exclusive) → 1–31 Dec 2025."""
     return formats.period(start, end)
@@ -67,6 +73,12 @@ def moment(instant: dt.datetime | None, zone: str = "", has_zone: bool = False) 
 def hours(value: Decimal | None) -> str:
     """`{{ line.billed_hours|hours }}` → 2.25 h."""
     return formats.hours(value)
+
+
+@register.filter
+def quantity(value: Decimal | None) -> str:
+    """`{{ line.billed_hours|quantity }}` → 3.00, of a line that is no hours."""
+    return formats.NOTHING if value is None else formats.number(value, 2)
 
 
 @register.filter

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('invoicing', '0001_initial'),
-        ('sync', '0008_mark_sent'),
+        ('sync', '0009_mark_sent'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.db import models
 from django.db.models import Q
@@ -115,7 +116,11 @@ class Invoice(models.Model):
 
 
 class InvoiceLine(models.Model):
-    """One entry as it is billed; a frozen copy. A voided line stays, with its reason."""
+    """One entry as it is billed; a frozen copy. A voided line stays, with its reason.
+
+    A line without an entry was added by hand: `billed_hours` is then its quantity, which counts in no sum of hours.
+    The originals are set where a person wrote hours or rate anew; the entry keeps its own amount.
+    """
 
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="lines", verbose_name=_("invoice"))
     entry = models.ForeignKey(
@@ -132,6 +137,17 @@ class InvoiceLine(models.Model):
         "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("edited by")
     )
     edited_at = models.DateTimeField(_("edited"), null=True, blank=True)
+    original_hours = models.DecimalField(_("hours before"), max_digits=10, decimal_places=2, null=True, blank=True)
+    original_rate = models.DecimalField(_("rate before"), max_digits=12, decimal_places=3, null=True, blank=True)
+    original_amount = models.DecimalField(_("amount before"), max_digits=14, decimal_places=3, null=True, blank=True)
+    adjust_reason = models.TextField(_("why written anew or added"), blank=True)
+    adjusted_by = models.ForeignKey(
+        "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("written or added by")
+    )
+    adjusted_at = models.DateTimeField(_("written or added"), null=True, blank=True)
+    dropped_sentence = models.TextField(
+        _("what no longer holds"), blank=True, help_text=_("What a person had written before Taiga changed the line.")
+    )
     work_date = models.DateField(_("work date"), null=True, blank=True)
     raw_hours = models.DecimalField(_("raw hours"), max_digits=12, decimal_places=6)
     billed_hours = models.DecimalField(_("billed hours"), max_digits=10, decimal_places=2)
@@ -152,6 +168,7 @@ class InvoiceLine(models.Model):
         related_name="+",
         verbose_name=_("excluded by"),
     )
+    voided_at = models.DateTimeField(_("excluded at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("invoice line")
@@ -159,7 +176,27 @@ class InvoiceLine(models.Model):
         ordering = ["invoice", "project_name", "ref", "id"]
         constraints = [
             models.UniqueConstraint(fields=["entry"], condition=Q(is_voided=False), name="line_entry_billed_once"),
+            models.CheckConstraint(
+                condition=Q(original_hours__isnull=True, original_rate__isnull=True, original_amount__isnull=True)
+                | Q(original_hours__isnull=False, original_rate__isnull=False, original_amount__isnull=False),
+                name="line_originals_together",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.notes
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person added it: it bills no task."""
+        return self.entry_id is None
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether a person wrote its hours or its rate anew."""
+        return self.original_amount is not None
+
+    @property
+    def adjustment(self) -> Decimal:
+        """What the person's figures added to the amount; negative where they wrote it down."""
+        return Decimal(0) if self.original_amount is None else self.amount - self.original_amount

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -18,16 +18,26 @@ from invoicing.reports.columns import CURRENCY, Column, Kind, Row
 from invoicing.reports.filters import Wanted
 
 DEAD = (InvoiceState.REJECTED, InvoiceState.CANCELLED, InvoiceState.REVERSED)
+# A line that was added by hand counts in no sum of hours; its quantity and price stand below its text.
+WORKED = Case(When(entry__isnull=False, then=F("billed_hours")))
 VALUES = {
     "number": F("invoice__number"),
     "invoice_state": F("invoice__state"),
     "client": F("invoice__client__name"),
     "currency": F("invoice__currency"),
+    "worked": WORKED,
 }
 SHOWN = (
     *("pk", "invoice_id", "project_name", "person_name", "ref", "notes", "work_date"),
-    *("raw_hours", "billed_hours", "rate", "amount"),
+    *("raw_hours", "billed_hours", "rate", "amount", "entry_id"),
 )
+
+
+def _by_hand(row: Row) -> str:
+    """ "3.00 × 19.99" of a line that was added by hand, "" for work."""
+    if row["entry_id"] is not None:
+        return ""
+    return f"{formats.number(row['billed_hours'], 2)} × {formats.rate(row['rate'], '')}"
 
 
 class OnInvoice(Report):
@@ -48,12 +58,12 @@ class OnInvoice(Report):
         ),
         INVOICE_STATE,
         Column("client", _("Client")),
-        Column("notes", _("Line"), sub=lambda row: row["project_name"]),
+        Column("notes", _("Line"), sub=lambda row: row["project_name"] or _by_hand(row)),
         Column("project_name", _("Project"), in_files_only=True),
         Column("person_name", _("Person")),
         Column("work_date", _("Work date"), Kind.DAY),
         Column("raw_hours", _("Hours typed"), Kind.HOURS, in_files_only=True),
-        Column("billed_hours", _("Hours billed"), Kind.HOURS),
+        Column("worked", _("Hours billed"), Kind.HOURS),
         CURRENCY,
         Column("rate", _("Rate"), Kind.RATE, in_files_only=True),
         Column("amount", _("Amount"), Kind.MONEY),
@@ -65,7 +75,9 @@ class OnInvoice(Report):
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:
         sums = self._lines(wanted).order_by().values(currency=F("invoice__currency"))
         figures = sums.annotate(
-            count_sum=Count("pk"), hours_sum=Sum("billed_hours"), amount_sum=Sum("amount")
+            count_sum=Count("pk"),
+            hours_sum=Sum("billed_hours", filter=Q(entry__isnull=False)),
+            amount_sum=Sum("amount"),
         ).order_by("currency")
         words = {"count": gettext("Lines"), "hours": gettext("Hours billed"), "amount": gettext("Before tax")}
         return sums_in_words(list(figures), **words)
@@ -91,9 +103,9 @@ class Annex(Report):
     columns = (
         Column("work_date", _("Date"), Kind.DAY),
         Column("project_name", _("Project")),
-        Column("notes", _("Task")),
+        Column("notes", _("Task"), sub=_by_hand),
         Column("person_name", _("Person")),
-        Column("billed_hours", _("Hours"), Kind.HOURS),
+        Column("worked", _("Hours"), Kind.HOURS),
         CURRENCY,
         Column("rate", _("Rate"), Kind.RATE),
         Column("amount", _("Amount before tax"), Kind.MONEY),
@@ -104,8 +116,8 @@ class Annex(Report):
         rows: QuerySet[Any, Row] = (
             InvoiceLine.objects.filter(condition)
             .order_by("position", "pk")
-            .annotate(currency=F("invoice__currency"))
-            .values(*SHOWN, "currency")
+            .annotate(currency=F("invoice__currency"), worked=WORKED)
+            .values(*SHOWN, "currency", "worked")
         )
         return rows
 

@@ -22,7 +22,7 @@ class CompanyAdmin(TellsChanges, ModelAdmin):
 
     form = CompanyForm
     fieldsets = (
-        (None, {"fields": ("name", "currency", "max_item_hours")}),
+        (None, {"fields": ("name", "currency", "max_item_hours", "needs_four_eyes")}),
         (
             _("Attributes in Taiga"),
             {

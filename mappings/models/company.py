@@ -27,6 +27,11 @@ class Company(models.Model):
         default=Decimal(24),
         help_text=_("More than this on one item is held until somebody confirms it."),
     )
+    needs_four_eyes = models.BooleanField(
+        _("four eyes"),
+        default=False,
+        help_text=_("Who changed a draft cannot approve it; another approver must."),
+    )
 
     class Meta:
         verbose_name = _("company")

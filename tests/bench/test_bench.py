@@ -22,6 +22,12 @@ PROMISED = {
     "sweep_calls",
     "sweep_seconds",
     "worker_memory_ratio",
+    "run_sql_ratio",
+    "run_growth_ratio",
+    "run_peak_mb",
+    "run_seconds",
+    "review_page_ratio",
+    "review_page_queries",
     "journal_growth_ratio",
 }
 

@@ -111,16 +111,6 @@ def test_neutralising_twice_changes_nothing_more(text: str) -> None:
     assert not any(word in once.upper() for word in (":MONTH", ":YEAR", ":QUARTER", ":WEEK", "ALERT(", "</SC"))
 
 
-def test_order_is_project_then_reference_then_age() -> None:
-    rows = [("webshop", 9, 1), ("Api", 12, 2), ("Webshop", 2, 9), ("Webshop", 2, 3)]
-    assert sorted(rows, key=lambda row: calculator.order_key(*row)) == [
-        ("Api", 12, 2),
-        ("Webshop", 2, 3),
-        ("Webshop", 2, 9),
-        ("webshop", 9, 1),
-    ]
-
-
 def test_the_seal_counts_values_not_writing() -> None:
     content = {"net": D("615.000"), "date": dt.date(2026, 1, 2), "lines": [{"rate": D("1E+2")}], "tax": None}
     same = {"tax": None, "lines": ({"rate": D("100.00")},), "date": "2026-01-02", "net": D(615)}

@@ -7,14 +7,24 @@ import pytest
 
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
-from invoicing import content, creating, review
+from invoicing import adjusting, content, creating, reconcile, review
 from invoicing.models import Invoice
 from mappings.lookups import new_rule_set_version
-from sync import outbox
+from mappings.rules import month
+from sync import outbox, push, writeback
 from sync.attention import try_again
 from sync.models import RemoteRecord, TimeEntry, UpstreamCall
-from tests.invoicing.world import make_user
-from tests.outbound import approved_invoice, claimed, created_invoice, expire_lease, fresh, make_due, states_of
+from tests.invoicing.world import built, make_user, sweep_project
+from tests.outbound import (
+    JANUARY_2,
+    approved_invoice,
+    claimed,
+    created_invoice,
+    expire_lease,
+    fresh,
+    make_due,
+    states_of,
+)
 from tests.standins import World
 
 POST = {"method": "POST", "path": "/api/v1/invoices"}
@@ -27,6 +37,50 @@ def remote_of(invoice: Invoice) -> RemoteRecord:
 def created(invoice: Invoice) -> RemoteRecord:
     creating.create_due()
     return remote_of(invoice)
+
+
+def test_adjusted_lines_and_lines_by_hand_are_created_as_they_were_sealed(world: World) -> None:
+    for number, hours in enumerate((4.5, 2.1), 1):
+        world.read(world.add_task(f"Task {number}", billable=True, hours=hours))
+    push.push_due()
+    writeback.write_due()
+    worked = [task["time_log"] for task in world.tasks()]
+    world.go_to(JANUARY_2)
+    sweep_project(world.mapping, JANUARY_2)
+    draft = built(month(2025, 12)).invoices.get()
+    clerk = make_user("Billing clerk")
+    line = draft.lines.order_by("position")[1]
+    adjusting.adjust_line(line, revision=2, user=clerk, hours=Decimal("1.5"), rate=Decimal("70.01"), reason="Agreed")
+    for revision, text, quantity, price in ((3, "Hosting", "3", "19.99"), (4, "Discount", "1", "-50.00")):
+        adjusting.add_line(
+            draft,
+            revision=revision,
+            user=clerk,
+            text=text,
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+            reason="Agreed",
+        )
+    invoice = review.approve(draft, revision=5, user=make_user("Approver"))
+
+    record = created(invoice)
+
+    (there,) = world.invoices()
+    assert record.state == RecordState.SYNCED, record.sentence
+    lines = there["line_items"]
+    assert [(line["type_id"], line["product_key"]) for line in lines] == [("2", "Consulting")] * 2 + [("1", "")] * 2
+    assert [(Decimal(str(line["quantity"])), Decimal(str(line["cost"]))) for line in lines] == [
+        (Decimal("4.5"), Decimal(75)),
+        (Decimal("1.5"), Decimal("70.01")),
+        (Decimal(3), Decimal("19.99")),
+        (Decimal(1), Decimal(-50)),
+    ]
+    assert [bool(line.get("task_id")) for line in lines] == [True, True, False, False]
+    net = Decimal("337.50") + Decimal("105.02") + Decimal("59.97") - 50
+    assert Decimal(str(there["amount"])) - Decimal(str(there["total_taxes"])) == net
+    assert [task["time_log"] for task in world.tasks()] == worked  # the tasks keep what was worked
+    assert fresh(invoice).state == InvoiceState.CREATED
+    assert [identity.residue for identity in reconcile.check(month(2025, 12))] == [()] * 4
 
 
 def again(invoice: Invoice) -> RemoteRecord:

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from billing_console import clock
-from invoicing import schedule
+from invoicing import review, schedule
 from invoicing.models import Invoice, InvoiceRun
 from sync.models import Transition
 from tests.invoicing.world import (
@@ -22,6 +22,7 @@ from tests.invoicing.world import (
     built,
     make_client,
     make_project,
+    make_user,
     make_work,
     sweep_project,
 )
@@ -145,3 +146,23 @@ def test_weekly_and_biweekly_clients_get_their_periods_that_end_in_the_month() -
         ("biweekly", "2025-12-15"),
         ("weekly", "2025-12-22"),
     ]
+
+
+def test_a_supplement_needs_a_reason_and_something_to_bill() -> None:
+    project = make_project(make_client("Acme Corp"))
+    make_work(project, "2.1")
+    generate("--month", "2025-12", "--json")
+    with pytest.raises(CommandError, match="no supplement is needed"):
+        generate("--month", "2025-12", "--supplement", "Forgotten")
+    first = Invoice.objects.get()
+    review.approve(first, revision=first.revision, user=make_user())
+    make_work(project, "1.0")
+    before = Transition.objects.count()
+    dry = json.loads(generate("--month", "2025-12", "--supplement", "Forgotten", "--dry-run", "--json"))
+    assert [(row["net"], row["lines"]) for row in dry["drafts"]] == [("95.00", 1)]
+    with pytest.raises(CommandError, match="say why"):
+        generate("--month", "2025-12", "--supplement", " ")
+    assert Transition.objects.count() == before
+    answer = json.loads(generate("--month", "2025-12", "--supplement", "Forgotten", "--json"))
+    assert [row["net"] for row in answer["invoices"]] == ["95.00"]
+    assert sorted(InvoiceRun.objects.values_list("sequence", "reason")) == [(1, ""), (2, "Forgotten")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from decimal import Decimal as D
 from typing import Any
@@ -15,8 +16,9 @@ from django.urls import reverse
 
 from billing_console import clock
 from billing_console.states import InvoiceState
-from invoicing import review
+from invoicing import build, review
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Selection
+from mappings.models import Company, ProjectMapping
 from sync.models import TimeEntry, Transition
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
 
@@ -62,6 +64,7 @@ def get_pages(run: InvoiceRun, invoice: Invoice) -> list[str]:
         url("invoicerun_changelist"),
         url("invoicerun_review", run.pk),
         url("invoicerun_preview"),
+        url("invoicerun_supplement", run.pk),
         url("invoice_changelist"),
         url("invoice_review", invoice.pk),
         url("invoice_change", invoice.pk),
@@ -94,6 +97,10 @@ def acts(run: InvoiceRun, invoice: Invoice) -> list[tuple[str, dict[str, str], t
         (url("invoice_refresh", invoice.pk), seen, CLERKS),
         (url("invoice_exclude_line", invoice.pk, line.pk), seen, CLERKS),
         (url("invoice_edit_line", invoice.pk, line.pk), {**seen, "text": "x"}, CLERKS),
+        (url("invoice_hold_line", invoice.pk, line.pk), seen, CLERKS),
+        (url("invoice_adjust_line", invoice.pk, line.pk), {**seen, "hours": "1", "rate": "90"}, CLERKS),
+        (url("invoice_add_line", invoice.pk), {**seen, "text": "x", "hours": "1", "rate": "9"}, CLERKS),
+        (url("invoicerun_supplement", run.pk), {"sequence": "2", "reason": "x"}, CLERKS),
         (url("invoice_approve", invoice.pk), seen, APPROVERS),
         (url("invoice_reject", invoice.pk), seen, APPROVERS),
         (url("invoice_withdraw", invoice.pk), seen, APPROVERS),
@@ -107,7 +114,7 @@ def acts(run: InvoiceRun, invoice: Invoice) -> list[tuple[str, dict[str, str], t
 def fingerprint() -> tuple[Any, ...]:
     return (
         list(Invoice.objects.order_by("pk").values_list("pk", "state", "revision", "net")),
-        list(InvoiceLine.objects.order_by("pk").values_list("pk", "is_voided", "notes")),
+        list(InvoiceLine.objects.order_by("pk").values_list("pk", "is_voided", "notes", "amount")),
         list(TimeEntry.objects.order_by("pk").values_list("pk", "state")),
         list(InvoiceRun.objects.order_by("pk").values_list("pk", "state")),
         Transition.objects.count(),
@@ -216,6 +223,97 @@ def test_excluding_a_line_from_the_page() -> None:
     assert "Excluded" in text
 
 
+def test_writing_hours_and_adding_a_line_from_the_page() -> None:
+    invoice = drafts(lines=2).invoices.get()
+    line = invoice.lines.get(ref=2)
+    clerk = browser("Billing clerk")
+    form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "90,5"}
+    response = clerk.post(url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
+    assert "is now 2.00 × 90.50 = 181.00\xa0EUR. The draft is now 394.75\xa0EUR" in messages_of(response)
+    text = response.content.decode()
+    assert "adjusted −32.75\xa0EUR" in text
+    assert '2.10 → <span class="bc-struck">2.25</span> <strong>2.00\xa0h</strong>' in text
+    assert '<span class="bc-struck">95.00</span>' in text
+    form = {"revision": "3", "reason": "Agreed", "text": "Discount", "hours": "1", "rate": "-50"}
+    response = clerk.post(url("invoice_add_line", invoice.pk), form, follow=True)
+    assert "The draft is now 344.75\xa0EUR before tax." in messages_of(response)
+    assert "added by hand −50.00\xa0EUR" in response.content.decode()
+    assert "Remove…" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("hours", "rate", "sentence"),
+    [("1.234", "90", "can mean 1234 or 1.234"), ("x", "90", "no number that we can read"), ("", "90", "Hours: ")],
+)
+def test_figures_that_could_mean_two_things_are_asked_back(hours: str, rate: str, sentence: str) -> None:
+    invoice = drafts(lines=1).invoices.get()
+    form = {"revision": "2", "reason": "Agreed", "hours": hours, "rate": rate}
+    address = url("invoice_adjust_line", invoice.pk, invoice.lines.get().pk)
+    assert sentence in messages_of(browser("Billing clerk").post(address, form, follow=True))
+    assert Invoice.objects.get().revision == 2
+
+
+def test_who_edited_a_draft_is_told_why_not_to_approve_it() -> None:
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    run = drafts(2)
+    first, second = run.invoices.order_by("client__name")
+    own = browser("Approver")
+    form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "95"}
+    own.post(url("invoice_adjust_line", first.pk, first.lines.get(ref=1).pk), form)
+    own.post(url("invoice_exclude_line", second.pk, second.lines.get(ref=2).pk), {"revision": "2", "reason": "x"})
+    page = own.get(url("invoice_review", first.pk)).content.decode()
+    assert re.search(r"You edited line #1 at \d\d:\d\d; another approver must approve\.", page)
+    assert "and next <kbd>" not in page
+    response = own.post(url("invoice_approve", first.pk), {"revision": "3"}, follow=True)
+    assert "another approver must approve" in messages_of(response)
+    # The second has no line to look at any more, but it is this person's work all the same.
+    assert "without a warning" not in own.get(url("invoicerun_review", run.pk)).content.decode()
+    assert "Nothing was selected" in messages_of(own.post(url("invoicerun_approve", run.pk), follow=True))
+    data = {"action": "approve_selected", "_selected_action": [first.pk, second.pk]}
+    address = own.post(url("invoice_changelist"), data)["Location"]
+    assert "None of these drafts can be approved" in messages_of(own.get(address, follow=True))
+    own.post(address)
+    assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
+    other = browser("Approver")
+    assert "and next <kbd>" in other.get(url("invoice_review", first.pk)).content.decode()
+    assert "Approve 1 without a warning" in other.get(url("invoicerun_review", run.pk)).content.decode()
+    other.post(url("invoice_approve", first.pk), {"revision": "3"})
+    assert Invoice.objects.get(pk=first.pk).state == "approved"
+
+
+def test_a_supplement_is_started_once_with_a_reason() -> None:
+    run = drafts(1, lines=1)
+    review.approve(run.invoices.get(), revision=2, user=make_user())
+    project = ProjectMapping.objects.get()
+    client = browser("Billing clerk")
+    page = url("invoicerun_supplement", run.pk)
+    assert "There is nothing to supplement" in client.get(page).content.decode()
+    make_work(project, "1.0", ref=9)
+    before = fingerprint()
+    text = client.get(page).content.decode()
+    assert "Start the supplement, up to 95.00\xa0EUR" in text
+    assert fingerprint() == before
+    form = {"sequence": "2", "client": str(project.client_id), "reason": ""}
+    assert "say why" in messages_of(client.post(page, form, follow=True))
+    assert "Tick at least one client" in messages_of(client.post(page, {**form, "client": ""}, follow=True))
+    response = client.post(page, {**form, "reason": "Forgotten"})
+    extra = InvoiceRun.objects.get(sequence=2)
+    assert (response["Location"], extra.reason) == (url("invoicerun_review", extra.pk), "Forgotten")
+    again = client.post(page, {**form, "reason": "Forgotten"}, follow=True)
+    assert "Supplement 2 was started already" in messages_of(again)
+    assert InvoiceRun.objects.count() == 2
+    build.build_due()
+    assert (extra.invoices.get().net, extra.invoices.get().sequence) == (D("95.00"), 2)
+
+
+def test_a_client_with_a_draft_is_not_ticked_for_a_supplement() -> None:
+    run = drafts(1, lines=1)
+    make_work(ProjectMapping.objects.get(), "1.0", ref=9)
+    text = browser().get(url("invoicerun_supplement", run.pk)).content.decode()
+    assert "Has a draft of this period" in text
+    assert " checked>" not in text
+
+
 def test_a_stale_draft_offers_the_refresh_and_no_approval() -> None:
     invoice = drafts().invoices.get()
     change_hours(TimeEntry.objects.get(item__ref=1), "3.1")
@@ -250,6 +348,7 @@ def test_earlier_periods_are_compared_and_drawn() -> None:
     assert "+100.0\xa0%" in text
     for label in ("Sep", "Oct", "Nov", "Dec"):
         assert f">{label}</text>" in text
+    assert "+100.0\xa0% against the average" in browser().get(url("invoicerun_review", invoice.run_id)).content.decode()
 
 
 # --- the run ------------------------------------------------------------------------------------------------------
@@ -389,7 +488,10 @@ def count_queries(client: Client, page: str) -> int:
 def test_lists_cost_the_same_for_one_and_for_many() -> None:
     client = browser()
     pages = [url("invoicerun_changelist"), url("invoice_changelist"), url("invoicerun_preview") + "?month=2025-12"]
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
     run = drafts(1, lines=1)
+    make_work(ProjectMapping.objects.get(), "1", ref=2)
+    pages += [url("invoicerun_supplement", run.pk)]
     few = [count_queries(client, page) for page in (*pages, url("invoicerun_review", run.pk))]
     for number in range(12):
         make_work(make_project(make_client(f"More {number}")))

@@ -13,9 +13,12 @@ from django.db import connection, transaction
 from accounts.models import User
 from billing_console import clock
 from billing_console.errors import NotAllowed, StaleRevision
-from invoicing import content, review
+from invoicing import adjusting, build, content, review
 from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import refresh_run
 from mappings.lookups import new_rule_set_version
+from mappings.models import Company
+from sync import attention
 from sync.models import RemoteRecord, TimeEntry, Transition
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
 
@@ -62,6 +65,26 @@ def test_excluding_a_line_puts_its_entry_off(user: User) -> None:
     assert (moved.to_state, moved.why, moved.user) == ("held", "Wait for Acme", user)
 
 
+def test_holding_a_line_holds_its_entry_until_somebody_releases_it(user: User) -> None:
+    invoice = draft("2.1", "1.0")
+    line = invoice.lines.get(ref=2)
+    after = review.hold_line(line, revision=2, user=user, reason="Ask Acme")
+    entry = TimeEntry.objects.get(pk=line.entry_id)
+    assert (after.net, entry.state, entry.reason, entry.reason_note, entry.held_by_person) == (
+        D("213.75"), "held", "by_person", "Ask Acme", True,
+    )  # fmt: skip
+    assert "Release it when it may be billed" in entry.reason_sentence
+    refresh_run(invoice.run)
+    build.build_due()
+    entry.refresh_from_db()
+    assert entry.state == "held"
+    attention.release_entry(entry, user=user)
+    refresh_run(invoice.run)
+    build.build_due()
+    assert Invoice.objects.get().net == D("308.75")
+    assert invoice.lines.filter(entry=entry).count() == 2  # the one that was held stays to be seen
+
+
 def test_a_second_click_on_exclude_is_one_sentence(user: User) -> None:
     invoice = draft()
     line = invoice.lines.first()
@@ -84,6 +107,7 @@ def test_no_act_without_a_reason(user: User, reason: str) -> None:
     line = invoice.lines.first()
     acts = [
         lambda: review.exclude_line(line, revision=2, user=user, reason=reason),
+        lambda: review.hold_line(line, revision=2, user=user, reason=reason),
         lambda: review.edit_text(line, revision=2, user=user, text="x", reason=reason),
         lambda: review.hold_draft(invoice, revision=2, user=user, note=reason),
         lambda: review.reject_draft(invoice, revision=2, user=user, reason=reason),
@@ -259,6 +283,43 @@ def test_a_task_that_is_no_longer_proven_blocks(user: User) -> None:
     RemoteRecord.objects.filter(kind="task").update(state="attention")
     with pytest.raises(NotAllowed, match="not ready in Invoice Ninja any more"):
         review.approve(invoice, revision=2, user=user)
+
+
+def edited(user: User, act: str) -> Invoice:
+    """A draft that `user` changed in one of the ways there are."""
+    invoice = draft()
+    line = invoice.lines.get(ref=1)
+    if act == "text":
+        return review.edit_text(line, revision=2, user=user, text="Payments", reason="x")
+    if act == "figures":
+        return adjusting.adjust_line(line, revision=2, user=user, hours=D(1), rate=D(95), reason="x")
+    if act == "added":
+        return adjusting.add_line(invoice, revision=2, user=user, text="Fee", quantity=D(1), price=D(5), reason="x")
+    take_off = review.exclude_line if act == "excluded" else review.hold_line
+    return take_off(line, revision=2, user=user, reason="x")
+
+
+@pytest.mark.parametrize(
+    ("act", "line"), [("text", "#1"), ("figures", "#1"), ("added", "“Fee”"), ("excluded", "#1"), ("held", "#1")]
+)
+def test_with_four_eyes_another_person_approves_what_was_edited(user: User, act: str, line: str) -> None:
+    invoice = edited(user, act)
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    with pytest.raises(NotAllowed, match=rf"You edited line {line} at \d\d:\d\d; another approver must approve\."):
+        review.approve(invoice, revision=3, user=user)
+    assert Invoice.objects.get().state == "draft"
+    assert review.approve(invoice, revision=3, user=make_user("Approver")).state == "approved"
+
+
+def test_without_four_eyes_and_without_a_change_one_person_is_enough(user: User) -> None:
+    assert review.approve(edited(user, "text"), revision=3, user=user).state == "approved"
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    project = make_project(make_client("Other"))
+    make_work(project)
+    other = built().invoices.get(client=project.client)
+    review.edit_text(other.lines.get(), revision=2, user=user, text="x", reason="y")
+    review.edit_text(other.lines.get(), revision=3, user=user, text=other.lines.get().original_notes, reason="y")
+    assert review.approve(other, revision=4, user=user).state == "approved"
 
 
 def test_taking_an_approval_back_moves_both_rows(user: User) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from billing_console import clock
 from billing_console.errors import NotAllowed
@@ -165,6 +166,59 @@ def test_a_client_that_was_not_swept_since_the_period_fails_alone_and_mends_itse
     assert states(run) == {"Good": "built", "Bad": "built"}
 
 
+def test_whatever_goes_wrong_with_one_client_the_others_are_built() -> None:
+    for name in ("Acme", "Bad", "Coop"):
+        make_work(make_project(make_client(name)))
+    # A row that no code of ours would write: the rules of one client cannot be applied.
+    from mappings.models import RuleSet
+
+    RuleSet.objects.filter(client__name="Bad").update(payment_terms="whenever")
+    run = built()
+    assert states(run) == {"Acme": "built", "Bad": "failed", "Coop": "built"}
+    assert "The drafts could not be built (ValueError)" in run.clients.get(client__name="Bad").sentence
+    RuleSet.objects.filter(client__name="Bad").update(payment_terms="net30")
+    build.build_due()
+    assert states(run) == {"Acme": "built", "Bad": "built", "Coop": "built"}
+    assert InvoiceLine.objects.count() == 3
+
+
+def test_many_ordinary_clients_cost_the_statements_of_one() -> None:
+    def make(count: int) -> None:
+        for _ in range(count):
+            make_work(make_project(make_client()))
+
+    make(1)
+    start_run("monthly", DECEMBER, timezone=ZONE, trigger=RunTrigger.PERSON)
+    with CaptureQueriesContext(connection) as one:
+        assert build.build_due() == 1
+    make(20)
+    start_run("monthly", month(2026, 1), timezone=ZONE, trigger=RunTrigger.PERSON, is_early=True)
+    with CaptureQueriesContext(connection) as many:
+        assert build.build_due() == 21
+    assert len(many) <= len(one) + 1  # the first client has nothing left: one more word for that
+    assert Invoice.objects.filter(net=D("213.75")).count() == 21
+
+
+def test_clients_that_come_to_nothing_do_not_stop_those_that_are_built_with_them() -> None:
+    for name in ("Acme", "Zero", "Coop"):
+        entry = make_work(make_project(make_client(name)))
+        if name == "Zero":
+            TimeEntry.objects.filter(pk=entry.pk).update(rate=0, amount=0)
+    run = built()
+    assert states(run) == {"Acme": "built", "Zero": "empty", "Coop": "built"}
+    assert "come to 0.00" in run.clients.get(client__name="Zero").sentence
+
+
+def test_entries_without_a_project_get_a_draft_of_their_own_where_each_project_has_one() -> None:
+    client = make_client(grouping="project")
+    make_work(make_project(client, "Webshop"))
+    entry = make_work(make_project(client, "Gone"), "1.0")
+    TimeEntry.objects.filter(pk=entry.pk).update(project=None)
+    run = built()
+    assert sorted(run.invoices.values_list("group_key", "net"))[0] == ("", D("95.00"))
+    assert InvoiceLine.objects.count() == 2
+
+
 def test_build_again_asks_for_a_failed_client() -> None:
     project = make_project(make_client())
     make_work(project)
@@ -310,6 +364,35 @@ def test_a_supplement_is_a_second_invoice_with_a_reason() -> None:
     assert (extra.sequence, extra.invoices.get().net, extra.invoices.get().sequence) == (2, D("95.00"), 2)
 
 
+def test_supplements_are_numbered_and_none_is_started_twice() -> None:
+    project = make_project(make_client())
+    make_work(project)
+    run = built()
+    review.approve(run.invoices.get(), revision=2, user=make_user())
+    for number in (2, 3):
+        make_work(project, "1.0")
+        extra = built(is_supplement=True, reason="More", expected_sequence=number)
+        review.approve(extra.invoices.get(), revision=2, user=make_user())
+        assert extra.sequence == number
+    with pytest.raises(NotAllowed, match="Supplement 3 was started already"):
+        built(is_supplement=True, reason="More", expected_sequence=3)
+    with pytest.raises(NotAllowed, match="nothing to supplement"):
+        built(JANUARY, is_supplement=True, reason="More", is_early=True)
+    assert sorted(Invoice.objects.values_list("sequence", "net")) == [(1, D("213.75")), (2, D(95)), (3, D(95))]
+
+
+def test_a_supplement_bills_what_was_put_off_from_the_invoice_before() -> None:
+    project = make_project(make_client())
+    make_work(project)
+    entry = make_work(project, "1.0")
+    run = built()
+    invoice = run.invoices.get()
+    review.exclude_line(invoice.lines.get(entry=entry), revision=2, user=make_user(), reason="Not yet")
+    review.approve(invoice, revision=3, user=make_user())
+    extra = built(is_supplement=True, reason="Now it may")
+    assert extra.invoices.get().lines.get().entry_id == entry.pk
+
+
 def test_clients_of_another_frequency_or_zone_are_not_in_the_run() -> None:
     make_work(make_project(make_client("Monthly")))
     make_work(make_project(make_client("Weekly", frequency="weekly")))
@@ -330,6 +413,66 @@ def test_a_run_without_a_client_is_done_at_once() -> None:
     run = start_run("monthly", month(2025, 11), timezone=ZONE, trigger=RunTrigger.PERSON)
     run.refresh_from_db()
     assert run.state == RunState.DONE
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_builder_that_dies_anywhere_leaves_one_set_of_drafts_to_the_next() -> None:
+    for name in ("Acme", "Brio"):
+        project = make_project(make_client(name))
+        for _ in range(3):
+            make_work(project)
+    run = start_run("monthly", DECEMBER, timezone=ZONE, trigger=RunTrigger.PERSON)
+
+    for statement in ('INSERT INTO "invoicing_invoice"', "WITH due AS", "WITH printed AS", '"built_at" ='):
+        died: list[str] = []
+
+        def die(execute: Any, sql: str, *args: Any, at: str = statement, died: list[str] = died) -> Any:
+            if at in sql:
+                died.append(sql)
+                raise KeyboardInterrupt
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(die), pytest.raises(KeyboardInterrupt):
+            build.build_due()
+        assert died
+        assert not Invoice.objects.exists()
+        assert set(TimeEntry.objects.values_list("state", flat=True)) == {"ready"}
+
+    build.build_due()
+    build.build_due()
+    assert states(run) == {"Acme": "built", "Brio": "built"}
+    assert (Invoice.objects.count(), InvoiceLine.objects.count()) == (2, 6)
+    assert Transition.objects.filter(model="sync.timeentry", to_state="claimed").count() == 6
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_two_supplements_started_at_once_are_one() -> None:
+    project = make_project(make_client())
+    make_work(project)
+    run = built()
+    review.approve(run.invoices.get(), revision=2, user=make_user())
+    make_work(project, "1.0")
+    start, failures = threading.Barrier(2), []
+
+    def work() -> None:
+        try:
+            start.wait(10)
+            with clock.set_to(IN_JANUARY):
+                built(is_supplement=True, reason="More", expected_sequence=2)
+        except NotAllowed as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(failures) == 1
+    assert sorted(Invoice.objects.values_list("sequence", "net")) == [(1, D("213.75")), (2, D(95))]
 
 
 @pytest.mark.slow

@@ -96,6 +96,24 @@ def test_weekly_clients_get_every_week() -> None:
     assert tick_and_build(at(2026, 1, 19)) == ["weekly 2026-01-05", "weekly 2026-01-12"]
 
 
+def test_two_weekly_clients_are_caught_up_in_order_and_what_comes_late_is_flagged() -> None:
+    anchor = dt.date(2025, 12, 22)
+    project = make_project(make_client(frequency="biweekly", anchor_date=anchor))
+    make_work(project, closed=at(2025, 12, 23))  # in the first two weeks, over new year
+    make_work(project, closed=at(2026, 1, 4))  # their last day
+    make_work(project, closed=at(2026, 1, 5))  # in the second
+    late = at(2026, 2, 3)
+    assert tick_and_build(late) == ["biweekly 2025-12-22", "biweekly 2026-01-05", "biweekly 2026-01-19"]
+    runs = list(InvoiceRun.objects.order_by("period_start"))
+    assert [sum(invoice.lines.count() for invoice in run.invoices.all()) for run in runs] == [2, 1, 0]
+
+    make_work(project, closed=at(2026, 1, 20))  # known only when its two weeks were billed
+    make_work(project, closed=at(2026, 2, 4))
+    assert tick_and_build(at(2026, 2, 17))[-1] == "biweekly 2026-02-02"
+    last = InvoiceRun.objects.get(period_start=dt.date(2026, 2, 2)).invoices.get()
+    assert list(last.lines.order_by("work_date").values_list("is_late", flat=True)) == [True, False]
+
+
 def test_the_tick_costs_the_same_for_one_client_and_for_ten() -> None:
     counts = []
     for names in (["One"], [f"More {number}" for number in range(9)]):

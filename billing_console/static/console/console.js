@@ -106,9 +106,24 @@
 
     // --- dialogs ---
 
+    // One dialog serves every line: its button says what it acts on and what the fields begin with.
+    const fill = (dialog, opener) => {
+        const form = dialog.querySelector("form");
+        if (!form || opener?.dataset?.bcDialog !== dialog.id || !opener.dataset.bcAction) return;
+        form.action = opener.dataset.bcAction;
+        form.reset();
+        for (const [name, value] of Object.entries(JSON.parse(opener.dataset.bcFill || "{}"))) {
+            const field = form.elements.namedItem(name);
+            const slot = dialog.querySelector(`[data-bc-slot="${name}"]`);
+            if (field) field.value = value;
+            if (slot) slot.textContent = value;
+        }
+    };
+
     const openDialog = (id, opener) => {
         const dialog = document.getElementById(id);
         if (!dialog || dialog.open) return;
+        fill(dialog, opener);
         dialog.showModal();
         dialog.querySelector("textarea, input:not([type='hidden']), select")?.focus();
         dialog.addEventListener("close", () => opener?.focus(), { once: true });
@@ -184,11 +199,15 @@
         if (!all.length) return false;
         const at = all.indexOf(current());
         const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
-        current()?.removeAttribute("aria-current");
-        next.setAttribute("aria-current", "true");
-        (next.querySelector("summary, a[href], input") ?? next).focus({ preventScroll: true });
-        next.scrollIntoView({ block: "nearest" });
+        mark(next);
         return true;
+    };
+
+    const mark = (row) => {
+        current()?.removeAttribute("aria-current");
+        row.setAttribute("aria-current", "true");
+        (row.querySelector("summary, a[href], input") ?? row).focus({ preventScroll: true });
+        row.scrollIntoView({ block: "nearest" });
     };
 
     const click = (element) => {
@@ -197,12 +216,20 @@
         return true;
     };
 
+    // What acts on the marked line stands below it, behind its why, which is opened first.
+    const actOnLine = (key) => {
+        const button = current()?.querySelector(`[data-bc-line-key="${key}"]`);
+        if (!button) return false;
+        const why = current().querySelector("details");
+        if (why) why.open = true;
+        return click(button);
+    };
+
     const keys = {
         j: () => move(1),
         k: () => move(-1),
         o: () => click(current()?.querySelector("summary") ?? current()?.querySelector("a[href]")),
         x: () => click(current()?.querySelector("input.action-select, input[type='checkbox']")),
-        e: () => click([...(current()?.querySelectorAll("[data-bc-key='e']") ?? [])].find(isVisible)),
         "?": () => {
             openDialog("bc-keys", document.activeElement);
             return true;
@@ -218,13 +245,20 @@
         const isDone = own
             ? own()
             : /^[a-z]$/.test(event.key) &&
-              click([...document.querySelectorAll(`[data-bc-key="${event.key}"]`)].find(isVisible));
+              (actOnLine(event.key) ||
+                  click([...document.querySelectorAll(`[data-bc-key="${event.key}"]`)].find(isVisible)));
         if (isDone) event.preventDefault(); // else the letter lands in the field that just got the focus
     });
 
     document.addEventListener("DOMContentLoaded", () => {
         mendPage();
         document.querySelector("[data-bc-focus]")?.focus();
+    });
+    // After an act on a line the page opens at that line, and so do the keys. The browser moves the focus when it
+    // scrolls there, so we come after it.
+    window.addEventListener("load", () => {
+        const line = location.hash.startsWith("#line-") && document.getElementById(location.hash.slice(1));
+        if (line) requestAnimationFrame(() => mark(line));
     });
     document.addEventListener("alpine:initialized", () => makeReachable(document));
 })();

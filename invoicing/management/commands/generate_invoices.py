@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -39,6 +40,9 @@ class Command(BaseCommand):
         parser.add_argument("--client", help="Only this client: its id in Invoice Ninja, or its exact name.")
         parser.add_argument("--dry-run", action="store_true", help="Write nothing; print what would be billed.")
         parser.add_argument("--yes", action="store_true", help="Bill a month that is not over without asking.")
+        parser.add_argument(
+            "--supplement", metavar="REASON", help="An extra invoice for what came after the run; say why."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
         parser.add_argument("--timeout", type=float, default=settings.RUN_WAIT_SECONDS * 2, help="Seconds to wait.")
 
@@ -46,6 +50,8 @@ class Command(BaseCommand):
         plan = plan_month(_read_month(options["month"]), _find_clients(options["client"]))
         if not plan:
             raise CommandError(_("There is no client to bill yet. Map a Taiga project to a client first."))
+        if options["supplement"] is not None:
+            plan = _waiting_only(plan)
         if options["dry_run"]:
             self._print_preview(plan, as_json=options["json"])
             return
@@ -53,17 +59,20 @@ class Command(BaseCommand):
         if is_early and not options["yes"]:
             _ask(is_early)
         try:
-            runs = [
-                start_run(
-                    frequency,
-                    span,
-                    timezone=zone,
-                    trigger=RunTrigger.COMMAND,
-                    is_early=(frequency, span, zone) in is_early,
-                    clients=chosen,
-                )
-                for (frequency, span, zone), chosen in plan.items()
-            ]
+            with transaction.atomic():  # all of them or none
+                runs = [
+                    start_run(
+                        frequency,
+                        span,
+                        timezone=zone,
+                        trigger=RunTrigger.COMMAND,
+                        is_early=(frequency, span, zone) in is_early,
+                        clients=chosen,
+                        reason=options["supplement"] or "",
+                        is_supplement=options["supplement"] is not None,
+                    )
+                    for (frequency, span, zone), chosen in plan.items()
+                ]
         except ConsoleError as error:
             raise CommandError(error.sentence) from error
         rows = self._wait(runs, options["timeout"], is_quiet=options["json"])
@@ -176,6 +185,17 @@ def _find_clients(wanted: str | None) -> list[Client] | None:
             if not found
             else _("Several clients are called “%(text)s”. Give the id in Invoice Ninja.") % {"text": wanted}
         )
+    return found
+
+
+def _waiting_only(plan: Plan) -> Plan:
+    """The clients of a plan that a supplement would bill something for. Raises CommandError when there is none."""
+    found: Plan = {}
+    for key, chosen in plan.items():
+        if clients := {row.client: chosen[row.client] for row in preview(key[1], chosen) if row.net}:
+            found[key] = clients
+    if not found:
+        raise CommandError(_("Nothing waits to be billed for this month, so no supplement is needed."))
     return found
 
 

@@ -52,7 +52,8 @@ def _as_text(identity: Identity) -> str:
     mark = "✓" if identity.is_true else "✗"
     terms = " + ".join(_term(term) for term in identity.right if term.count or term.amounts)
     gap = "" if identity.is_true else f"  ({'; '.join(identity.residue)})"
-    return f"{mark} {identity.name}: {_term(identity.left)} = {terms or '0'}{gap}"
+    left = " + ".join(_term(term) for term in (identity.left, *identity.also))
+    return f"{mark} {identity.name}: {left} = {terms or '0'}{gap}"
 
 
 def _term(term: Term) -> str:
@@ -67,6 +68,7 @@ def _as_json(identity: Identity) -> dict[str, Any]:
         "name": identity.name,
         "is_true": identity.is_true,
         "left": _term_json(identity.left),
+        "also": [_term_json(term) for term in identity.also],
         "right": [_term_json(term) for term in identity.right],
         "residue": list(identity.residue),
     }

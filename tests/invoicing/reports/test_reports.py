@@ -18,6 +18,7 @@ from openpyxl import load_workbook
 
 from billing_console import clock
 from billing_console.states import EntryState, InvoiceState
+from invoicing import adjusting
 from invoicing.models import Invoice
 from invoicing.reports import REPORTS
 from invoicing.reports.columns import harmless
@@ -166,6 +167,25 @@ def test_the_annex_has_the_numbers_of_its_invoice(month_end: Invoice) -> None:
         "With tax": "258.64 EUR",
     }
     assert totals("annex", invoice=f"id:{month_end.pk}") == totals("annex", invoice="0007")
+
+
+def test_what_was_adjusted_or_added_by_hand_is_on_the_annex_and_counts_as_no_hours() -> None:
+    client = make_client("Beacon")
+    make_work(make_project(client, "App"), "2.1", ref=7)
+    with clock.set_to(IN_JANUARY):
+        invoice = built().invoices.get(client=client)
+    clerk = make_user("Billing clerk")
+    line = invoice.lines.get()
+    adjusting.adjust_line(line, revision=2, user=clerk, hours=D(1), rate=D(90), reason="Agreed")
+    adjusting.add_line(
+        invoice, revision=3, user=clerk, text="Hosting", quantity=D(3), price=D("19.99"), reason="Agreed"
+    )
+    texts = rows("annex", invoice=f"id:{invoice.pk}")
+    assert [row[-3:] for row in texts] == [["1.00 h", "90.00 EUR", "90.00 EUR"], ["–", "19.99 EUR", "59.97 EUR"]]
+    assert "3.00 × 19.99" in page("annex", invoice=f"id:{invoice.pk}").content.decode()
+    assert totals("annex", invoice=f"id:{invoice.pk}")["Before tax"] == "149.97 EUR"
+    found = totals("on-invoice", client=client.pk, start="2025-12-01", end="2025-12-31")
+    assert found == {"Lines": "2", "Hours billed": "1.00 h", "Before tax": "149.97 EUR"}
 
 
 def test_rounding(month_end: Invoice) -> None:

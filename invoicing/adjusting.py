@@ -1,0 +1,147 @@
+"""What a person writes over what was worked: other hours or another rate on a line, and a line of their own.
+
+The line keeps the first figures beside the new ones, its entry keeps its own amount, and the difference is an
+*adjustment*, which the reconciliation counts. Its task in Invoice Ninja keeps the worked time: only the invoice line
+differs from it. Hours are Decimal hours, rates and amounts in the invoice's currency before tax.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing_console import formats, money
+from billing_console.errors import NotAllowed
+from invoicing import calculator, content, guards
+from invoicing.models import Invoice, InvoiceLine
+from mappings.rules import ONE_DAY
+from sync.transitions import record
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MOST_HOURS = Decimal("9999.99")
+MOST_RATE = Decimal("999999.99")
+
+
+def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal, rate: Decimal, reason: str) -> Invoice:
+    """Bill other hours or another rate on this line; the amount is rounded anew. Returns the draft with its totals.
+
+    Writing the first figures again takes the adjustment back. Raises NotAllowed without a reason, for figures that
+    cannot be printed exactly, on a line that Taiga changed, and where the draft would come to nothing.
+    """
+    guards.need_reason(reason)
+    with transaction.atomic():
+        invoice = guards.lock_draft(line.invoice_id, revision)
+        row = guards.lock_line(invoice, line.pk)
+        _check_figures(hours, rate, invoice.currency, is_manual=row.is_manual)
+        if row.change_sentence:
+            raise NotAllowed(_("Taiga changed this line. Refresh the draft first, then write its hours or rate."))
+        if (hours, rate) == (row.billed_hours, row.rate):
+            return invoice
+        amount = money.line_amount(hours, rate, invoice.currency)
+        if row.is_manual and not amount:
+            raise NotAllowed(_("A line added by hand must come to an amount. Remove it instead."))
+        changes = {"billed_hours": hours, "rate": rate, "amount": amount} | _marks(row, hours, rate, user, reason)
+        InvoiceLine.objects.filter(pk=row.pk).update(**changes)
+        why = _("Line %(line)s: %(before)s is now %(after)s: %(reason)s") % {
+            "line": row.notes,
+            "before": figures(row.billed_hours, row.rate, row.amount, invoice.currency),
+            "after": figures(hours, rate, amount, invoice.currency),
+            "reason": reason,
+        }
+        _save(invoice, user, why)
+    return invoice
+
+
+def _marks(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason: str) -> dict[str, Any]:
+    first = (row.billed_hours, row.rate, row.amount)
+    if row.original_hours is not None and row.original_rate is not None and row.original_amount is not None:
+        first = (row.original_hours, row.original_rate, row.original_amount)
+    is_back = (hours, rate) == first[:2]
+    marks: dict[str, Any] = dict(
+        zip(("original_hours", "original_rate", "original_amount"), (None,) * 3 if is_back else first, strict=True)
+    )
+    if is_back and not row.is_manual:
+        return marks | {"adjust_reason": "", "adjusted_by": None, "adjusted_at": None, "dropped_sentence": ""}
+    return marks | {
+        "adjust_reason": reason,
+        "adjusted_by": user,
+        "adjusted_at": timezone.now(),
+        "dropped_sentence": "",
+    }
+
+
+def add_line(
+    invoice: Invoice, *, revision: int, user: User, text: str, quantity: Decimal, price: Decimal, reason: str
+) -> Invoice:
+    """Add a line of one's own: something beside the hours, or, with a negative price, a discount.
+
+    It has no task and no product, is worked on nobody's hours and counts for the last day of the period. Raises
+    NotAllowed without text or reason, for figures that cannot be printed exactly, and where nothing would be left.
+    """
+    guards.need_reason(reason)
+    words = clean_text(text)
+    with transaction.atomic():
+        row = guards.lock_draft(invoice.pk, revision)
+        _check_figures(quantity, price, row.currency, is_manual=True)
+        amount = money.line_amount(quantity, price, row.currency)
+        if not amount:
+            raise NotAllowed(_("A line added by hand must come to an amount."))
+        InvoiceLine.objects.create(
+            invoice=row,
+            notes=words,
+            work_date=row.period_end - ONE_DAY,
+            raw_hours=money.ZERO,
+            billed_hours=quantity,
+            rate=price,
+            amount=amount,
+            adjust_reason=reason,
+            adjusted_by=user,
+            adjusted_at=timezone.now(),
+        )
+        why = _("Line %(line)s added, %(figures)s: %(reason)s") % {
+            "line": words,
+            "figures": figures(quantity, price, amount, row.currency),
+            "reason": reason,
+        }
+        _save(row, user, why)
+    return row
+
+
+def clean_text(text: str) -> str:
+    """What a person typed for a line, trimmed and safe from rewriting by Invoice Ninja. Raises NotAllowed for none."""
+    words = calculator.neutralise("\n".join(part.strip() for part in text.strip().splitlines()))
+    if not words:
+        raise NotAllowed(_("A line needs a text."))
+    return words
+
+
+def figures(hours: Decimal, rate: Decimal, amount: Decimal, currency: str) -> str:
+    """ "2.25 × 95.00 = 213.75 EUR", for sentences."""
+    return _("%(hours)s × %(rate)s = %(amount)s") % {
+        "hours": formats.number(hours, 2),
+        "rate": formats.rate(rate, ""),
+        "amount": formats.money(amount, currency),
+    }
+
+
+def _check_figures(hours: Decimal, rate: Decimal, currency: str, *, is_manual: bool) -> None:
+    """Printed quantity × printed rate must equal the printed amount (billing-rules: Order of calculation)."""
+    if hours != money.quantize_hours(hours) or not 0 <= hours <= MOST_HOURS:
+        raise NotAllowed(_("Hours have at most two decimals and are between 0 and 9,999.99."))
+    if rate != money.quantize(rate, currency) or abs(rate) > MOST_RATE:
+        words = {"count": money.exponent(currency), "currency": currency}
+        raise NotAllowed(_("A price has at most %(count)d decimals in %(currency)s and is below a million.") % words)
+    if rate < 0 and not is_manual:
+        raise NotAllowed(_("A rate cannot be negative. Add a line by hand for a discount."))
+
+
+def _save(invoice: Invoice, user: User, why: str) -> None:
+    record(invoice, invoice.state, invoice.state, why=why, user=user)
+    content.retotal(invoice)
+    guards.need_money(invoice)

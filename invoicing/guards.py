@@ -1,0 +1,63 @@
+"""What every act on a draft asks first: is it still what was on screen, is the line still there, is there a reason?"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from billing_console.errors import NotAllowed, StaleRevision
+from billing_console.formats import moment, money
+from invoicing import content
+from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import UNAPPROVED
+from sync.models import Transition
+
+
+def lock_draft(invoice_id: int, revision: int, states: tuple[str, ...] = UNAPPROVED) -> Invoice:
+    """The draft, locked. Raises NotAllowed when it moved on, StaleRevision when its content changed meanwhile."""
+    invoice = content.lock_invoice(invoice_id)
+    if invoice.state not in states:
+        raise NotAllowed(moved_on(invoice))
+    if invoice.revision != revision:
+        raise StaleRevision
+    return invoice
+
+
+def lock_line(invoice: Invoice, line_id: int) -> InvoiceLine:
+    """A printed line of the (locked) draft, with its entry. Raises NotAllowed when it left the draft."""
+    row = InvoiceLine.objects.select_related("entry").filter(invoice=invoice, pk=line_id).first()
+    if row is None or row.is_voided:
+        raise NotAllowed(_("This line is not on the draft any more."))
+    return row
+
+
+def need_reason(reason: str) -> None:
+    """Raises NotAllowed without a reason."""
+    if not reason.strip():
+        raise NotAllowed(_("Say why, in a few words: it stays in the history."))
+
+
+def need_money(invoice: Invoice) -> None:
+    """A person's act may not leave a draft that bills nothing. Raises NotAllowed, so that the act is undone."""
+    if invoice.net <= 0:
+        raise NotAllowed(
+            _("The draft would come to %(net)s. It must stay above zero; reject the draft to bill nothing.")
+            % {"net": money(invoice.net, invoice.currency)}
+        )
+
+
+def moved_on(invoice: Invoice) -> str:
+    """One sentence on what happened to an invoice since the page was shown."""
+    last = (
+        Transition.objects.filter(model=invoice._meta.label_lower, row_id=invoice.pk, to_state=invoice.state)
+        .select_related("user")
+        .first()
+    )
+    words = {"invoice": invoice, "state": invoice.get_state_display().lower()}
+    if last is None or last.user is None:
+        return _("%(invoice)s is %(state)s already; nothing was changed.") % words
+    when = moment(last.at, invoice.timezone)
+    return _("%(invoice)s is %(state)s already, by %(who)s on %(when)s; nothing was changed.") % {
+        **words,
+        "who": last.user.get_full_name() or last.user.get_username(),
+        "when": when,
+    }

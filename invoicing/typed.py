@@ -1,0 +1,34 @@
+"""What a person types on a draft: hours, rates and prices as strict decimals, never guessed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.errors import NotAllowed
+from billing_console.form_fields import StrictDecimalField
+
+
+class FiguresForm(forms.Form):
+    """Hours (of a line added by hand: its quantity) and rate (its price)."""
+
+    hours = StrictDecimalField(label=_("Hours"), max_digits=10, decimal_places=2)
+    rate = StrictDecimalField(label=_("Rate"), max_digits=12, decimal_places=3)
+
+
+def read_figures(data: QueryDict) -> tuple[Decimal, Decimal]:
+    """Hours and rate as typed. Raises NotAllowed with a sentence for each field that cannot be read."""
+    form = FiguresForm(data)
+    if not form.is_valid():
+        sentences = [f"{form.fields[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
+        raise NotAllowed(" ".join(sentences))
+    return form.cleaned_data["hours"], form.cleaned_data["rate"]
+
+
+def written(value: Decimal) -> Any:
+    """A figure as text that reads back to itself in every language."""
+    return StrictDecimalField().prepare_value(value)
