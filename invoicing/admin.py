@@ -31,6 +31,7 @@ from invoicing import (
     invoice_page,
     payments,
     reconcile_views,  # noqa: F401 - puts its page on the site
+    reminding_views,  # noqa: F401 - puts its pages on the site
     report_views,  # noqa: F401 - puts its pages on the site
     run_views,
     sending_views,

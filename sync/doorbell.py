@@ -25,6 +25,8 @@ TASKS = {
     "runs": "invoicing.tasks.build_runs",
     "invoices": "invoicing.tasks.create_invoices",
     "sendings": "invoicing.tasks.send_invoices",
+    "reminders": "invoicing.tasks.send_reminders",
+    "readings": "invoicing.tasks.read_both_servers",
     "payments": "invoicing.tasks.poll_payments",
 }
 PAUSE_SECONDS = 0.5

@@ -21,6 +21,9 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Start due runs": ("invoicing.tasks.build_runs", tick),
         "Create approved invoices": ("invoicing.tasks.create_invoices", tick),
         "Send invoices": ("invoicing.tasks.send_invoices", tick),
+        "Send reminders": ("invoicing.tasks.send_reminders", tick),
+        "Read both servers for the reconciliation": ("invoicing.tasks.read_both_servers", tick),
+        "Ask for a reading of both servers": ("invoicing.tasks.ask_for_a_reading", 24 * 3600),
         "Poll payments": ("invoicing.tasks.poll_payments", settings.POLL_SECONDS),
     }
 
