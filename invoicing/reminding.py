@@ -163,7 +163,7 @@ def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[t
 def _call(reminder: Reminder, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
     # Do not retry here, whatever happens: from now on only a changed message id, or a person, settles it.
     try:
-        ninja.email_invoice(there.id, reminder.text)
+        ninja.send_email(there.id, f"email_template_{reminder.text}")
     except UpstreamError as error:
         logger.warning("reminding of invoice %s: %s", there.number, error)
         if not error.is_outcome_unknown:

@@ -9,8 +9,8 @@ import time
 from django.db import transaction
 
 from accounts.models import User
-from invoicing import creating, sending
-from invoicing.models import Invoice, Sending
+from invoicing import creating, reminding, sending
+from invoicing.models import Invoice, Reminder, Sending
 from sync import attention, outbox, push, sweep, upstreams, work_items, writeback
 from sync.claims import Proof
 from sync.models import RemoteRecord, TimeEntry
@@ -51,6 +51,12 @@ def move_invoice(invoice_id: int, to: str) -> None:
     """One arrow of an invoice, with a column beside it, in one transaction."""
     with transaction.atomic():
         advance(Invoice.objects.get(pk=invoice_id), to, why="asked", note="moved")
+
+
+def decide_reminder(reminder_id: int, arrived: bool) -> None:
+    """A person says whether a reminder arrived."""
+    user, _is_new = User.objects.get_or_create(username="somebody")
+    reminding.decide(Reminder.objects.get(pk=reminder_id), arrived=arrived, user=user, note="asked them")
 
 
 def commit_to_calling_and_die(sending_id: int) -> None:
