@@ -125,7 +125,9 @@ def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
     living = CountedLine.objects.filter(_alive("invoice__"), reading=reading, task_id__in=tasks)
     for found in living.select_related("invoice"):
         named[found.task_id].append(found)
-    ours, theirs, ended = defaultdict(Decimal), defaultdict(Decimal), defaultdict(Decimal)
+    ours: Amounts = defaultdict(Decimal)
+    theirs: Amounts = defaultdict(Decimal)
+    ended: Amounts = defaultdict(Decimal)
     count = count_ended = 0
     leftovers = []
     for line in lines:
@@ -183,7 +185,8 @@ def _pairs(reading: Reading, invoices: QuerySet[Invoice]) -> list[Pair]:
 
 
 def _listed_invoices(pairs: list[Pair]) -> Identity:
-    ours, theirs = defaultdict(Decimal), defaultdict(Decimal)
+    ours: Amounts = defaultdict(Decimal)
+    theirs: Amounts = defaultdict(Decimal)
     leftovers = []
     for invoice, there in pairs:
         ours[invoice.currency] += invoice.net
@@ -236,7 +239,7 @@ def _listed_payments(pairs: list[Pair]) -> Identity:
     return _identity(_("Payments in Invoice Ninja, gross"), left, right, residue, leftovers)
 
 
-def _our_payments(invoice_ids: Iterable[int]) -> Amounts:
+def _our_payments(invoice_ids: Iterable[int]) -> dict[int, Decimal]:
     rows = Invoice.objects.filter(pk__in=list(invoice_ids), payments__is_deleted=False)
     rows = rows.exclude(payments__status__in=("2", "3"))
     sums = rows.order_by().values("pk").annotate(paid=Sum(F("payments__amount") - F("payments__refunded")))

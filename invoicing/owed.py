@@ -91,7 +91,7 @@ def buckets() -> list[BucketRow]:
 
 def _row(key: str) -> BucketRow:
     rows = in_bucket(key, Invoice.objects.all()).order_by("currency").values("currency")
-    sums = list(
+    sums: list[Any] = list(
         rows.annotate(count=Count("pk"), gross_sum=Sum("gross"), paid_sum=Sum("paid_to_date"), open_sum=Sum("balance"))
     )
 

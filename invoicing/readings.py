@@ -33,7 +33,7 @@ from mappings.models import Company, ProjectMapping
 from sync import attribute_names, attributes, census, doorbell, gate, stories, upstreams, work_items
 from sync.census import Counted
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaInvoice
+from sync.clients.ninja_rows import NinjaId, NinjaInvoice
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId
 from sync.models import Server, WorkItem
@@ -140,8 +140,10 @@ def _finish(reading: Reading) -> None:
 
 
 def _throw_away(which: Q) -> None:
+    """Delete rows of readings, lines before their invoices: three statements, however many rows there are."""
     for model in (CountedLine, CountedInvoice, CountedItem):
-        model._default_manager.filter(which)._raw_delete(using="default")  # type: ignore[attr-defined]
+        rows = model._default_manager.filter(which)
+        rows._raw_delete(rows.db)
 
 
 # --- Taiga --------------------------------------------------------------------------------------------------------
@@ -226,10 +228,10 @@ def _store_invoices(reading: Reading, rows: list[NinjaInvoice]) -> None:
 
 def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
     """What every invoice was paid, by the payments and not by what the invoice says of itself."""
-    paid: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
+    paid: dict[NinjaId, dict[NinjaId, tuple[Decimal, Decimal]]] = {}
     for row in ninja.payments_updated_since(None):
         paid[row.id] = shares_of(row)  # the last of several readings of one payment counts
-    sums: dict[str, tuple[Decimal, Decimal]] = {}
+    sums: dict[NinjaId, tuple[Decimal, Decimal]] = {}
     for shares in paid.values():
         for invoice_id, (money, credit) in shares.items():
             before = sums.get(invoice_id, (ZERO, ZERO))
@@ -237,7 +239,7 @@ def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
     for batch in _batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums).iterator(BATCH)):
         _renew(reading)
         for invoice in batch:
-            invoice.paid, invoice.credited = sums[invoice.ninja_id]
+            invoice.paid, invoice.credited = sums[NinjaId(invoice.ninja_id)]
         CountedInvoice.objects.bulk_update(batch, ["paid", "credited"])
 
 
