@@ -135,7 +135,7 @@ def test_the_last_reading_is_shown_with_its_time_and_every_row_that_differs(worl
         assert "They were not read yet" in page().content.decode()
         readings.read_now()
         told = page()
-        assert "1 items in Taiga and 1 invoices" in told.content.decode()
+        assert "1 item in Taiga, 1 invoice with its payments in Invoice Ninja." in told.content.decode()
         assert [row["is_true"] for row in told.context["identities"]] == [True] * 8
         world.set_values(WorkItem.objects.get().taiga_id, hours=5)
         assert page().context["hash"] == told.context["hash"]  # no server is asked by a page
