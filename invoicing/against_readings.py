@@ -27,6 +27,7 @@ from sync.models import TimeEntry, WorkItem
 
 ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
 OWING = (SENT, PARTIAL, PAID)
+OURS, THEIRS = "on-invoice", "invoice-ninja-list"  # reports
 ALL = Q()
 
 
@@ -92,7 +93,10 @@ def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: Query
         count += 1
         leftovers.append(Leftover(_("%(item)s is closed in Taiga and was never read here") % {"item": row}))
     left = Term(_("as the console read it"), len(items), typed)
-    right = (Term(_("as Taiga lists it"), count, there), Term(_("no longer in Taiga's lists"), count_gone, gone))
+    right = (
+        Term(_("as Taiga lists it"), count, there, report="taiga-list"),
+        Term(_("no longer in Taiga's lists"), count_gone, gone),
+    )
     gap = typed - there - gone
     return _identity(_("Taiga's list, raw hours"), left, right, (f"{gap:+} h",) if gap else (), leftovers)
 
@@ -144,10 +148,10 @@ def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
             url = reverse("admin:invoicing_invoice_change", args=[line.invoice_id])
             leftovers.append(Leftover(f"{line.invoice} {line.invoice.number}, {line.notes}: {sentence}", url))
     right = (
-        Term(_("on living invoices in Invoice Ninja"), count, amounts=add(theirs)),
-        Term(_("on cancelled invoices"), count_ended, amounts=add(ended)),
+        Term(_("on living invoices in Invoice Ninja"), count, amounts=add(theirs), report=THEIRS),
+        Term(_("on cancelled invoices"), count_ended, amounts=add(ended), report=THEIRS),
     )
-    left = Term(_("our lines of these entries"), len(lines), amounts=add(ours))
+    left = Term(_("our lines of these entries"), len(lines), amounts=add(ours), report=OURS)
     residue = unequal(left.amounts, add(*(term.amounts for term in right)))
     return _identity(_("Lines in Invoice Ninja, before tax"), left, right, residue, leftovers)
 
@@ -202,8 +206,15 @@ def _listed_invoices(pairs: list[Pair]) -> Identity:
         else:
             continue
         leftovers.append(_of(invoice, sentence))
-    left = Term(_("our invoices, whole"), len(pairs), amounts=add(ours))
-    right = (Term(_("as Invoice Ninja lists them"), sum(row is not None for _o, row in pairs), amounts=add(theirs)),)
+    left = Term(_("our invoices, whole"), len(pairs), amounts=add(ours), report=OURS)
+    right = (
+        Term(
+            _("as Invoice Ninja lists them"),
+            sum(row is not None for _o, row in pairs),
+            amounts=add(theirs),
+            report=THEIRS,
+        ),
+    )
     return _identity(
         _("Invoices in Invoice Ninja, before tax"), left, right, unequal(left.amounts, right[0].amounts), leftovers
     )
@@ -229,7 +240,7 @@ def _listed_payments(pairs: list[Pair]) -> Identity:
             ours = kept.get(invoice.pk, money.ZERO)
             words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
             leftovers.append(_of(invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
-    left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]))
+    left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]), report=THEIRS)
     right = (
         Term(_("paid"), amounts=add(sums["paid"])),
         Term(_("settled by credits"), amounts=add(sums["credited"])),

@@ -18,7 +18,8 @@ Amounts = dict[str, Decimal]
 class Term:
     """One part of an identity: how many rows, their raw hours, their amounts by currency.
 
-    `state` is that of the entries it is made of, "" for a part of another kind.
+    `state` is that of the entries it is made of, "" for a part of another kind; `report` is the name of the report that
+    lists its rows, where there is one.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Term:
     hours: Decimal = money.ZERO
     amounts: Amounts = field(default_factory=dict)
     state: str = ""
+    report: str = ""
 
 
 @dataclass(frozen=True)

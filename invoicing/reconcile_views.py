@@ -24,6 +24,7 @@ from billing_console.states import InvoiceState
 from invoicing import against_readings, certificate, readings
 from invoicing.identities import Identity, Term
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Reading
+from invoicing.reports import REPORTS
 from invoicing.reports.filters import CLIENT, PERIOD, PERSON, PROJECT, FilterForm, Wanted
 from mappings.rules import ONE_DAY, Period, previous_month
 
@@ -223,7 +224,9 @@ def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> d
 
 
 def _url(term: Term, wanted: Wanted) -> str:
-    """The list of exactly the entries of a term; "" where it is made of something else."""
+    """The list of the rows of a term: exactly its entries, or the report that has them; "" where there is none."""
+    if term.report and term.count:
+        return _report_url(term, wanted)
     if not term.state or not term.count:
         return ""
     query: list[tuple[str, str]] = [("state__exact", term.state)]
@@ -233,6 +236,18 @@ def _url(term: Term, wanted: Wanted) -> str:
         if (row := getattr(wanted, name)) is not None:
             query.append((f"{name}__id__exact", str(row.pk)))
     return f"{reverse('admin:sync_timeentry_changelist')}?{urlencode(query)}"
+
+
+def _report_url(term: Term, wanted: Wanted) -> str:
+    """The report with the filters of the page that it has; what Invoice Ninja lists is of any day."""
+    uses = REPORTS[term.report].uses
+    chosen = {"client": wanted.client, "project": wanted.project, "person": wanted.person}
+    query: list[tuple[str, str]] = [
+        (name, str(row.pk)) for name, row in chosen.items() if row is not None and name in uses
+    ]
+    if term.report != against_readings.THEIRS and wanted.start and wanted.end:
+        query += [("start", wanted.start.isoformat()), ("end", wanted.end.isoformat())]
+    return f"{reverse('admin:invoicing_report', args=[term.report])}?{urlencode(query)}"
 
 
 def _plot(money: Identity) -> tuple[BarPlot | None, Numbers | None]:

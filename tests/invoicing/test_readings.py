@@ -29,6 +29,7 @@ from sync.clients.ninja_rows import NinjaAllocation, NinjaId, NinjaPayment
 from sync.models import TimeEntry, UpstreamCall, WorkItem
 from tests.invoicing.world import DECEMBER
 from tests.outbound import created_invoice
+from tests.people import browser_of
 from tests.standins import World
 
 pytestmark = pytest.mark.django_db
@@ -198,6 +199,35 @@ def test_what_differs_in_invoice_ninja_is_a_list(
     assert {name: rows[0] for name, (rows, _sentences) in found.items()} == residue
     assert any(row.endswith(sentence) for _residue, rows in found.values() for row in rows)
     assert all(row.url for identity in compared().values() for row in identity.leftovers)
+
+
+def shown(name: str, **query: Any) -> list[list[str]]:
+    answer = browser_of("viewer").get(f"/admin/invoicing/reports/{name}/", query)
+    return [[cell["text"].replace("\u00a0", " ") for cell in row] for row in answer.context["rows"]]
+
+
+def test_what_both_servers_list_can_be_opened(world: World, sent: Invoice) -> None:
+    billed_again_by_hand(world, sent)
+    world.go_to(dt.datetime(2025, 12, 30, 9, tzinfo=dt.UTC))
+    world.add_task("Nobody told", billable="perhaps", hours="two")
+    readings.read_now()
+
+    assert [row[1:] for row in shown("taiga-list", start="2025-12-01", end="2025-12-31")] == [
+        ["Task", "Acme Corp", "30 Dec 2025", "cannot be read", "two", "–", "no"],
+        ["Task", "Acme Corp", "1 Dec 2025", "yes", "4.5", "4.50 h", "yes"],
+        ["Task", "Acme Corp", "1 Dec 2025", "yes", "2.1", "2.10 h", "yes"],
+    ]
+    assert shown("taiga-list", start="2026-01-01") == []
+    lines = [[row[0], row[1], row[4], row[5]] for row in shown("invoice-ninja-list", start="", client="")]
+    assert lines == [
+        ["HAND-1", "Draft", "1", "1.00"],
+        [sent.number, "Sent", "4.50", "337.50 EUR"],
+        [sent.number, "Sent", "2.25", "168.75 EUR"],
+    ]
+    page = browser_of("viewer").get("/admin/invoicing/reconcile/", {"start": "2025-12-01", "end": "2025-12-31"})
+    urls = {row["name"]: row["url"] for identity in page.context["identities"][4:] for row in identity["rows"]}
+    assert urls["as Taiga lists it"] == "/admin/invoicing/reports/taiga-list/?start=2025-12-01&end=2025-12-31"
+    assert all(browser_of("viewer").get(url).status_code == 200 for url in urls.values() if url)
 
 
 def test_a_cancelled_invoice_is_a_term_of_its_own(world: World, sent: Invoice) -> None:
