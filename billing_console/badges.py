@@ -38,6 +38,7 @@ _CHOICES: Final[tuple[type[TextChoices], ...]] = (
     states.RecordState,
     states.RunState,
     states.InvoiceState,
+    states.ReminderState,
     states.DifferenceState,
 )
 # Conditions that are no state of a row, but are shown like one.

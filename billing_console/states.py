@@ -82,6 +82,14 @@ class InvoiceState(TextChoices):
     REVERSED = "reversed", _("Reversed")
 
 
+class ReminderState(TextChoices):
+    PENDING = "pending", _("Asked for")
+    SENDING = "sending", _("Sending")
+    ATTENTION = "attention", _("Attention")
+    SENT = "sent", _("Sent")
+    REFUSED = "refused", _("Not sent")
+
+
 class DifferenceState(TextChoices):
     OPEN = "open", _("Open")
     SUPPLEMENTED = "supplemented", _("Supplemented")
@@ -174,6 +182,10 @@ INVOICE: TransitionMap = _map(
     reversed="",
 )
 
+REMINDER: TransitionMap = _map(
+    pending="sending refused", sending="sent attention refused", attention="sent refused", sent="", refused=""
+)
+
 DIFFERENCE: TransitionMap = _map(
     open="supplemented credited ignored closed", supplemented="", credited="", ignored="open", closed=""
 )
@@ -188,6 +200,7 @@ BADGES: dict[str, tuple[str, str]] = {
     "cancelled": (NEUTRAL, "cross"),
     "ignored": (NEUTRAL, "cross"),
     "dropped": (NEUTRAL, "cross"),
+    "refused": (NEUTRAL, "cross"),
     "closed": (NEUTRAL, "cross"),
     "gone": (NEUTRAL, "cross"),
     "open": (NEUTRAL, "ring"),

@@ -46,7 +46,7 @@ def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal,
         amount = money.line_amount(hours, rate, invoice.currency)
         if row.is_manual and not amount:
             raise NotAllowed(_("A line added by hand must come to an amount. Remove it instead."))
-        changes = {"billed_hours": hours, "rate": rate, "amount": amount} | _marks(row, hours, rate, user, reason)
+        changes = {"billed_hours": hours, "rate": rate, "amount": amount} | marks_of(row, hours, rate, user, reason)
         InvoiceLine.objects.filter(pk=row.pk).update(**changes)
         why = _("Line %(line)s: %(before)s is now %(after)s: %(reason)s") % {
             "line": row.notes,
@@ -58,7 +58,9 @@ def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal,
     return invoice
 
 
-def _marks(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason: str) -> dict[str, Any]:
+def marks_of(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason: str) -> dict[str, Any]:
+    """Columns that say who wrote these figures over the row's, and what it said first; empty ones when it says that
+    again."""
     first = (row.billed_hours, row.rate, row.amount)
     if row.original_hours is not None and row.original_rate is not None and row.original_amount is not None:
         first = (row.original_hours, row.original_rate, row.original_amount)

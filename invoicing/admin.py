@@ -32,15 +32,16 @@ from invoicing import (
     draft_views,
     invoice_page,
     marking_views,
-    payments,
     pdf_views,
     reconcile_views,  # noqa: F401 - puts its page on the site
+    reminding_views,  # noqa: F401 - puts its pages on the site
     report_views,  # noqa: F401 - puts its pages on the site
     run_views,
     sending_views,
     supplement_views,
 )
 from invoicing.models import DoubleBilling, Invoice, InvoiceRun, Payment, RunClient, Sending
+from invoicing.owed import OwedFilter, buckets
 from invoicing.payments import OWED
 from invoicing.run import DEAD, UNAPPROVED
 
@@ -97,23 +98,6 @@ class InvoiceRunAdmin(ReadOnlyModelAdmin):
         return badge(run.state, run.get_state_display())
 
 
-class OverdueFilter(admin.SimpleListFilter):
-    """Sent, not paid in full, and due before today by the business clock."""
-
-    title = _("owed")
-    parameter_name = "owed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("overdue", _("Overdue")), ("open", _("Open, not due yet"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> QuerySet[Invoice]:
-        if self.value() == "overdue":
-            return payments.overdue(queryset)
-        if self.value() == "open":
-            return queryset.filter(state__in=OWED, balance__gt=0).exclude(pk__in=payments.overdue())
-        return queryset
-
-
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyModelAdmin):
     """State, amounts and payments of every invoice; drafts open their review page."""
@@ -131,7 +115,7 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     list_display_links = None
     list_filter = (
         ("state", ChoicesCheckboxFilter),
-        OverdueFilter,
+        OwedFilter,
         ("client", RelatedDropdownFilter),
         "currency",
         ("period_start", RangeDateFilter),
@@ -232,7 +216,12 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     @display(description=_("Open, with tax"), ordering="balance")
     def balance_cell(self, invoice: Invoice) -> SafeString:
         owed = invoice.balance if invoice.state in (*OWED, InvoiceState.PAID) else None
-        return format_html('<span class="bc-num">{}</span>', formats.money(owed, invoice.currency))
+        paid = formats.money(invoice.paid_to_date, invoice.currency) if invoice.paid_to_date else ""
+        return format_html(
+            '<span class="bc-num">{}<span class="bc-sub">{}</span></span>',
+            formats.money(owed, invoice.currency),
+            gettext("paid %(paid)s") % {"paid": paid} if paid else "",
+        )
 
     @display(description=_("Due"), ordering="due_date")
     def due_cell(self, invoice: Invoice) -> str:
@@ -264,6 +253,11 @@ class PaymentAdmin(ReadOnlyModelAdmin):
     list_filter = (("paid_on", RangeDateFilter), ("invoice__client", RelatedDropdownFilter))
     search_fields = ("invoice__number", "invoice__client__name")
     list_select_related = ("invoice__client",)
+    list_before_template = "invoicing/_owed.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With what is owed above what was paid."""
+        return super().changelist_view(request, {**(extra_context or {}), "owed_buckets": buckets()})
 
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Payment]) -> list[tuple[str, str]]:
         sums = (

@@ -20,10 +20,11 @@ from accounts.models import User
 from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
+from invoicing import adjusting, content, creating, marking, snapshots
 from invoicing import claim as claims
-from invoicing import content, creating, marking, snapshots
 from invoicing.models import Decision, Deviation, Invoice, InvoiceLine
 from mappings.models import TaxDecision
+from mappings.rules import ONE_DAY
 from sync import reasons, writeback
 from sync.clients.ninja_rows import DRAFT, SENT
 from sync.models import RecordKind, RemoteRecord, TimeEntry
@@ -236,21 +237,30 @@ def _take_over_lines(row: Invoice, theirs: snapshots.Snapshot, *, user: User, wh
         if their is None:
             gone.append(rows[mine])  # type: ignore[index]
         else:
-            line = rows[mine] if mine is not None else InvoiceLine(invoice=row, raw_hours=money.ZERO)
+            line = rows[mine] if mine is not None else _line_by_hand(row)
             _take_over_line(line, theirs["lines"][their], position=their + 1, user=user, why=why)
     _release(gone, user=user, why=why)
 
 
+def _line_by_hand(row: Invoice) -> InvoiceLine:
+    """A line of theirs that none of our entries is behind; it counts for the last day of the period."""
+    return InvoiceLine(invoice=row, raw_hours=money.ZERO, work_date=row.period_end - ONE_DAY)
+
+
 def _take_over_line(line: InvoiceLine, theirs: dict[str, str], *, position: int, user: User, why: str) -> None:
     """The line says what theirs says, and who said so; what it said first stays beside it."""
-    before = (line.notes, line.billed_hours, line.rate, line.amount)
     quantity, cost, amount = (Decimal(theirs[name]) for name in ("quantity", "cost", "amount"))
-    if line.pk and line.notes != theirs["notes"] and not line.original_notes:
-        line.original_notes = line.notes
+    is_new = line.pk is None
+    if not is_new and line.notes != theirs["notes"]:
+        line.original_notes = line.original_notes or line.notes
+        line.edit_reason, line.edited_by, line.edited_at = why, user, timezone.now()
+    if is_new:
+        line.adjust_reason, line.adjusted_by, line.adjusted_at = why, user, timezone.now()
+    elif (line.billed_hours, line.rate) != (quantity, cost):
+        for name, value in adjusting.marks_of(line, quantity, cost, user, why).items():
+            setattr(line, name, value)
     line.position, line.notes = position, theirs["notes"]
     line.billed_hours, line.rate, line.amount = quantity, cost, amount
-    if before != (line.notes, quantity, cost, amount):
-        line.edit_reason, line.edited_by, line.edited_at = why, user, timezone.now()
     line.save()
 
 

@@ -1,13 +1,17 @@
-"""A reconciliation as a document: the same figures as rows, and a hash by which two copies are compared. Pure."""
+"""A reconciliation as a document: its figures as rows, as a file, and a hash by which two copies are compared. Pure."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from io import StringIO
 
-from invoicing.reconcile import Identity, Term
+from invoicing.identities import Identity, Term
+from invoicing.reports.columns import harmless
 
 Row = tuple[str, str, str, str, str, str]
 
@@ -16,17 +20,32 @@ def rows(identities: Sequence[Identity]) -> Iterator[Row]:
     """(identity, side, term, count, hours, "EUR 12.50; USD 3.00") for every term; residues last, as their own side."""
     for identity in identities:
         yield _row(identity, "left", identity.left)
-        for term in identity.also:
-            yield _row(identity, "left", term)
+        for term in identity.of_left:
+            yield _row(identity, "of it", term)
         for term in identity.right:
             yield _row(identity, "right", term)
         for residue in identity.residue:
             yield identity.name, "residue", residue, "", "", ""
+        for leftover in identity.leftovers:
+            yield identity.name, "row that differs", leftover.sentence, "", "", ""
 
 
-def hash_of(about: str, identities: Sequence[Identity]) -> str:
-    """sha256 over `about` (the period and the filters) and every figure."""
-    content = json.dumps([about, *rows(identities)], ensure_ascii=False)
+def as_csv(about: str, identities: Sequence[Identity], before: Sequence[Sequence[str]] = ()) -> bytes:
+    """The file: rows of its own first (`before`), then the figures, at last the hash; no cell runs as a formula."""
+    file = StringIO()
+    writer = csv.writer(file)
+    for cells in before:
+        writer.writerow([harmless(cell) for cell in cells])
+    writer.writerow(["identity", "side", "term", "count", "hours", "amounts"])
+    for row in rows(identities):
+        writer.writerow([harmless(cell) if column < 3 else cell for column, cell in enumerate(row)])
+    writer.writerow(["sha256", "", hash_of(about, identities, before), "", "", ""])
+    return BOM_UTF8 + file.getvalue().encode()
+
+
+def hash_of(about: str, identities: Sequence[Identity], before: Sequence[Sequence[str]] = ()) -> str:
+    """sha256 over `about` (the days and the filters, or the run; which reading) and every figure."""
+    content = json.dumps([about, *(list(cells) for cells in before), *rows(identities)], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

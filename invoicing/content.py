@@ -32,17 +32,19 @@ RULE_FIELDS = (
 )
 TOTAL_FIELDS = ("net", "tax", "gross", "raw_hours", "billed_hours")
 
-# Lines stand by project, then reference, then age (ui: Draft review); what was added by hand comes last. What is added
-# up here in one statement, `calculator.total_up` adds up again, line by line, before it is approved.
+# Lines stand by project, then reference, then age (ui: Draft review); what was added by hand comes last. Once sealed
+# they keep their order: a person may have taken over another one from Invoice Ninja. What is added up here in one
+# statement, `calculator.total_up` adds up again, line by line, before it is approved.
 _ADD_UP = """
 WITH printed AS (
     SELECT line.id, line.invoice_id, line.position, line.amount, line.raw_hours, line.billed_hours,
            line.entry_id IS NULL AS is_manual,
            row_number() OVER (
                PARTITION BY line.invoice_id
-               ORDER BY line.entry_id IS NULL, lower(line.project_name) COLLATE "C", coalesce(line.ref, 0), line.id
+               ORDER BY CASE WHEN invoice.seal = '' THEN 0 ELSE line.position END,
+                        line.entry_id IS NULL, lower(line.project_name) COLLATE "C", coalesce(line.ref, 0), line.id
            ) AS place
-    FROM invoicing_invoiceline AS line
+    FROM invoicing_invoiceline AS line JOIN invoicing_invoice AS invoice ON invoice.id = line.invoice_id
     WHERE line.invoice_id = ANY(%(invoices)s) AND NOT line.is_voided
 ), moved AS (
     UPDATE invoicing_invoiceline AS line

@@ -13,7 +13,7 @@ from billing_console import clock, formats
 from billing_console.money import same_amount
 from billing_console.states import InvoiceState
 from invoicing import deviations
-from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Sending
+from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
 from sync.models import RemoteRecord, Transition
 
@@ -35,7 +35,9 @@ def context_of(invoice_id: int) -> dict[str, Any]:
     rows = Invoice.objects.select_related("client", "run", "rule_set", "approved_by", "remote")
     printed = InvoiceLine.objects.filter(is_voided=False).order_by("position", "pk")
     sendings = Sending.objects.select_related("by", "selection").prefetch_related("mails").order_by("-pk")
-    invoice = rows.prefetch_related(Prefetch("sendings", sendings), "payments").filter(pk=invoice_id).first()
+    reminders = Reminder.objects.select_related("by").order_by("-pk")
+    prefetched = (Prefetch("sendings", sendings), Prefetch("reminders", reminders), "payments")
+    invoice = rows.prefetch_related(*prefetched).filter(pk=invoice_id).first()
     if invoice is None:
         return {}
     lines = list(printed.filter(invoice=invoice)[: LINES_SHOWN + 1])
@@ -49,6 +51,7 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "sides": sides_of(invoice, remote),
         "lines": lines[:LINES_SHOWN],
         "has_more_lines": len(lines) > LINES_SHOWN,
+        "is_owed": owed,
         "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
         "deviation": deviations.open_of(invoice),

@@ -15,8 +15,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.cached import remember
-from billing_console.states import DifferenceState, EntryState, InvoiceState
-from invoicing.models import Invoice
+from billing_console.states import DifferenceState, EntryState, InvoiceState, ReminderState
+from invoicing.models import Invoice, Reminder
 from sync.models import Difference, TimeEntry
 
 
@@ -74,6 +74,14 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
             Item(_("Runs"), "event_repeat", ("admin:invoicing_invoicerun_changelist",), "invoicing.view_invoicerun"),
             Item(_("Invoices"), "receipt_long", ("admin:invoicing_invoice_changelist",), "invoicing.view_invoice"),
             Item(_("Payments"), "payments", ("admin:invoicing_payment_changelist",), "invoicing.view_payment"),
+            Item(
+                _("Reminders"),
+                "notifications_active",
+                ("admin:invoicing_reminders",),
+                "invoicing.view_reminder",
+                count="reminders",
+                variant="warning",
+            ),
         ),
     ),
     (
@@ -144,7 +152,7 @@ def link(names: Sequence[str], *args: Any, query: Sequence[tuple[str, str]] = ()
 
 
 def waiting_counts() -> dict[str, int]:
-    """How many entries are held, drafts wait and differences are open; at most WAITING_COUNT_SECONDS old."""
+    """How many entries, drafts, differences and reminders wait for a person; at most WAITING_COUNT_SECONDS old."""
     return remember("console.waiting", settings.WAITING_COUNT_SECONDS, count_waiting)
 
 
@@ -153,9 +161,15 @@ def count_waiting() -> dict[str, int]:
     held = TimeEntry.objects.filter(state=EntryState.HELD)
     drafts = Invoice.objects.filter(state=InvoiceState.DRAFT)
     differences = Difference.objects.filter(state=DifferenceState.OPEN)
+    reminders = Reminder.objects.filter(state=ReminderState.ATTENTION)
     parts = [
         rows.order_by().values(what=Value(what)).annotate(count=Count("pk")).values_list("what", "count")
-        for what, rows in (("held", held), ("drafts", drafts), ("differences", differences))
+        for what, rows in (
+            ("held", held),
+            ("drafts", drafts),
+            ("differences", differences),
+            ("reminders", reminders),
+        )
     ]
     return dict(parts[0].union(*parts[1:], all=True))
 

@@ -106,6 +106,9 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
             "balance": there.balance,
             "paid_to_date": there.paid_to_date,
             "remote_updated_at": there.updated_at,
+            "next_reminder_at": there.next_reminder_at,
+            "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],
+            "last_mail_on": there.last_sent_on,
         }
         to = _state_after(locked, there)
         if locked.state not in IN_OUR_HANDS:

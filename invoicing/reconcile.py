@@ -1,29 +1,32 @@
 """Does worked = billed, to the cent? The four identities of billing-rules, for the work dates of a period.
 
-Every figure comes from another side than the one it is compared with: what Taiga says now, our entries, our frozen
-lines, and what Invoice Ninja answered when each invoice was last read. Hours are raw hours, amounts per currency before
-tax unless named gross. Pure reading: nothing is locked or changed, nobody is called.
+Every figure comes from another side than the one it is compared with: what Taiga said when each item was last read, our
+entries, our frozen lines, and what Invoice Ninja answered when each invoice was last read. `against_readings` goes on
+from here to what both servers list as a whole. Hours are raw hours, amounts per currency before tax unless named gross.
+Pure reading: nothing is locked or changed, nobody is called.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from billing_console import money
+from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
+from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import DEAD
 from mappings.lookups import hour_rules
 from mappings.rules import Period, bill_hours
 from sync import attributes
 from sync.models import Difference, TimeEntry, WorkItem
+
+__all__ = ["ADJUSTMENTS", "Identity", "Leftover", "Term", "check", "entries_of", "typed_hours"]
 
 UNREADABLE = (Reason.UNREADABLE_HOURS, Reason.UNREADABLE_BILLABLE, Reason.UNREADABLE_RATE)
 THERE = (
@@ -45,62 +48,52 @@ _STATES = {
     "invoiced": EntryState.INVOICED.value,
     "written_off": EntryState.WRITTEN_OFF.value,
 }
-NOT_THERE_YET = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
 SENT = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
+NOT_THERE_YET = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
 
 
-@dataclass(frozen=True)
-class Term:
-    """One part of an identity: how many rows, their raw hours, their amounts by currency.
+def _written_anew(lines: QuerySet[InvoiceLine], added: QuerySet[InvoiceLine]) -> Term:
+    """What a person wrote over hours or rate, against the figures that were kept beside it."""
+    written = lines.filter(original_amount__isnull=False).annotate(change=F("amount") - F("original_amount"))
+    return Term(_("adjustments"), written.count(), amounts=_on_lines(written, "change"))
 
-    `state` is that of the entries it is made of, "" for a part of another kind.
+
+def _added_by_hand(lines: QuerySet[InvoiceLine], added: QuerySet[InvoiceLine]) -> Term:
+    return Term(_("added by hand"), added.count(), amounts=_on_lines(added))
+
+
+# What makes the billed money differ from the priced entries, each a term of the third identity, made of the lines of
+# the entries and of those without one. A line that differs from its entry in another way is a residue.
+ADJUSTMENTS = [_written_anew, _added_by_hand]
+
+
+def entries_of(period: Period | None, only: Q | None = None) -> QuerySet[TimeEntry]:
+    """The entries whose work date is in `period` (local days, half-open; None is all), narrowed by `only`."""
+    days = Q(work_date__gte=period.start, work_date__lt=period.end) if period else Q()
+    return TimeEntry.objects.filter(only or Q(), days)
+
+
+def check(period: Period | None, only: Q | None = None, by_hand: Q | None = None) -> list[Identity]:
+    """The four identities over the entries of a period.
+
+    `only` is a further condition on entries: of one client, project, person or run. `by_hand` is the same for lines
+    that were added by hand, which have no entry and count for the last day of their invoice's period; None: all of
+    them, or with `only` none.
     """
-
-    name: str
-    count: int = 0
-    hours: Decimal = money.ZERO
-    amounts: dict[str, Decimal] = field(default_factory=dict)
-    state: str = ""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """`left`, with what `also` adds to it, must equal the sum of `right`; `residue` says by how much it does not."""
-
-    name: str
-    left: Term
-    right: tuple[Term, ...]
-    residue: tuple[str, ...]
-    also: tuple[Term, ...] = ()
-
-    @property
-    def is_true(self) -> bool:
-        """Whether nothing is left over."""
-        return not self.residue
-
-
-def check(period: Period, only: Q | None = None, by_hand: Q | None = None) -> list[Identity]:
-    """The four identities over the entries whose work date is in `period` (local days, half-open).
-
-    `only` is a further condition on entries: of one client, project or person. `by_hand` is the same for lines that
-    were added by hand, which have no entry and count for the last day of their invoice's period; None: all of them,
-    or with `only` none.
-    """
-    entries = TimeEntry.objects.filter(only or Q(), work_date__gte=period.start, work_date__lt=period.end)
-    added = InvoiceLine.objects.filter(
-        by_hand or (Q(pk__in=[]) if only else Q()),
-        entry__isnull=True,
-        is_voided=False,
-        work_date__gte=period.start,
-        work_date__lt=period.end,
-    ).exclude(invoice__state__in=DEAD)
+    entries = entries_of(period, only)
     parts = list(_partition(entries))
     return [
         _items(entries, parts, is_whole=not only),
         _hours(entries, parts),
-        _amounts(entries, added, parts),
+        _amounts(entries, _added_lines(period, by_hand or (Q(pk__in=[]) if only else Q())), parts),
         _invoiced(entries),
     ]
+
+
+def _added_lines(period: Period | None, by_hand: Q) -> QuerySet[InvoiceLine]:
+    days = Q(work_date__gte=period.start, work_date__lt=period.end) if period else Q()
+    living = InvoiceLine.objects.filter(by_hand, days, entry__isnull=True, is_voided=False)
+    return living.exclude(invoice__state__in=DEAD)
 
 
 def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
@@ -119,34 +112,8 @@ def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
     for key, (name, condition) in classes.items():
         rows = entries.filter(condition)
         total = rows.aggregate(count=Count("pk"), hours=Sum("raw_hours"))
-        amounts = _by_currency(rows, "amount")
+        amounts = by_currency(rows, "amount")
         yield key, Term(name, total["count"], total["hours"] or money.ZERO, amounts, _STATES[key])
-
-
-def _by_currency(rows: QuerySet[Any], column: str, currency: str = "currency") -> dict[str, Decimal]:
-    sums = rows.exclude(**{currency: ""}).order_by().values(currency).annotate(total=Sum(column))
-    return {row[currency]: row["total"] for row in sums if row["total"]}
-
-
-def _add(*several: dict[str, Decimal]) -> dict[str, Decimal]:
-    totals: dict[str, Decimal] = defaultdict(Decimal)
-    for amounts in several:
-        for currency, amount in amounts.items():
-            totals[currency] += amount
-    return {currency: amount for currency, amount in totals.items() if amount}
-
-
-def _unequal(left: dict[str, Decimal], right: dict[str, Decimal]) -> tuple[str, ...]:
-    """ "EUR 0.01" for each currency that differs, left − right."""
-    currencies = sorted(left.keys() | right.keys())
-    gaps = {code: left.get(code, money.ZERO) - right.get(code, money.ZERO) for code in currencies}
-    return tuple(f"{code} {_in_units(gap, code):+}" for code, gap in gaps.items() if gap)
-
-
-def _in_units(gap: Decimal, currency: str) -> Decimal:
-    """With the currency's decimals, or all it has where it is finer: a gap is never rounded away."""
-    rounded = money.quantize(gap, currency)
-    return rounded if rounded == gap else gap
 
 
 def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], *, is_whole: bool) -> Identity:
@@ -156,10 +123,15 @@ def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], *, is_wh
     residue = []
     if gap := count - sum(term.count for term in right):
         residue.append(_("%(count)d cycles are in no class") % {"count": gap})
-    forgotten = WorkItem.objects.filter(closings__gt=0, entries__isnull=True).count()
-    if forgotten and is_whole:  # what has no entry belongs to no client, project or person yet
-        residue.append(_("%(count)d items were closed but have no entry") % {"count": forgotten})
-    return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue))
+    # What has no entry belongs to no client, project or person yet.
+    forgotten = WorkItem.objects.filter(closings__gt=0, entries__isnull=True) if is_whole else WorkItem.objects.none()
+    leftovers = tuple(
+        Leftover(_("%(item)s was closed but has no entry") % {"item": item}, item.permalink)
+        for item in forgotten.order_by("pk")
+    )
+    if leftovers:
+        residue.append(_("%(count)d items were closed but have no entry") % {"count": len(leftovers)})
+    return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue), leftovers=leftovers)
 
 
 def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
@@ -172,12 +144,17 @@ def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Ident
     items = list(WorkItem.objects.filter(pk__in=ids))
     typed = changed = money.ZERO
     count = 0
+    leftovers = []
     for item in items:
-        hours = _typed(item)
+        hours = typed_hours(item)
         typed += hours
         change = hours - money.total(entry.raw_hours or money.ZERO for entry in cycles[item.pk])
         if change and _is_changed_since(item, hours, cycles[item.pk], has_difference=item.pk in differing):
             changed, count = changed + change, count + 1
+        elif change:
+            words = {"item": item, "typed": formats.hours(hours), "gap": formats.hours(change, is_signed=True)}
+            sentence = _("%(item)s: %(typed)s typed in Taiga, its cycles carry %(gap)s otherwise") % words
+            leftovers.append(Leftover(sentence, _entry_url(cycles[item.pk][-1].pk)))
     inside = set(entries.values_list("pk", flat=True))
     other = [entry.raw_hours or money.ZERO for rows in cycles.values() for entry in rows if entry.pk not in inside]
     left = Term(_("typed in Taiga"), len(items), typed - money.total(other))
@@ -186,10 +163,15 @@ def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Ident
     )
     right = (*carried, Term(_("changed after it was billed"), count, changed))
     gap = left.hours - money.total(term.hours for term in right)
-    return Identity(_("Raw hours"), left, right, (f"{gap:+} h",) if gap else ())
+    residue = (f"{gap:+} h",) if gap else ()
+    return Identity(_("Raw hours"), left, right, residue, leftovers=tuple(leftovers))
 
 
-def _typed(item: WorkItem) -> Decimal:
+def _entry_url(entry_id: int) -> str:
+    return reverse("admin:sync_timeentry_change", args=[entry_id])
+
+
+def typed_hours(item: WorkItem) -> Decimal:
     """Hours that Taiga holds for the item now; 0 where nobody can read them."""
     raw = item.attributes.get(attributes.HOURS)
     try:
@@ -214,19 +196,15 @@ def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *
 
 
 def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: list[tuple[str, Term]]) -> Identity:
-    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines.
-
-    An adjustment is what a person wrote, against the figures that were kept beside it, or a line added by hand. A line
-    that differs from its entry without one is a residue.
-    """
+    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines."""
     by_key = dict(parts)
     priced = ("held", "unbilled", "in_draft", "invoiced", "written_off")
     lines = InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
     drafted = lines.filter(entry__state=EntryState.CLAIMED)
     billed = lines.filter(entry__state=EntryState.INVOICED)
     on_lines = {
-        "in_draft": _add(_on_lines(drafted), _on_lines(added.filter(invoice__state__in=NOT_THERE_YET))),
-        "invoiced": _add(_on_lines(billed), _on_lines(added.filter(invoice__state__in=THERE))),
+        "in_draft": add(_on_lines(drafted), _on_lines(added.filter(invoice__state__in=NOT_THERE_YET))),
+        "invoiced": add(_on_lines(billed), _on_lines(added.filter(invoice__state__in=THERE))),
     }
     right = tuple(
         Term(
@@ -240,19 +218,17 @@ def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: 
     )
     states = [EntryState.HELD, EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED, EntryState.WRITTEN_OFF]
     rows = entries.filter(state__in=states).exclude(reason__in=UNREADABLE)
-    written = lines.filter(original_amount__isnull=False).annotate(change=F("amount") - F("original_amount"))
-    also = (
-        Term(_("adjustments"), written.count(), amounts=_on_lines(written, "change")),
-        Term(_("added by hand"), added.count(), amounts=_on_lines(added)),
-    )
-    left = Term(_("priced entries"), rows.count(), amounts=_by_currency(rows, "amount"))
-    whole = _add(left.amounts, *(term.amounts for term in also))
-    residue = _unequal(whole, _add(*(term.amounts for term in right)))
-    return Identity(_("Money, before tax"), left, right, residue, tuple(term for term in also if term.count))
+    priced_ones = Term(_("as priced"), rows.count(), amounts=by_currency(rows, "amount"))
+    adjusted = [term for adjust in ADJUSTMENTS if (term := adjust(lines, added)).count]
+    left = add(priced_ones.amounts, *(term.amounts for term in adjusted))
+    residue = unequal(left, add(*(term.amounts for term in right)))
+    whole = Term(_("priced entries"), priced_ones.count, amounts=left)
+    of_left = (priced_ones, *adjusted) if adjusted else ()
+    return Identity(_("Money, before tax"), whole, right, residue, of_left)
 
 
-def _on_lines(lines: QuerySet[Any], column: str = "amount") -> dict[str, Decimal]:
-    return _by_currency(lines, column, "invoice__currency")
+def _on_lines(lines: QuerySet[InvoiceLine], column: str = "amount") -> dict[str, Decimal]:
+    return by_currency(lines, column, "invoice__currency")
 
 
 def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
@@ -260,7 +236,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     invoices = Invoice.objects.filter(state__in=THERE, lines__entry__in=entries, lines__is_voided=False).distinct()
     rows = list(invoices.select_related("remote", "client"))
     theirs: dict[str, Decimal] = defaultdict(Decimal)
-    residue = []
+    residue, leftovers = [], []
     for invoice in rows:
         seen = invoice.remote.seen if invoice.remote else {}
         theirs[invoice.currency] += Decimal(seen.get("amount", "0")) - Decimal(seen.get("total_taxes", "0"))
@@ -269,8 +245,10 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
             if paid_and_open != invoice.gross:
                 words = {"number": invoice.number, "gap": invoice.gross - paid_and_open, "currency": invoice.currency}
                 residue.append(_("%(number)s: gross − paid − open = %(gap)s %(currency)s") % words)
+                url = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
+                leftovers.append(Leftover(f"{invoice}: {residue[-1]}", url))
     lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=[row.pk for row in rows])
-    ours = _by_currency(lines, "amount", "invoice__currency")
+    ours = by_currency(lines, "amount", "invoice__currency")
     open_now = {
         currency: money.total(
             row.balance or money.ZERO for row in rows if row.currency == currency and row.state in SENT
@@ -282,9 +260,10 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
         for currency in {row.currency for row in rows}
     }
     right = (
-        Term(_("net in Invoice Ninja"), len(rows), amounts=_add(theirs)),
-        Term(_("of it paid, gross"), amounts=_add(paid)),
-        Term(_("of it open, gross"), amounts=_add(open_now)),
+        Term(_("net in Invoice Ninja"), len(rows), amounts=add(theirs)),
+        Term(_("of it paid, gross"), amounts=add(paid)),
+        Term(_("of it open, gross"), amounts=add(open_now)),
     )
-    residue.extend(_unequal(ours, _add(theirs)))
-    return Identity(_("Invoiced"), Term(_("our lines"), lines.count(), amounts=ours), right, tuple(residue))
+    residue.extend(unequal(ours, add(theirs)))
+    whole = Term(_("our lines"), lines.count(), amounts=ours)
+    return Identity(_("Invoiced"), whole, right, tuple(residue), leftovers=tuple(leftovers))

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from billing_console import clock, formats
 from billing_console.admin_base import PageView, site_page
-from billing_console.money import ZERO, total
+from billing_console.money import ZERO, quantize, total
 from billing_console.plots import BarPlot, Column, Numbers, Series, numbers_of, stack_bars
-from invoicing import certificate, reconcile
-from invoicing.reconcile import Identity, Term
-from invoicing.reports.columns import harmless
+from billing_console.states import InvoiceState
+from invoicing import against_readings, certificate, readings
+from invoicing.identities import Identity, Term
+from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Reading
+from invoicing.reports import REPORTS
 from invoicing.reports.filters import CLIENT, PERIOD, PERSON, PROJECT, FilterForm, Wanted
 from mappings.rules import ONE_DAY, Period, previous_month
 
 MONEY = 2  # the third identity
+SHOWN_LEFTOVERS = 200
+
+
+READ = "invoicing.start_invoicerun"
 
 
 @site_page("invoicing/reconcile/", "invoicing_reconcile")
 class ReconcilePage(PageView):
-    """The four identities of any days, whole or of one client, project or person; CSV holds the same figures."""
+    """The identities of any days, whole or of one client, project or person; CSV holds the same figures.
+
+    GET compares with the last reading of both servers and calls nobody; POST asks the worker for a new reading.
+    """
 
     template_name = "invoicing/reconcile.html"
     permission = ("invoicing.view_invoice", "sync.view_timeentry")
+    act_permission = READ
     title = gettext_lazy("Reconciliation")
 
     @cached_property
@@ -63,42 +71,120 @@ class ReconcilePage(PageView):
             return self._csv(self.wanted)
         return super().get(request, *args, **kwargs)
 
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if readings.ask_for_one(request.user):  # type: ignore[arg-type]
+            messages.success(request, gettext("Both servers are being read. This page shows it when it is done."))
+        else:
+            messages.info(request, gettext("Both servers are being read already. Look again in a minute."))
+        return HttpResponseRedirect(request.get_full_path())
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         wanted = self.wanted
+        reading = readings.latest()
         if wanted is not None and wanted.start and wanted.end:
             identities = _check(wanted)
             plot, numbers = _plot(identities[MONEY])
             kwargs |= {
                 "span": Period(wanted.start, wanted.end + ONE_DAY),
-                "identities": [_shown(identity, wanted) for identity in identities],
+                "identities": [shown(identity, lambda term: _url(term, wanted)) for identity in identities],
                 "is_true": all(identity.is_true for identity in identities),
-                "hash": certificate.hash_of(_about(wanted), identities),
+                "hash": certificate.hash_of(_about(wanted, reading), identities),
                 "plot": plot,
                 "numbers": numbers,
             }
         query = [(name, value) for name, value in self.request.GET.items() if name in self.form.fields]
-        return super().get_context_data(form=self.form, wanted=wanted, query=urlencode(query), **kwargs)
+        return super().get_context_data(
+            form=self.form,
+            wanted=wanted,
+            query=urlencode(query),
+            reading=reading,
+            running=readings.running(),
+            failed=Reading.objects.filter(finished_at__isnull=False).exclude(sentence="").order_by("-id").first(),
+            zone=settings.BILLING_TIMEZONE,
+            may_read=self.request.user.has_perm(READ),
+            **kwargs,
+        )
 
     def _csv(self, wanted: Wanted) -> HttpResponse:
-        identities = _check(wanted)
-        file = StringIO()
-        writer = csv.writer(file)
-        writer.writerow(["identity", "side", "term", "count", "hours", "amounts"])
-        for row in certificate.rows(identities):
-            writer.writerow([harmless(cell) if column < 3 else cell for column, cell in enumerate(row)])
-        writer.writerow(["sha256", "", certificate.hash_of(_about(wanted), identities), "", "", ""])
-        response = HttpResponse(b"\xef\xbb\xbf" + file.getvalue().encode(), content_type="text/csv; charset=utf-8")
-        name = f"reconciliation-{wanted.start}-{wanted.end}.csv"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        return response
+        content = certificate.as_csv(_about(wanted, readings.latest()), _check(wanted))
+        return as_file(f"reconciliation-{wanted.start}-{wanted.end}.csv", content)
+
+
+@site_page("invoicing/reconcile/run/<int:pk>/", "invoicing_run_certificate")
+class RunCertificate(PageView):
+    """Does one run add up: its entries in Taiga, here, on its invoices there, and paid. To be printed, or as CSV."""
+
+    template_name = "invoicing/run_certificate.html"
+    permission = ("invoicing.view_invoicerun", "invoicing.view_invoice", "sync.view_timeentry")
+
+    @cached_property
+    def run(self) -> InvoiceRun:
+        run = InvoiceRun.objects.filter(pk=self.kwargs["pk"]).first()
+        if run is None:
+            raise Http404
+        return run
+
+    def get_title(self) -> str:
+        days = formats.period(self.run.period_start, self.run.period_end)
+        return gettext("Certificate of run %(days)s") % {"days": days}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        identities, invoices = self._check()
+        about = f"run {self.run.pk} {_of_reading(readings.latest())}"
+        before = _invoice_cells(invoices)
+        if request.GET.get("file") == "csv":
+            name = f"run-{self.run.period_start}-{self.run.period_end - ONE_DAY}-{self.run.pk}.csv"
+            return as_file(name, certificate.as_csv(about, identities, before))
+        context = self.get_context_data(
+            run=self.run,
+            invoices=invoices,
+            identities=[shown(identity) for identity in identities],
+            is_true=all(identity.is_true for identity in identities),
+            hash=certificate.hash_of(about, identities, before),
+            reading=readings.latest(),
+            zone=settings.BILLING_TIMEZONE,
+            **kwargs,
+        )
+        return self.render_to_response(context)
+
+    def _check(self) -> tuple[list[Identity], list[Invoice]]:
+        """Over the entries on its living invoices; no other entry is part of a run."""
+        lines = InvoiceLine.objects.filter(is_voided=False, invoice__run=self.run)
+        only = Q(pk__in=lines.filter(entry__isnull=False).values("entry"))
+        rows = Invoice.objects.filter(run=self.run).exclude(state=InvoiceState.REJECTED)
+        return against_readings.check_all(None, only, None, Q(invoice__run=self.run)), list(
+            rows.select_related("client").order_by("client__name", "pk")
+        )
+
+
+def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
+    head = ["client", "number", "state", "billed hours", "currency", "net", "tax", "gross", "paid", "open"]
+    return [head] + [
+        [
+            *(str(row.client), row.number, row.state, f"{row.billed_hours:f}", row.currency),
+            *(f"{quantize(row.net, row.currency):f}", f"{quantize(row.tax, row.currency):f}"),
+            *(f"{quantize(row.gross, row.currency):f}", f"{quantize(row.paid_to_date, row.currency):f}"),
+            f"{quantize(row.balance or ZERO, row.currency):f}",
+        ]
+        for row in invoices
+    ]
+
+
+def as_file(name: str, content: bytes) -> HttpResponse:
+    """The answer that a browser saves."""
+    response = HttpResponse(content, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _check(wanted: Wanted) -> list[Identity]:
     assert wanted.start is not None
     assert wanted.end is not None
     span = Period(wanted.start, wanted.end + ONE_DAY)
+    # What Taiga lists and we do not know has no person yet.
+    unknown = None if wanted.person else wanted.of(client="project__client", project="project")
     only = wanted.of(client="client", project="project", person="person")
-    return reconcile.check(span, only, _by_hand(wanted))
+    return against_readings.check_all(span, only, unknown, _by_hand(wanted))
 
 
 def _by_hand(wanted: Wanted) -> Q | None:
@@ -109,17 +195,28 @@ def _by_hand(wanted: Wanted) -> Q | None:
     return found & Q(invoice__group_key=str(wanted.project.pk)) if wanted.project is not None else found
 
 
-def _about(wanted: Wanted) -> str:
-    return " ".join(str(part) for part in (wanted.start, wanted.end, wanted.client, wanted.project, wanted.person))
+def _about(wanted: Wanted, reading: Reading | None) -> str:
+    parts = (wanted.start, wanted.end, wanted.client, wanted.project, wanted.person)
+    return " ".join([*(str(part) for part in parts), _of_reading(reading)])
 
 
-def _shown(identity: Identity, wanted: Wanted) -> dict[str, Any]:
-    terms = [(identity.left, ""), *((term, "+") for term in identity.also)]
-    terms += [(term, "+" if number else "=") for number, term in enumerate(identity.right)]
+def _of_reading(reading: Reading | None) -> str:
+    return f"reading {reading.uuid}" if reading else "no reading"
+
+
+def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> dict[str, Any]:
+    """An identity as the template prints it; `url` gives the list of the rows of a term."""
+    terms = [
+        (identity.left, "="),
+        *((term, "·") for term in identity.of_left),
+        *((term, "+") for term in identity.right),
+    ]
     return {
         "name": identity.name,
         "is_true": identity.is_true,
         "residue": identity.residue,
+        "leftovers": identity.leftovers[:SHOWN_LEFTOVERS],
+        "more_leftovers": max(len(identity.leftovers) - SHOWN_LEFTOVERS, 0),
         "rows": [
             {
                 "name": term.name,
@@ -127,7 +224,7 @@ def _shown(identity: Identity, wanted: Wanted) -> dict[str, Any]:
                 "count": term.count,
                 "hours": formats.hours(term.hours) if term.hours else "",
                 "money": " + ".join(formats.money(amount, code) for code, amount in sorted(term.amounts.items())),
-                "url": _url(term, wanted),
+                "url": url(term),
             }
             for term, sign in terms
         ],
@@ -135,7 +232,9 @@ def _shown(identity: Identity, wanted: Wanted) -> dict[str, Any]:
 
 
 def _url(term: Term, wanted: Wanted) -> str:
-    """The list of exactly the entries of a term; "" where it is made of something else."""
+    """The list of the rows of a term: exactly its entries, or the report that has them; "" where there is none."""
+    if term.report and term.count:
+        return _report_url(term, wanted)
     if not term.state or not term.count:
         return ""
     query: list[tuple[str, str]] = [("state__exact", term.state)]
@@ -145,6 +244,18 @@ def _url(term: Term, wanted: Wanted) -> str:
         if (row := getattr(wanted, name)) is not None:
             query.append((f"{name}__id__exact", str(row.pk)))
     return f"{reverse('admin:sync_timeentry_changelist')}?{urlencode(query)}"
+
+
+def _report_url(term: Term, wanted: Wanted) -> str:
+    """The report with the filters of the page that it has; what Invoice Ninja lists is of any day."""
+    uses = REPORTS[term.report].uses
+    chosen = {"client": wanted.client, "project": wanted.project, "person": wanted.person}
+    query: list[tuple[str, str]] = [
+        (name, str(row.pk)) for name, row in chosen.items() if row is not None and name in uses
+    ]
+    if term.report != against_readings.THEIRS and wanted.start and wanted.end:
+        query += [("start", wanted.start.isoformat()), ("end", wanted.end.isoformat())]
+    return f"{reverse('admin:invoicing_report', args=[term.report])}?{urlencode(query)}"
 
 
 def _plot(money: Identity) -> tuple[BarPlot | None, Numbers | None]:
@@ -158,6 +269,6 @@ def _plot(money: Identity) -> tuple[BarPlot | None, Numbers | None]:
 
     main = max(sorted(currencies), key=worth)
     columns = [Column(term.name, (max(term.amounts.get(main, ZERO), ZERO),)) for term in money.right]
-    title = _("Where the money of these days is, %(currency)s") % {"currency": main}
-    plot = stack_bars(title, (Series("paid", _("Before tax")),), columns, height=130)
-    return plot, numbers_of(plot, _("Part"), lambda value: formats.money(value, main), _("Total"))
+    title = gettext("Where the money of these days is, %(currency)s") % {"currency": main}
+    plot = stack_bars(title, (Series("paid", gettext("Before tax")),), columns, height=130)
+    return plot, numbers_of(plot, gettext("Part"), lambda value: formats.money(value, main), gettext("Total"))

@@ -63,6 +63,31 @@ def check_invoices() -> int:
 
 
 @shared_task
+def send_reminders(is_helper: bool = False) -> int:
+    """Mail reminders that a person asked for and look for proof; returns how many were looked at."""
+    from invoicing import reminding
+    from sync import fan_out
+
+    return fan_out.drain_together("reminders", reminding.remind_due, reminding.due(), is_helper=is_helper)
+
+
+@shared_task
+def read_both_servers() -> int:
+    """Do the readings that were asked for; returns how many were done."""
+    from invoicing import readings
+
+    return readings.read_due()
+
+
+@shared_task
+def ask_for_a_reading() -> int:
+    """Every night: both servers are read for the reconciliation, unless somebody just asked for it."""
+    from invoicing import readings
+
+    return int(readings.ask_for_one())
+
+
+@shared_task
 def poll_payments() -> int:
     """Read what changed in Invoice Ninja; returns how many of our invoices were looked at."""
     from invoicing import payments

@@ -258,6 +258,7 @@ class CompanyForm(forms.ModelForm):
             "attribute_rate",
             "attribute_client",
             "attribute_status",
+            "attribute_estimate",
         )
 
     def clean_currency(self) -> str:
@@ -268,7 +269,7 @@ class CompanyForm(forms.ModelForm):
         return currency
 
     def clean(self) -> dict[str, Any]:
-        """Five attributes are five different names."""
+        """Six attributes are six different names."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         names = [str(cleaned.get(key, "")).strip().casefold() for key in cleaned if key.startswith("attribute_")]
         if len(set(names)) < len(names):

@@ -44,8 +44,8 @@ def read_names(kind: str, project_id: int, values: Mapping[str, Any], taiga: Tai
 
 
 def configured_names(company: Company) -> dict[str, str]:
-    """The names of the five attributes in Taiga, by our own names."""
-    return {name: getattr(company, f"attribute_{name}") for name in attributes.FIELDS}
+    """The names of the six attributes in Taiga, by our own names."""
+    return {name: getattr(company, f"attribute_{name}") for name in attributes.READ}
 
 
 def is_left_behind(kind: str, names: Mapping[str, str], values: Mapping[str, Any]) -> bool:

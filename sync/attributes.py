@@ -1,5 +1,7 @@
 """The five billing attributes of a Taiga item: found by name, read strictly (billing-rules: Raw hours, Billable, Rate).
 
+A sixth, the estimate, is read beside them; it is reported, never billed, and holds nothing.
+
 Taiga validates nothing, so a "number" may hold any JSON. What cannot be read raises Unreadable: it is never taken
 as zero. Pure: no database, no network, no settings. Values are as parsed from JSON, fractions as Decimal.
 """
@@ -18,6 +20,8 @@ BILLABLE, HOURS, RATE, CLIENT, STATUS = "billable", "hours", "rate", "client", "
 # Beside the five: the item was billable in the project that it was moved from.
 LEFT_BEHIND: Final = "left_behind"
 FIELDS: Final = (BILLABLE, HOURS, RATE, CLIENT, STATUS)
+ESTIMATE: Final = "estimate"
+READ: Final = (*FIELDS, ESTIMATE)
 
 # The second spelling of the guide, for projects that were set up with it.
 ALIASES: Final = {
@@ -26,6 +30,7 @@ ALIASES: Final = {
     RATE: "hourly_rate",
     CLIENT: "client_invoice_id",
     STATUS: "invoice_status",
+    ESTIMATE: "estimate_hours",
 }
 
 NOT_BILLABLE, PENDING_INVOICE, INVOICED = "not_billable", "pending_invoice", "invoiced"
@@ -54,7 +59,9 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class FoundAttributes:
-    """`raw`: the five values by our own names (None where absent). `status_attribute_id`: Taiga's id, None without."""
+    """`raw`: the five values by our own names (None where absent), and the estimate where there is one.
+
+    `status_attribute_id` is Taiga's id, None without."""
 
     raw: dict[str, Any]
     status_attribute_id: int | None
@@ -63,9 +70,9 @@ class FoundAttributes:
 def find_attributes(
     names_by_id: Mapping[str, str], values: Mapping[str, Any], configured: Mapping[str, str]
 ) -> FoundAttributes:
-    """Pick the five out of an item's `values` (by attribute id). Names count in any case.
+    """Pick the six out of an item's `values` (by attribute id). Names count in any case.
 
-    `configured` holds the name of each of FIELDS; where a project has none of that name, the guide's second
+    `configured` holds the name of each of READ; where a project has none of that name, the guide's second
     spelling counts. Of two attributes with one name the smaller id wins.
     """
     ids_by_name: dict[str, str] = {}
@@ -73,9 +80,11 @@ def find_attributes(
         ids_by_name[_fold(names_by_id[attribute_id])] = attribute_id
     raw: dict[str, Any] = {}
     chosen: dict[str, str | None] = {}
-    for field in FIELDS:
+    for field in READ:
         chosen[field] = ids_by_name.get(_fold(configured[field])) or ids_by_name.get(ALIASES[field])
         raw[field] = values.get(chosen[field] or "")
+    if raw[ESTIMATE] is None:
+        del raw[ESTIMATE]  # most projects have none
     status_id = chosen[STATUS]
     return FoundAttributes(raw, int(status_id) if status_id else None)
 
@@ -150,6 +159,14 @@ def parse_rate(raw: Any) -> Decimal | None:
     if not rate.is_finite() or not 0 <= rate <= MAX_RATE:
         raise Unreadable
     return rate
+
+
+def parse_estimate(raw: Any) -> Decimal | None:
+    """The estimated hours, read like hours; None where nothing is typed or nobody can read it: it holds nothing."""
+    try:
+        return parse_hours(raw)
+    except Unreadable:
+        return None
 
 
 def parse_status(raw: Any) -> str:

@@ -154,7 +154,7 @@ def _differs(row: Counted, item: WorkItem | None, mapping: ProjectMapping) -> bo
     if row.is_closed and not _same_instant(row.finished_at, item.finished_at):
         return True
     return row.attributes is not None and any(
-        not _same_value(item.attributes.get(name), row.attributes.get(name)) for name in attributes.FIELDS
+        not _same_value(item.attributes.get(name), row.attributes.get(name)) for name in attributes.READ
     )
 
 

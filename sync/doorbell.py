@@ -28,6 +28,8 @@ TASKS = {
     "sendings": "invoicing.tasks.send_invoices",
     "marks": "invoicing.tasks.mark_invoices",
     "pdfs": "invoicing.tasks.fetch_pdfs",
+    "reminders": "invoicing.tasks.send_reminders",
+    "readings": "invoicing.tasks.read_both_servers",
     "payments": "invoicing.tasks.poll_payments",
 }
 PAUSE_SECONDS = 0.5

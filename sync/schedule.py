@@ -25,6 +25,9 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Mark invoices as sent": ("invoicing.tasks.mark_invoices", tick),
         "Fetch PDFs": ("invoicing.tasks.fetch_pdfs", tick),
         "Look for tasks on two invoices": ("invoicing.tasks.check_invoices", 24 * 3600),
+        "Send reminders": ("invoicing.tasks.send_reminders", tick),
+        "Read both servers for the reconciliation": ("invoicing.tasks.read_both_servers", tick),
+        "Ask for a reading of both servers": ("invoicing.tasks.ask_for_a_reading", 24 * 3600),
         "Poll payments": ("invoicing.tasks.poll_payments", settings.POLL_SECONDS),
     }
 

@@ -28,6 +28,7 @@ MAPS: dict[str, states.TransitionMap] = {
     "sync.difference": states.DIFFERENCE,
     "invoicing.invoicerun": states.RUN,
     "invoicing.invoice": states.INVOICE,
+    "invoicing.reminder": states.REMINDER,
 }
 
 _INSERT = """

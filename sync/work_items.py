@@ -288,6 +288,8 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, configured: Ma
     item.assignee = _assignee(row)
     item.task_version, item.values_version = row.version, reading.values.version if reading.values else 0
     item.values, item.attributes, item.status_attribute_id = values, found.raw, found.status_attribute_id
+    item.estimate_hours = attributes.parse_estimate(found.raw.get(attributes.ESTIMATE))
+    item.points = row.points
     if is_left_behind(item.kind, reading.names or {}, values):
         item.attributes[attributes.LEFT_BEHIND] = True
     item.finished_at = row.finished_at

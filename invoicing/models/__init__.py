@@ -4,12 +4,17 @@ from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine
 from invoicing.models.payments import Payment, PollCursor
 from invoicing.models.pdfs import InvoicePdf
+from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, Reading
+from invoicing.models.reminders import Reminder, ReminderText
 from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.models.sendings import ContactMail, Selection, Sending
 
 __all__ = [
     "ClientSchedule",
     "ContactMail",
+    "CountedInvoice",
+    "CountedItem",
+    "CountedLine",
     "Decision",
     "Deviation",
     "DoubleBilling",
@@ -19,6 +24,9 @@ __all__ = [
     "InvoiceRun",
     "Payment",
     "PollCursor",
+    "Reading",
+    "Reminder",
+    "ReminderText",
     "RunClient",
     "RunClientState",
     "RunTrigger",

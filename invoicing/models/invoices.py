@@ -74,6 +74,16 @@ class Invoice(models.Model):
     balance = models.DecimalField(_("open"), max_digits=14, decimal_places=3, null=True, blank=True)
     paid_to_date = models.DecimalField(_("paid"), max_digits=14, decimal_places=3, default=0)
     remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
+    next_reminder_at = models.DateTimeField(
+        _("next mail by Invoice Ninja's schedule"), null=True, blank=True, help_text=_("As last polled.")
+    )
+    reminded_on = models.JSONField(
+        _("reminded by Invoice Ninja on"),
+        default=list,
+        blank=True,
+        help_text=_("Days of reminder 1, 2, 3 and the last one, ISO or null."),
+    )
+    last_mail_on = models.DateField(_("last mail there"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
 

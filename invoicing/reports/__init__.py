@@ -9,13 +9,19 @@ from typing import Final
 
 from invoicing.reports.ageing import Ageing
 from invoicing.reports.base import Report
+from invoicing.reports.estimates import Estimates
 from invoicing.reports.hours import HoursPerPerson
 from invoicing.reports.lines import Annex, OnInvoice
+from invoicing.reports.listed import NinjaListed, TaigaListed
 from invoicing.reports.revenue import Revenue
 from invoicing.reports.rounding import Rounding
 from invoicing.reports.unbilled import Unbilled
 
 REPORTS: Final[dict[str, Report]] = {
     report.name: report
-    for report in (Unbilled(), HoursPerPerson(), Revenue(), Ageing(), OnInvoice(), Annex(), Rounding())
+    for report in (
+        *(Unbilled(), HoursPerPerson(), Estimates(), Revenue()),
+        *(Ageing(), OnInvoice(), Annex(), Rounding()),
+        *(TaigaListed(), NinjaListed()),
+    )
 }

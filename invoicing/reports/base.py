@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from billing_console import formats
+from billing_console.dot_plots import DotPlot
 from billing_console.money import ZERO, total
 from billing_console.plots import BarPlot, Numbers
 from invoicing.reports.columns import Column, Row, Text
@@ -19,10 +20,11 @@ from invoicing.reports.filters import Wanted
 
 @dataclass(frozen=True)
 class Plotted:
-    """A plot with its numbers."""
+    """A plot with its numbers, and the partial that draws it."""
 
-    plot: BarPlot
+    plot: BarPlot | DotPlot
     numbers: Numbers
+    template: str = "console/_bars.html"
 
 
 class Report:

@@ -32,7 +32,8 @@ def task_words(ref: Any, subject: str) -> str:
     return f"#{ref} {subject}" if ref is not None else subject
 
 
-def _entry_url(row: Row) -> str:
+def entry_url(row: Row) -> str:
+    """The page of the entry whose id is `row["pk"]`."""
     return reverse("admin:sync_timeentry_change", args=[row["pk"]])
 
 
@@ -40,7 +41,7 @@ TASK = Column(
     "task",
     _("Task"),
     value=lambda row: task_words(row["item__ref"], row["item__subject"]),
-    url=_entry_url,
+    url=entry_url,
     sub=lambda row: row["project__taiga_project_name"] or "",
 )
 CLIENT = Column("client__name", _("Client"))

@@ -30,6 +30,7 @@ class Kind(Enum):
     RATE = "rate"
     MONEY = "money"
     PERCENT = "percent"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Column:
                 return formats.day(value).split(" ", 1)[1]
             case Kind.DAYS | Kind.COUNT:
                 return formats.number(Decimal(value), 0)
+            case Kind.NUMBER:
+                return formats.number(value, 0 if value == value.to_integral_value() else 2)
         return str(value)
 
     def in_file(self, row: Row) -> str | int | Decimal | dt.date | None:
@@ -89,7 +92,7 @@ class Column:
                 return money.quantize(value, row["currency"])
             case Kind.PERCENT:
                 return money.quantize_hours(value)
-            case Kind.HOURS | Kind.RATE:
+            case Kind.HOURS | Kind.RATE | Kind.NUMBER:
                 return Decimal(f"{value.normalize():f}")
             case Kind.MONTH:
                 return f"{value:%Y-%m}"

@@ -32,6 +32,7 @@ class CompanyAdmin(TellsChanges, ModelAdmin):
                     "attribute_rate",
                     "attribute_client",
                     "attribute_status",
+                    "attribute_estimate",
                 ),
                 "description": _("The names of the custom attributes, as they are called in your Taiga projects."),
             },

@@ -20,6 +20,12 @@ class Company(models.Model):
     attribute_rate = models.CharField(_("rate attribute"), max_length=64, default="Hourly Rate")
     attribute_client = models.CharField(_("client attribute"), max_length=64, default="Client Invoice ID")
     attribute_status = models.CharField(_("invoice status attribute"), max_length=64, default="Invoice Status")
+    attribute_estimate = models.CharField(
+        _("estimate attribute"),
+        max_length=64,
+        default="Estimate (Hours)",
+        help_text=_("Hours somebody expected; only reported, never billed."),
+    )
     max_item_hours = models.DecimalField(
         _("hours on one item before asking"),
         max_digits=6,

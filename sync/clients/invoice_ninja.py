@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from billing_console.errors import NotFound
 from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.ninja_checks import check_credit, check_invoice, check_invoice_update, check_task, check_task_update
+from sync.clients.ninja_company import SelfCheck
 from sync.clients.ninja_errors import classify
 from sync.clients.ninja_lists import Identified, list_all, list_updated_since, row_of, rows_of
 from sync.clients.ninja_parse import (
@@ -44,6 +45,7 @@ from sync.clients.ninja_rows import (
     NinjaTask,
     NinjaTaxRate,
 )
+from sync.clients.skew import Clocked
 
 UPSTREAM: Final = "invoice_ninja"
 Parsed = TypeVar("Parsed")
@@ -51,7 +53,7 @@ Listed = TypeVar("Listed", bound=Identified)
 Body = Mapping[str, object]
 
 
-class InvoiceNinjaClient:
+class InvoiceNinjaClient(SelfCheck, Clocked):
     """Calls one Invoice Ninja. `base_url` ends in /api/v1. For one thread at a time.
 
     Raises ConfigError for an address or a token that cannot be used.

@@ -5,6 +5,8 @@ Pure: no network, no database, no settings.
 
 from __future__ import annotations
 
+import datetime as dt
+
 from sync.clients.ninja_rows import (
     NinjaAllocation,
     NinjaClient,
@@ -215,6 +217,14 @@ def _invitation(data: object) -> NinjaInvitation:
     )
 
 
+def _next_reminder(row: Row) -> dt.datetime | None:
+    """When the schedule mails next, UTC. A time that cannot be read is none: it is no reason to refuse the row."""
+    try:
+        return row.optional_instant("next_send_date")
+    except ShapeError:
+        return None
+
+
 def parse_invoice(data: object) -> NinjaInvoice:
     """Read an invoice with its lines and invitations."""
     row = Row(data, "invoice")
@@ -235,6 +245,13 @@ def parse_invoice(data: object) -> NinjaInvoice:
         date=row.day("date"),
         due_date=row.day("due_date"),
         last_sent_on=row.day("last_sent_date"),
+        reminded_on=(
+            row.day("reminder1_sent"),
+            row.day("reminder2_sent"),
+            row.day("reminder3_sent"),
+            row.day("reminder_last_sent"),
+        ),
+        next_reminder_at=_next_reminder(row),
         po_number=row.text("po_number"),
         terms=row.text("terms"),
         footer=row.text("footer"),

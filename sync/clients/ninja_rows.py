@@ -197,6 +197,8 @@ class NinjaInvoice:
     """An invoice. `status_id`: 1 draft, 2 sent, 3 partly paid, 4 paid, 5 cancelled, 6 reversed.
 
     The balance of a draft is 0. `tax_name` and `tax_rate` (percent) are the first of the invoice level.
+    `reminded_on` are the days on which the server's own schedule sent reminder 1, 2, 3 and the last one;
+    `next_reminder_at` is when it sends the next mail.
     """
 
     id: NinjaId
@@ -215,6 +217,8 @@ class NinjaInvoice:
     date: dt.date | None
     due_date: dt.date | None
     last_sent_on: dt.date | None
+    reminded_on: tuple[dt.date | None, dt.date | None, dt.date | None, dt.date | None]
+    next_reminder_at: dt.datetime | None
     po_number: str
     terms: str
     footer: str

@@ -9,6 +9,7 @@ import base64
 import csv
 import io
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from sync.clients.taiga_rows import (
@@ -154,8 +155,16 @@ def parse_item(data: object, kind: str) -> TaigaItem:
         milestone_id=_id(row.optional_integer("milestone")),
         tags=_tag_names(row.raw.get("tags")),
         is_blocked=row.flag("is_blocked"),
+        points=_points(row.raw.get("total_points")),
         raw=row.raw,
     )
+
+
+def _points(value: object) -> Decimal | None:
+    """Return story points as they are; anything that is no sensible number is none, because nothing depends on it."""
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    points = Decimal(value) if is_number else None  # type: ignore[arg-type]
+    return points if points is not None and points.is_finite() and abs(points) < 1_000_000 else None
 
 
 def _tag_names(value: object) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NewType
 
 from sync.clients.wire import JsonObject
@@ -93,7 +94,7 @@ class TaigaItem:
     """A task, user story or issue, without its attribute values (those are a resource of their own).
 
     `is_closed` is Taiga's computed answer; for a story it differs from `is_status_closed` while tasks are
-    open. `finished_at` is null for some closed items and set for some open ones.
+    open. `finished_at` is null for some closed items and set for some open ones. `points` are a story's in all.
     """
 
     kind: str
@@ -122,6 +123,7 @@ class TaigaItem:
     milestone_id: TaigaId | None
     tags: tuple[str, ...]
     is_blocked: bool
+    points: Decimal | None
     raw: JsonObject = _raw()
 
 

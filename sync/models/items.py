@@ -71,8 +71,17 @@ class WorkItem(models.Model):
         default=dict,
         encoder=ExactEncoder,
         decoder=ExactDecoder,
-        help_text=_("The five, by our own names, raw: billable, hours, rate, client, status."),
+        help_text=_("By our own names, raw: billable, hours, rate, client, status, estimate."),
     )
+    estimate_hours = models.DecimalField(
+        _("estimate"),
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text=_("Hours; empty where nobody typed any that can be read."),
+    )
+    points = models.DecimalField(_("story points"), max_digits=9, decimal_places=2, null=True, blank=True)
     status_attribute_id = models.BigIntegerField(_("id of the status attribute"), null=True, blank=True)
     status_before_ours = models.JSONField(
         _("status before our first write"),

@@ -9,8 +9,8 @@ import time
 from django.db import transaction
 
 from accounts.models import User
-from invoicing import adopting, creating, sending
-from invoicing.models import Deviation, Invoice, Sending
+from invoicing import adopting, creating, reminding, sending
+from invoicing.models import Deviation, Invoice, Reminder, Sending
 from sync import attention, outbox, push, sweep, upstreams, work_items, writeback
 from sync.claims import Proof
 from sync.models import RemoteRecord, TimeEntry
@@ -58,6 +58,12 @@ def settle(deviation_id: int, answer: str) -> None:
     user, _is_new = User.objects.get_or_create(username="somebody")
     act = {"adopt": adopting.adopt, "overwrite": adopting.overwrite}[answer]
     act(Deviation.objects.get(pk=deviation_id), user=user, reason="asked")
+
+
+def decide_reminder(reminder_id: int, arrived: bool) -> None:
+    """A person says whether a reminder arrived."""
+    user, _is_new = User.objects.get_or_create(username="somebody")
+    reminding.decide(Reminder.objects.get(pk=reminder_id), arrived=arrived, user=user, note="asked them")
 
 
 def commit_to_calling_and_die(sending_id: int) -> None:

@@ -347,8 +347,9 @@ def test_the_reconciliation_lists_adjustments_and_lines_by_hand(user: User) -> N
     add(invoice, "2", "10", user)
     money_identity = reconcile.check(DECEMBER)[2]
     assert [identity.residue for identity in reconcile.check(DECEMBER)] == [()] * 4
-    assert money_identity.left.amounts == {"EUR": D("308.75")}
-    assert {term.name: (term.count, term.amounts) for term in money_identity.also} == {
+    assert money_identity.left.amounts == {"EUR": D("305.00")}
+    assert {term.name: (term.count, term.amounts) for term in money_identity.of_left} == {
+        "as priced": (3, {"EUR": D("308.75")}),
         "adjustments": (1, {"EUR": D("-23.75")}),
         "added by hand": (1, {"EUR": D("20.00")}),
     }

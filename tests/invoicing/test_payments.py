@@ -120,6 +120,13 @@ def test_gone_although_money_came_in_asks_first(world: World, sent: Invoice, act
         Invoice.objects.filter(pk=row.pk).update(remote_updated_at=None)
 
 
+def test_reversed_there_is_reversed_here(world: World, sent: Invoice) -> None:
+    with world.ninja.store.memory.transaction():
+        world.ninja.store.save("invoices", there_id(sent), status_id="6", balance=0)
+    row = polled(sent)
+    assert (row.state, row.balance, row.attention_sentence) == (InvoiceState.REVERSED, Decimal(0), "")
+
+
 def test_alive_again_after_it_was_cancelled_is_shown_and_stops_no_poll(world: World, sent: Invoice) -> None:
     bulk(world, "delete", there_id(sent))
     assert polled(sent).state == InvoiceState.CANCELLED

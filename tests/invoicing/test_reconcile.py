@@ -201,15 +201,15 @@ def test_an_invoice_edited_after_it_was_sent_is_found(world: World) -> None:
 
 
 def test_the_command_exits_with_one_when_a_month_does_not_balance(
-    mapping: ProjectMapping, capsys: pytest.CaptureFixture[str]
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_work(mapping, "2.10")
+    created_invoice(world, 2.1)
     call_command("reconcile", "--month=2025-12", "--json")
-    assert [row["is_true"] for row in json.loads(capsys.readouterr().out)] == [True] * 4
+    assert [row["is_true"] for row in json.loads(capsys.readouterr().out)] == [True] * 8
 
     TimeEntry.objects.update(raw_hours=5)
     with pytest.raises(SystemExit) as exit_code:
-        call_command("reconcile", "--month=2025-12")
+        call_command("reconcile", "--month=2025-12", "--last-reading")
 
     assert exit_code.value.code == 1
     said = capsys.readouterr()

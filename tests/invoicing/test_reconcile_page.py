@@ -13,11 +13,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_console import clock
+from invoicing import readings
+from invoicing.models import Reading
 from mappings.models import ProjectMapping
 from sync import attention
 from sync.models import TimeEntry, WorkItem
 from tests.invoicing.world import IN_JANUARY, make_client, make_project, make_user, make_work
+from tests.outbound import created_invoice
 from tests.people import GROUPS, browser_of
+from tests.standins import World
 
 pytestmark = pytest.mark.django_db
 
@@ -107,10 +111,63 @@ def test_the_hash_changes_with_a_figure(mapping: ProjectMapping) -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_group_may_look_and_nobody_posts(group: str) -> None:
+def test_every_group_may_look_and_a_viewer_may_not_ask_for_a_reading(group: str, mapping: ProjectMapping) -> None:
     assert browser_of(group).get(PAGE).status_code == 200
-    assert browser_of(group).post(PAGE).status_code == 405
+    assert not Reading.objects.exists()  # looking asks for nothing
+    assert browser_of(group).post(PAGE).status_code == (403 if group == "viewer" else 302)
+    assert Reading.objects.count() == (group != "viewer")
     assert browser_of("stranger").get(PAGE).status_code == 403
+
+
+def test_a_second_click_finds_the_reading_already_asked_for(mapping: ProjectMapping) -> None:
+    browser = browser_of("clerk")
+    first, second = (browser.post(PAGE, follow=True).content.decode() for _click in range(2))
+
+    assert "Both servers are being read. This page shows it when it is done." in first
+    assert "Both servers are being read already." in second
+    assert Reading.objects.count() == 1
+    assert "Being read now" in browser.get(PAGE).content.decode()
+
+
+def test_the_last_reading_is_shown_with_its_time_and_every_row_that_differs(world: World) -> None:
+    with clock.set_to(IN_JANUARY):
+        created_invoice(world, 2.1)
+        assert "They were not read yet" in page().content.decode()
+        readings.read_now()
+        told = page()
+        assert "1 item in Taiga, 1 invoice with its payments in Invoice Ninja." in told.content.decode()
+        assert [row["is_true"] for row in told.context["identities"]] == [True] * 8
+        world.set_values(WorkItem.objects.get().taiga_id, hours=5)
+        assert page().context["hash"] == told.context["hash"]  # no server is asked by a page
+        readings.read_now()
+
+        now = page()
+
+    assert "1 row that differs" in now.content.decode()
+    assert now.context["identities"][4]["leftovers"][0].url.endswith("/change/")
+
+
+def test_the_certificate_of_a_run_has_its_invoices_figures_and_hash(world: World) -> None:
+    with clock.set_to(IN_JANUARY):
+        invoice = created_invoice(world, 2.1)
+        readings.read_now()
+        address = f"/admin/invoicing/reconcile/run/{invoice.run_id}/"
+
+        answer = browser_of("viewer").get(address)
+        found = browser_of("viewer").get(address, {"file": "csv"})
+
+    assert answer.context["is_true"]
+    assert "168.75\u00a0EUR" in answer.content.decode()
+    rows = list(csv.reader(io.StringIO(found.content.decode("utf-8-sig"))))
+    assert rows[1] == [
+        "Acme Corp", invoice.number, "created", "2.25", "EUR", "168.75", "35.44", "204.19", "0.00", "0.00",
+    ]  # fmt: skip
+    assert ["Lines in Invoice Ninja, before tax", "left", "our lines of these entries", "1", "0", "EUR 168.75"] in rows
+    assert rows[-1][2] == answer.context["hash"]
+    assert found["Content-Disposition"].startswith('attachment; filename="run-2025-12-01-2025-12-31-')
+    assert browser_of("stranger").get(address).status_code == 403
+    assert browser_of("administrator").post(address).status_code == 405
+    assert browser_of("viewer").get("/admin/invoicing/reconcile/run/987654/").status_code == 404
 
 
 def test_30_entries_cost_as_many_queries_as_one(mapping: ProjectMapping) -> None:

@@ -360,7 +360,7 @@ def test_waiting_counts_are_kept_for_half_a_minute(work: Work, django_assert_num
     work.entry("held")
     work.invoice("draft")
     with django_assert_num_queries(1):
-        assert waiting_counts() == {"held": 1, "drafts": 1, "differences": 0}
+        assert waiting_counts() == {"held": 1, "drafts": 1, "differences": 0, "reminders": 0}
     work.entry("held")
     with django_assert_num_queries(0):
         assert waiting_counts()["held"] == 1

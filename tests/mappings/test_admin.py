@@ -461,6 +461,7 @@ def test_the_company_is_one_row(admin_browser: Browser) -> None:
         "attribute_rate": "Hourly Rate",
         "attribute_client": "Client Invoice ID",
         "attribute_status": "Invoice Status",
+        "attribute_estimate": "Estimate (Hours)",
     }
     assert admin_browser.post(url("company", "add"), data).status_code == 302
     company = Company.objects.get(pk=1)

@@ -18,6 +18,7 @@ CONFIGURED = {
     "rate": "Hourly Rate",
     "client": "Client Invoice ID",
     "status": "Invoice Status",
+    "estimate": "Estimate (Hours)",
 }
 
 
@@ -33,6 +34,20 @@ def test_the_guides_second_spelling_is_an_alias() -> None:
     found = find_attributes(names, {"7": 1, "8": True, "9": 95, "10": "client_abc123"}, CONFIGURED)
     assert found.raw == {"billable": True, "hours": 1, "rate": 95, "client": "client_abc123", "status": None}
     assert found.status_attribute_id is None
+
+
+@pytest.mark.parametrize("name", ["Estimate (Hours)", "estimate_hours"])
+def test_an_estimate_is_found_beside_the_five(name: str) -> None:
+    found = find_attributes({"1": "Billable", "4": name}, {"1": True, "4": "3h30"}, CONFIGURED)
+    assert found.raw["estimate"] == "3h30"
+
+
+@pytest.mark.parametrize(
+    ("raw", "hours"),
+    [("3h30", Decimal("3.5")), (4, Decimal(4)), (0, Decimal(0)), (None, None), ("", None), ("a lot", None), (-1, None)],
+)
+def test_an_estimate_that_cannot_be_read_is_none_and_no_error(raw: Any, hours: Decimal | None) -> None:
+    assert attributes.parse_estimate(raw) == hours
 
 
 def test_a_configured_name_wins_over_the_alias() -> None:

@@ -1,4 +1,4 @@
-"""manage.py reconcile --month 2025-12: exits 1 when a month does not balance."""
+"""manage.py reconcile --month 2025-12: reads both servers and exits 1 when a month does not balance."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from invoicing import reconcile
-from invoicing.reconcile import Identity, Term
+from billing_console.errors import ConsoleError
+from invoicing import against_readings, readings
+from invoicing.identities import Identity, Term
 from mappings import rules
 from mappings.rules import Period
 from sync import gate
@@ -32,15 +33,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--month", type=month, required=True, help="The month of the work dates, e.g. 2025-12.")
+        parser.add_argument(
+            "--last-reading",
+            action="store_true",
+            help="Compare with the last reading of both servers instead of reading them now.",
+        )
         parser.add_argument("--json", action="store_true", help="Print the identities as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        identities = reconcile.check(options["month"])
+        refused = "" if options["last_reading"] else _read_now()
+        identities = against_readings.check_all(options["month"])
         if options["json"]:
             self.stdout.write(json.dumps([_as_json(identity) for identity in identities], indent=2))
         else:
             for identity in identities:
                 self.stdout.write(_as_text(identity))
+        if refused or readings.latest() is None:
+            self.stderr.write(refused or _("Both servers were never read. Leave out --last-reading."))
+            sys.exit(1)
         if not all(identity.is_true for identity in identities):
             self.stderr.write(_("This month does not balance; the lines with ✗ say by how much."))
             sys.exit(1)
@@ -48,12 +58,20 @@ class Command(BaseCommand):
             self.stderr.write(_("Writing to Taiga and Invoice Ninja goes on after the restore."))
 
 
+def _read_now() -> str:
+    """Read both servers; returns the sentence why that failed, else ""."""
+    try:
+        return readings.read_now().sentence
+    except ConsoleError as error:
+        return error.sentence
+
+
 def _as_text(identity: Identity) -> str:
     mark = "✓" if identity.is_true else "✗"
     terms = " + ".join(_term(term) for term in identity.right if term.count or term.amounts)
     gap = "" if identity.is_true else f"  ({'; '.join(identity.residue)})"
-    left = " + ".join(_term(term) for term in (identity.left, *identity.also))
-    return f"{mark} {identity.name}: {left} = {terms or '0'}{gap}"
+    lines = [f"{mark} {identity.name}: {_term(identity.left)} = {terms or '0'}{gap}"]
+    return "\n".join([*lines, *(f"    {leftover.sentence}" for leftover in identity.leftovers)])
 
 
 def _term(term: Term) -> str:
@@ -68,9 +86,10 @@ def _as_json(identity: Identity) -> dict[str, Any]:
         "name": identity.name,
         "is_true": identity.is_true,
         "left": _term_json(identity.left),
-        "also": [_term_json(term) for term in identity.also],
+        "of_left": [_term_json(term) for term in identity.of_left],
         "right": [_term_json(term) for term in identity.right],
         "residue": list(identity.residue),
+        "differing": [leftover.sentence for leftover in identity.leftovers],
     }
 
 

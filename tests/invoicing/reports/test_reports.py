@@ -22,9 +22,10 @@ from invoicing import adjusting
 from invoicing.models import Invoice
 from invoicing.reports import REPORTS
 from invoicing.reports.columns import harmless
-from mappings.models import Person
+from mappings.models import Person, ProjectMapping
 from sync import attention
-from sync.models import TimeEntry
+from sync.attributes import parse_estimate
+from sync.models import TimeEntry, WorkItem
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work
 from tests.people import GROUPS, browser_of
 
@@ -191,6 +192,64 @@ def test_what_was_adjusted_or_added_by_hand_is_on_the_annex_and_counts_as_no_hou
 def test_rounding(month_end: Invoice) -> None:
     assert rows("rounding") == [["Acme Corp", "Webshop", "2", "3.10 h", "3.25 h", "+0.15 h", "+4.8 %", "+14.25 EUR"]]
     assert totals("rounding") == {"Entries": "2", "Hours added": "0.15 h", "Worth": "14.25 EUR"}
+
+
+def estimated(mapping: ProjectMapping, hours: str, estimate: Any, ref: int, **details: Any) -> None:
+    entry = make_work(mapping, hours, ref=ref, subject="Estimated", **details)
+    changes = {"attributes": {**entry.item.attributes, "estimate": estimate}}
+    WorkItem.objects.filter(pk=entry.item_id).update(**changes, estimate_hours=parse_estimate(estimate))
+
+
+def test_estimate_against_actual(month_end: Invoice) -> None:
+    mapping = make_project(make_client("Globex"))
+    for ref, (hours, estimate) in enumerate([("3", D(2)), ("1", "2h30"), ("4", D(4)), ("2", "a lot")], 1):
+        estimated(mapping, hours, estimate, ref)
+    WorkItem.objects.filter(ref=4).update(points=D("5.50"))
+
+    assert rows("estimates") == [
+        ["#1 Estimated", "Globex", "Alice Adams", "2.00 h", "3.00 h", "+1.00 h", "+50.0 %", "–"],
+        ["#3 Estimated", "Globex", "Alice Adams", "4.00 h", "4.00 h", "0.00 h", "0.0 %", "–"],
+        ["#2 Estimated", "Globex", "Alice Adams", "2.50 h", "1.00 h", "−1.50 h", "−60.0 %", "–"],
+        ["#4 Estimated", "Globex", "Alice Adams", "–", "2.00 h", "–", "–", "5.50"],
+    ]
+    assert totals("estimates") == {
+        "Items": "4", "Estimated": "8.50 h", "Typed on these": "8.00 h", "Difference": "−0.50 h", "Cannot be read": "1",
+    }  # fmt: skip
+    answer = page("estimates")
+    assert "cannot be read: &quot;a lot&quot;" in answer.content.decode()
+    (plotted,) = answer.context["plots"]
+    assert [(dot.x, dot.y, dot.is_above) for dot in plotted.plot.dots] == [
+        ("100.00", "12.00", False), ("50.00", "69.00", True), ("62.50", "183.00", False),
+    ]  # fmt: skip
+    assert [row[1:3] for row in plotted.numbers.rows] == [
+        ("4.00\u00a0h", "4.00\u00a0h"), ("2.00\u00a0h", "3.00\u00a0h"), ("2.50\u00a0h", "1.00\u00a0h"),
+    ]  # fmt: skip
+    assert rows("estimates", start="2026-01-01", end="2026-01-31") == []
+    assert not TimeEntry.objects.filter(item__ref=4, state="held").exists()  # an unreadable estimate holds nothing
+
+
+def test_an_estimate_is_compared_with_all_cycles_of_its_item(month_end: Invoice) -> None:
+    mapping = make_project(make_client("Globex"))
+    estimated(mapping, "3", D(2), 1)
+    entry = TimeEntry.objects.get(item__ref=1)
+    TimeEntry.objects.filter(pk=entry.pk).update(state=EntryState.INVOICED)
+    second = {"cycle": 2, "raw_hours": D(2), "work_date": dt.date(2026, 1, 5), "reason": "by_person"}
+    TimeEntry.objects.create(item=entry.item, project=mapping, client=mapping.client, **second)
+
+    (row,) = rows("estimates", start="2026-01-01", end="2026-01-31")
+
+    assert row[3:6] == ["2.00 h", "5.00 h", "+3.00 h"]
+
+
+def test_a_workbook_of_estimates_holds_numbers_and_what_was_typed(month_end: Invoice) -> None:
+    estimated(make_project(make_client("Globex")), "3", "=2+2", 1)
+    estimated(make_project(make_client("Initech")), "3", D("2.5"), 2)
+
+    found = file_of("estimates", "xlsx")
+
+    assert found[1] == ["#2 Estimated", "Initech", "Webshop", "Alice Adams", 2.5, "2.5", 3, 0.5, 20, None]
+    assert found[2][4:7] == [None, "'=2+2", 3]
+    assert file_of("estimates", "csv")[2][5] == "'=2+2"
 
 
 # --- files --------------------------------------------------------------------------------------------------------

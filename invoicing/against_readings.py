@@ -1,0 +1,286 @@
+"""From Taiga's own lists to our entries to Invoice Ninja's lines to payments: our rows beside the last reading.
+
+Both servers' words stand in the rows of a `Reading`; everything here compares them with our own, and names each row
+that differs. Constant queries; the entries of the period are in memory while it runs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from billing_console import formats, money
+from billing_console.states import InvoiceState, ItemState
+from invoicing import readings
+from invoicing.identities import Amounts, Identity, Leftover, Term, add, in_units, unequal
+from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, InvoiceLine, Reading
+from invoicing.reconcile import THERE, check, entries_of, typed_hours
+from mappings.rules import Period
+from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT
+from sync.models import TimeEntry, WorkItem
+
+ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
+OWING = (SENT, PARTIAL, PAID)
+OURS, THEIRS = "on-invoice", "invoice-ninja-list"  # reports
+ALL = Q()
+
+
+def check_all(
+    period: Period | None, only: Q | None = None, strangers: Q | None = ALL, by_hand: Q | None = None
+) -> list[Identity]:
+    """The four identities of our rows, then, where both servers were read, the four that compare with the reading."""
+    found = check(period, only, by_hand)
+    reading = readings.latest()
+    return found + (check_reading(reading, period, only, strangers) if reading else [])
+
+
+def check_reading(
+    reading: Reading, period: Period | None, only: Q | None = None, strangers: Q | None = ALL
+) -> list[Identity]:
+    """Taiga's hours, Invoice Ninja's lines, its invoices and its payments, each beside ours.
+
+    `only` narrows our entries; `strangers` narrows the items that Taiga lists and we do not know, None leaves them out.
+    """
+    entries = entries_of(period, only)
+    invoices = Invoice.objects.filter(
+        state__in=THERE, lines__in=InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
+    ).distinct()
+    pairs = _pairs(reading, invoices)
+    return [
+        _listed_hours(reading, entries, _unknown(reading, period, strangers)),
+        _listed_lines(reading, entries),
+        _listed_invoices(pairs),
+        _listed_payments(pairs),
+    ]
+
+
+# --- Taiga's list → our items -------------------------------------------------------------------------------------
+
+
+def _unknown(reading: Reading, period: Period | None, strangers: Q | None) -> QuerySet[CountedItem]:
+    """Closed and billable in Taiga, in the period, and never read by us."""
+    rows = CountedItem.objects.filter(reading=reading, item__isnull=True, is_closed=True).exclude(is_ticked=False)
+    if strangers is None or period is None:
+        return rows.none()
+    return rows.filter(strangers, work_date__gte=period.start, work_date__lt=period.end)
+
+
+def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: QuerySet[CountedItem]) -> Identity:
+    items = list(WorkItem.objects.filter(pk__in=entries.values("item_id")).select_related("project").order_by("pk"))
+    listed = {
+        row.item_id: row for row in CountedItem.objects.filter(reading=reading, item_id__in=entries.values("item_id"))
+    }
+    last_entry = dict(entries.order_by("cycle").values_list("item_id", "pk"))
+    leftovers = []
+    typed = there = gone = money.ZERO
+    count = count_gone = 0
+    for item in items:
+        row, hours = listed.get(item.pk), typed_hours(item)
+        typed += hours
+        if row is None and (item.state == ItemState.GONE or (item.project and not item.project.is_active)):
+            gone, count_gone = gone + hours, count_gone + 1
+            continue
+        there += (row.hours or money.ZERO) if row else money.ZERO
+        count += row is not None
+        if sentence := _item_differs(item, hours, row):
+            leftovers.append(Leftover(f"{item}: {sentence}", reverse(_ENTRY, args=[last_entry[item.pk]])))
+    for row in unknown.order_by("pk"):
+        there += row.hours or money.ZERO
+        count += 1
+        leftovers.append(Leftover(_("%(item)s is closed in Taiga and was never read here") % {"item": row}))
+    left = Term(_("as the console read it"), len(items), typed)
+    right = (
+        Term(_("as Taiga lists it"), count, there, report="taiga-list"),
+        Term(_("no longer in Taiga's lists"), count_gone, gone),
+    )
+    gap = typed - there - gone
+    return _identity(_("Taiga's list, raw hours"), left, right, (f"{gap:+} h",) if gap else (), leftovers)
+
+
+def _item_differs(item: WorkItem, hours: Decimal, row: CountedItem | None) -> str:
+    if row is None:
+        return _("not in Taiga's list")
+    if item.state == ItemState.GONE:
+        return _("in Taiga's list again")
+    if row.is_closed != (item.state == ItemState.CLOSED):
+        return _("closed in Taiga, open here") if row.is_closed else _("open in Taiga, closed here")
+    if row.is_closed and (row.hours or money.ZERO) != hours:
+        words = {"there": row.typed or _("nothing"), "ours": formats.hours(hours)}
+        return _("Taiga lists %(there)s, the console read %(ours)s") % words
+    return ""
+
+
+# --- our lines → Invoice Ninja's lines ----------------------------------------------------------------------------
+
+
+def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
+    lines = list(
+        InvoiceLine.objects.filter(is_voided=False, entry__in=entries, invoice__state__in=(*THERE, *ENDED))
+        .annotate(task=F("entry__remote_task__remote_id"), currency=F("invoice__currency"))
+        .select_related("invoice__client")
+        .order_by("pk")
+    )
+    tasks = {line.task for line in lines if line.task}
+    named: dict[str, list[CountedLine]] = defaultdict(list)
+    living = CountedLine.objects.filter(_alive("invoice__"), reading=reading, task_id__in=tasks)
+    for found in living.select_related("invoice"):
+        named[found.task_id].append(found)
+    ours: Amounts = defaultdict(Decimal)
+    theirs: Amounts = defaultdict(Decimal)
+    ended: Amounts = defaultdict(Decimal)
+    count = count_ended = 0
+    leftovers = []
+    for line in lines:
+        ours[line.currency] += line.amount
+        here = named.get(line.task or "", [])
+        own = [found for found in here if found.invoice.invoice_id == line.invoice_id]
+        foreign = [found for found in here if found.invoice.invoice_id != line.invoice_id]
+        if line.invoice.state in ENDED:
+            ended[line.currency] += line.amount
+            count_ended += 1
+        theirs[line.currency] += money.total(found.amount for found in own)
+        count += len(own)
+        if sentence := _line_differs(line, own, foreign):
+            url = reverse("admin:invoicing_invoice_change", args=[line.invoice_id])
+            leftovers.append(Leftover(f"{line.invoice} {line.invoice.number}, {line.notes}: {sentence}", url))
+    right = (
+        Term(_("on living invoices in Invoice Ninja"), count, amounts=add(theirs), report=THEIRS),
+        Term(_("on cancelled invoices"), count_ended, amounts=add(ended), report=THEIRS),
+    )
+    left = Term(_("our lines of these entries"), len(lines), amounts=add(ours), report=OURS)
+    residue = unequal(left.amounts, add(*(term.amounts for term in right)))
+    return _identity(_("Lines in Invoice Ninja, before tax"), left, right, residue, leftovers)
+
+
+def _line_differs(line: InvoiceLine, own: list[CountedLine], foreign: list[CountedLine]) -> str:
+    if line.invoice.state in ENDED:
+        return _("the cancelled invoice lives in Invoice Ninja") if own else ""
+    if not own:
+        return _("no such line in Invoice Ninja")
+    if len(own) > 1:
+        return _("twice on its invoice in Invoice Ninja")
+    if own[0].amount != line.amount:
+        words = _amounts(line.invoice.currency, there=own[0].amount, ours=line.amount)
+        return _("%(there)s in Invoice Ninja, %(ours)s here") % words
+    if foreign:
+        return _("also on invoice %(number)s in Invoice Ninja") % {"number": foreign[0].invoice.number}
+    return ""
+
+
+def _alive(way: str = "") -> Q:
+    return Q(**{f"{way}is_deleted": False}) & ~Q(**{f"{way}status__in": (CANCELLED, REVERSED)})
+
+
+# --- our invoices → Invoice Ninja's → payments --------------------------------------------------------------------
+
+Pair = tuple[Invoice, CountedInvoice | None]
+_ENTRY = "admin:sync_timeentry_change"
+
+
+def _pairs(reading: Reading, invoices: QuerySet[Invoice]) -> list[Pair]:
+    rows = list(invoices.select_related("client").order_by("pk"))
+    counted = CountedInvoice.objects.filter(reading=reading, invoice_id__in=[row.pk for row in rows])
+    there = {row.invoice_id: row for row in counted}
+    return [(row, there.get(row.pk)) for row in rows]
+
+
+def _listed_invoices(pairs: list[Pair]) -> Identity:
+    ours: Amounts = defaultdict(Decimal)
+    theirs: Amounts = defaultdict(Decimal)
+    leftovers = []
+    for invoice, there in pairs:
+        ours[invoice.currency] += invoice.net
+        net = there.amount - there.tax if there and not _has_ended(there) else money.ZERO
+        theirs[invoice.currency] += net
+        if there is None:
+            sentence = _("not in the last reading")
+        elif _has_ended(there):
+            sentence = _("cancelled or deleted in Invoice Ninja, alive here")
+        elif (net, there.tax) != (invoice.net, invoice.tax):
+            words = _amounts(invoice.currency, net=net, tax=there.tax, our_net=invoice.net, our_tax=invoice.tax)
+            sentence = _("net %(net)s and tax %(tax)s in Invoice Ninja, %(our_net)s and %(our_tax)s here") % words
+        else:
+            continue
+        leftovers.append(_of(invoice, sentence))
+    left = Term(_("our invoices, whole"), len(pairs), amounts=add(ours), report=OURS)
+    right = (
+        Term(
+            _("as Invoice Ninja lists them"),
+            sum(row is not None for _o, row in pairs),
+            amounts=add(theirs),
+            report=THEIRS,
+        ),
+    )
+    return _identity(
+        _("Invoices in Invoice Ninja, before tax"), left, right, unequal(left.amounts, right[0].amounts), leftovers
+    )
+
+
+def _listed_payments(pairs: list[Pair]) -> Identity:
+    """Gross there = paid + settled by credits + open, by the payments themselves; and our payments are these."""
+    kept = _our_payments(invoice.pk for invoice, _there in pairs)
+    sums: dict[str, Amounts] = {name: defaultdict(Decimal) for name in ("gross", "paid", "credited", "open")}
+    leftovers = []
+    count = 0
+    for invoice, there in pairs:
+        if there is None or _has_ended(there) or there.status not in OWING:
+            continue
+        count += 1
+        parts = {"gross": there.amount, "paid": there.paid, "credited": there.credited, "open": there.balance}
+        for name, amount in parts.items():
+            sums[name][invoice.currency] += amount
+        if gap := there.amount - there.paid - there.credited - there.balance:
+            words = _amounts(invoice.currency, gap=gap)
+            leftovers.append(_of(invoice, _("gross − paid − credits − open = %(gap)s") % words))
+        elif kept.get(invoice.pk, money.ZERO) != there.paid + there.credited:
+            ours = kept.get(invoice.pk, money.ZERO)
+            words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
+            leftovers.append(_of(invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
+    left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]), report=THEIRS)
+    right = (
+        Term(_("paid"), amounts=add(sums["paid"])),
+        Term(_("settled by credits"), amounts=add(sums["credited"])),
+        Term(_("open"), amounts=add(sums["open"])),
+    )
+    residue = unequal(left.amounts, add(*(term.amounts for term in right)))
+    return _identity(_("Payments in Invoice Ninja, gross"), left, right, residue, leftovers)
+
+
+def _our_payments(invoice_ids: Iterable[int]) -> dict[int, Decimal]:
+    rows = Invoice.objects.filter(pk__in=list(invoice_ids), payments__is_deleted=False)
+    rows = rows.exclude(payments__status__in=("2", "3"))
+    sums = rows.order_by().values("pk").annotate(paid=Sum(F("payments__amount") - F("payments__refunded")))
+    return {row["pk"]: row["paid"] for row in sums}
+
+
+def _amounts(currency: str, **amounts: Decimal) -> dict[str, str]:
+    """As people read them; a gap smaller than a cent with all its decimals."""
+    return {
+        name: formats.money(amount, currency) if in_units(amount, currency) == money.quantize(amount, currency)
+        else f"{amount.normalize():f} {currency}"
+        for name, amount in amounts.items()
+    }  # fmt: skip
+
+
+def _has_ended(there: CountedInvoice) -> bool:
+    return there.is_deleted or there.status in (CANCELLED, REVERSED)
+
+
+def _of(invoice: Invoice, sentence: str) -> Leftover:
+    url = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
+    return Leftover(f"{invoice} {invoice.number}: {sentence}", url)
+
+
+def _identity(
+    name: str, left: Term, right: tuple[Term, ...], residue: tuple[str, ...], leftovers: list[Leftover]
+) -> Identity:
+    if leftovers and not residue:
+        words = ngettext("%(count)d row differs", "%(count)d rows differ", len(leftovers))
+        residue = (words % {"count": len(leftovers)},)
+    return Identity(name, left, right, residue, leftovers=tuple(leftovers))

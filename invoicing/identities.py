@@ -1,0 +1,87 @@
+"""What a reconciliation is made of: terms, identities, and what is left over. Sums are by currency."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import QuerySet, Sum
+
+from billing_console import money
+
+Amounts = dict[str, Decimal]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of an identity: how many rows, their raw hours, their amounts by currency.
+
+    `state` is that of the entries it is made of, "" for a part of another kind; `report` is the name of the report that
+    lists its rows, where there is one.
+    """
+
+    name: str
+    count: int = 0
+    hours: Decimal = money.ZERO
+    amounts: Amounts = field(default_factory=dict)
+    state: str = ""
+    report: str = ""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One row that does not fit, in a sentence, with the page where it can be looked at ("" where there is none)."""
+
+    sentence: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`left` must equal the sum of `right`; `residue` says by how much it does not, empty when it holds.
+
+    `of_left` says what `left` is made of. `leftovers` are the rows behind the residue, one by one: there may be some
+    although the sums are equal, and then the identity does not hold either.
+    """
+
+    name: str
+    left: Term
+    right: tuple[Term, ...]
+    residue: tuple[str, ...]
+    of_left: tuple[Term, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+
+    @property
+    def is_true(self) -> bool:
+        """Whether nothing is left over."""
+        return not self.residue and not self.leftovers
+
+
+def by_currency(rows: QuerySet[Any], column: str, currency: str = "currency") -> Amounts:
+    """The sums of a column in one query; rows without a currency, and sums of 0, are left out."""
+    sums = rows.exclude(**{currency: ""}).order_by().values(currency).annotate(total=Sum(column))
+    return {row[currency]: row["total"] for row in sums if row["total"]}
+
+
+def add(*several: Amounts) -> Amounts:
+    """All of them together."""
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for amounts in several:
+        for currency, amount in amounts.items():
+            totals[currency] += amount
+    return {currency: amount for currency, amount in totals.items() if amount}
+
+
+def unequal(left: Amounts, right: Amounts) -> tuple[str, ...]:
+    """ "EUR 0.01" for each currency that differs, left − right."""
+    currencies = sorted(left.keys() | right.keys())
+    gaps = {code: left.get(code, money.ZERO) - right.get(code, money.ZERO) for code in currencies}
+    return tuple(f"{code} {in_units(gap, code):+}" for code, gap in gaps.items() if gap)
+
+
+def in_units(gap: Decimal, currency: str) -> Decimal:
+    """With the currency's decimals, or all it has where it is finer: a gap is never rounded away."""
+    rounded = money.quantize(gap, currency)
+    return rounded if rounded == gap else gap

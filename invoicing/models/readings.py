@@ -1,0 +1,110 @@
+"""What both servers said when they were last read as a whole, beside our own rows, for the reconciliation.
+
+Rows of one `Reading` are written while it runs and are looked at only when it has finished; the next finished one takes
+their place. Amounts are in the invoice's currency.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from billing_console.states import ItemKind
+
+
+class Reading(models.Model):
+    """One time that both servers were read: Taiga's lists, invoices and payments. `sentence` says why it failed."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    by = models.ForeignKey("accounts.User", models.PROTECT, null=True, blank=True, verbose_name=_("by"))
+    asked_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    read_at = models.DateTimeField(_("read"), null=True, blank=True, help_text=_("Business time of its beginning."))
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    sentence = models.TextField(_("why it failed"), blank=True)
+    items = models.PositiveIntegerField(_("items in Taiga"), default=0)
+    invoices = models.PositiveIntegerField(_("invoices in Invoice Ninja"), default=0)
+    claim_id = models.UUIDField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("reading of both servers")
+        verbose_name_plural = _("readings of both servers")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                models.Value(1), condition=models.Q(finished_at__isnull=True), name="reading_one_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.asked_at:%Y-%m-%d %H:%M}"
+
+
+class CountedItem(models.Model):
+    """One item as Taiga's own list has it. `hours` is None where nobody can read them; `work_date` its closing."""
+
+    reading = models.ForeignKey(Reading, models.CASCADE, related_name="counted_items")
+    kind = models.CharField(_("kind"), max_length=1, choices=ItemKind.choices)
+    taiga_id = models.PositiveBigIntegerField(_("Taiga id"))
+    project = models.ForeignKey("mappings.ProjectMapping", models.CASCADE, related_name="+")
+    item = models.ForeignKey("sync.WorkItem", models.CASCADE, null=True, blank=True, related_name="counted")
+    ref = models.BigIntegerField(_("ref"), null=True, blank=True)
+    subject = models.CharField(_("subject"), max_length=255, blank=True)
+    is_closed = models.BooleanField(_("closed"))
+    is_ticked = models.BooleanField(_("billable"), null=True)
+    work_date = models.DateField(_("closed on"), null=True, blank=True)
+    typed = models.CharField(_("hours as typed"), max_length=100, blank=True)
+    hours = models.DecimalField(_("hours"), max_digits=12, decimal_places=6, null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("item as counted")
+        verbose_name_plural = _("items as counted")
+        constraints = [models.UniqueConstraint(fields=["reading", "kind", "taiga_id"], name="counted_item_once")]
+
+    def __str__(self) -> str:
+        return f"#{self.ref} {self.subject}"
+
+
+class CountedInvoice(models.Model):
+    """One invoice as Invoice Ninja has it; `paid` and `credited` are the sums of its payments and applied credits."""
+
+    reading = models.ForeignKey(Reading, models.CASCADE, related_name="counted_invoices")
+    ninja_id = models.CharField(_("id there"), max_length=64)
+    invoice = models.ForeignKey("invoicing.Invoice", models.CASCADE, null=True, blank=True, related_name="counted")
+    number = models.CharField(_("number"), max_length=191, blank=True)
+    status = models.CharField(_("status there"), max_length=4, blank=True)
+    is_deleted = models.BooleanField(_("deleted"), default=False)
+    amount = models.DecimalField(_("total with tax"), max_digits=18, decimal_places=6)
+    tax = models.DecimalField(_("tax"), max_digits=18, decimal_places=6)
+    balance = models.DecimalField(_("open"), max_digits=18, decimal_places=6)
+    paid_to_date = models.DecimalField(_("paid, as the invoice says"), max_digits=18, decimal_places=6)
+    paid = models.DecimalField(_("paid, by its payments"), max_digits=18, decimal_places=6, default=0)
+    credited = models.DecimalField(_("settled by credits"), max_digits=18, decimal_places=6, default=0)
+
+    class Meta:
+        verbose_name = _("invoice as counted")
+        verbose_name_plural = _("invoices as counted")
+        constraints = [models.UniqueConstraint(fields=["reading", "ninja_id"], name="counted_invoice_once")]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class CountedLine(models.Model):
+    """One line of such an invoice that names a task, or has an amount; `amount` is the server's rounded line total."""
+
+    reading = models.ForeignKey(Reading, models.CASCADE, related_name="counted_lines")
+    invoice = models.ForeignKey(CountedInvoice, models.CASCADE, related_name="lines")
+    task_id = models.CharField(_("task there"), max_length=64, blank=True, db_index=True)
+    hours = models.DecimalField(_("hours"), max_digits=18, decimal_places=6)
+    amount = models.DecimalField(_("amount"), max_digits=18, decimal_places=6)
+    notes = models.CharField(_("text"), max_length=255, blank=True)
+
+    class Meta:
+        verbose_name = _("line as counted")
+        verbose_name_plural = _("lines as counted")
+
+    def __str__(self) -> str:
+        return self.notes

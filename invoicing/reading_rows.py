@@ -1,0 +1,107 @@
+"""From what a server listed to the row that the reconciliation keeps of it. Pure: nothing is stored or called."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+from billing_console import clock, money
+from billing_console.money import ZERO
+from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, Reading
+from mappings.models import ProjectMapping
+from sync import attributes
+from sync.census import Counted
+from sync.clients.ninja_rows import NinjaId, NinjaInvoice, NinjaLine, NinjaPayment
+from sync.texts import clean_text
+
+# Payments that brought no money: cancelled, failed.
+VAIN: Final = ("2", "3")
+MICRO: Final = Decimal("0.000001")
+
+
+def counted_item(
+    reading: Reading, mapping: ProjectMapping, row: Counted, item_id: int | None, zone: str
+) -> CountedItem:
+    """An item as Taiga lists it; hours and tick read as strictly as everywhere, None where nobody can read them."""
+    values = row.attributes or {}
+    typed = _uncovered(values.get(attributes.HOURS))
+    return CountedItem(
+        reading=reading,
+        kind=row.kind,
+        taiga_id=row.taiga_id,
+        project=mapping,
+        item_id=item_id,
+        ref=row.ref,
+        subject=clean_text(row.subject, 255),
+        is_closed=row.is_closed,
+        is_ticked=_ticked(_uncovered(values.get(attributes.BILLABLE))),
+        work_date=clock.local_date(row.finished_at, zone) if row.finished_at else None,
+        typed=clean_text("" if typed is None else str(typed), 100),
+        hours=_hours(typed),
+    )
+
+
+def counted_invoice(reading: Reading, row: NinjaInvoice, ours: Invoice | None) -> CountedInvoice:
+    """An invoice as Invoice Ninja lists it; its payments are added later."""
+    return CountedInvoice(
+        reading=reading,
+        ninja_id=row.id,
+        invoice=ours,
+        number=clean_text(row.number, 191),
+        status=row.status_id[:4],
+        is_deleted=row.is_deleted,
+        amount=row.amount,
+        tax=row.total_taxes,
+        balance=row.balance,
+        paid_to_date=row.paid_to_date,
+    )
+
+
+def counted_line(reading: Reading, invoice: CountedInvoice, line: NinjaLine, ours: Invoice | None) -> CountedLine:
+    """A line with the amount that the server adds up: its line total, rounded half up to the currency."""
+    amount = money.quantize(line.line_total, ours.currency) if ours is not None else line.line_total.quantize(MICRO)
+    return CountedLine(
+        reading=reading,
+        invoice=invoice,
+        task_id=line.task_id,
+        hours=line.quantity,
+        amount=amount,
+        notes=clean_text(line.notes, 255),
+    )
+
+
+def shares_of(payment: NinjaPayment) -> dict[NinjaId, tuple[Decimal, Decimal]]:
+    """For each invoice what this payment brings it: (money, credit), without what was given back."""
+    if payment.is_deleted or payment.status_id in VAIN:
+        return {}
+    # A payment that moves credits has the amount 0, or what was paid beside them: the credits go in first.
+    credit = sum((part.amount - part.refunded for part in payment.allocations if part.credit_id), ZERO)
+    shares: dict[NinjaId, tuple[Decimal, Decimal]] = {}
+    for part in payment.allocations:
+        if not part.invoice_id:
+            continue
+        amount = part.amount - part.refunded
+        by_credit = min(credit, amount)
+        credit -= by_credit
+        before = shares.get(part.invoice_id, (ZERO, ZERO))
+        shares[part.invoice_id] = before[0] + amount - by_credit, before[1] + by_credit
+    return shares
+
+
+def _uncovered(value: Any) -> Any:
+    """A cell without the apostrophe that keeps spreadsheets from running it."""
+    return value.removeprefix("'") if isinstance(value, str) else value
+
+
+def _hours(typed: Any) -> Decimal | None:
+    try:
+        return ZERO if attributes.is_blank(typed) else attributes.parse_hours(typed)
+    except attributes.Unreadable:
+        return None
+
+
+def _ticked(raw: Any) -> bool | None:
+    try:
+        return attributes.parse_billable(raw)
+    except attributes.Unreadable:
+        return None

@@ -1,0 +1,249 @@
+"""Reading both servers as a whole for the reconciliation: Taiga's own lists, Invoice Ninja's invoices and payments.
+
+A reading is a row that anybody may ask for; a worker (or `manage.py reconcile`) claims it, renews its lease while it
+reads, and writes rows that nobody looks at before it has finished. It changes nothing on either server and nothing of
+ours; a failed one leaves the one before in its place. Memory is bounded: every list is read and written in batches.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing_console import clock
+from billing_console.errors import ClaimLost, ConfigError, Forbidden, NotAllowed, NotFound, UpstreamError
+from billing_console.money import ZERO
+from invoicing import payments
+from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, Reading
+from invoicing.reading_rows import counted_invoice, counted_item, counted_line, shares_of
+from mappings.lookups import rule_set_for, zone_of
+from mappings.models import Company, ProjectMapping
+from sync import attribute_names, attributes, census, doorbell, gate, stories, upstreams, work_items
+from sync.census import Counted
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import NinjaId, NinjaInvoice
+from sync.clients.taiga import TaigaClient
+from sync.clients.taiga_rows import TaigaId
+from sync.models import Server, WorkItem
+
+logger = logging.getLogger(__name__)
+
+BATCH: Final = 500
+
+
+def ask_for_one(user: User | None = None) -> bool:
+    """Ask for a reading; False where one is asked for or running already."""
+    try:
+        with transaction.atomic():
+            Reading.objects.create(by=user)
+    except IntegrityError:  # the constraint: one at a time
+        return False
+    doorbell.ring("readings")
+    return True
+
+
+def latest() -> Reading | None:
+    """The newest reading that has all its rows."""
+    return Reading.objects.filter(finished_at__isnull=False, sentence="").order_by("-id").first()
+
+
+def running() -> Reading | None:
+    """The one that is asked for, or runs."""
+    return Reading.objects.filter(finished_at__isnull=True).first()
+
+
+def read_due() -> int:
+    """Do the reading that is asked for, or whose worker died; returns 1 when it was done, 0 when there was none."""
+    claimed = _claim()
+    if claimed is None:
+        return 0
+    _read(claimed)
+    return 1
+
+
+def read_now(user: User | None = None) -> Reading:
+    """Read both servers now, in this process; for a command. Returns the reading, also a failed one.
+
+    Raises NotAllowed while another worker reads.
+    """
+    ask_for_one(user)
+    claimed = _claim()
+    if claimed is None:
+        raise NotAllowed(_("Both servers are just being read by the worker. Try again in a minute."))
+    _read(claimed)
+    return Reading.objects.get(pk=claimed.pk)
+
+
+# --- the claim ----------------------------------------------------------------------------------------------------
+
+
+def _claim() -> Reading | None:
+    now = timezone.now()
+    is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    reading = Reading.objects.filter(is_free, finished_at__isnull=True).first()
+    if reading is None:
+        return None
+    claim, until, began = uuid.uuid4(), now + timedelta(seconds=settings.LEASE_SECONDS), clock.now()
+    rows = Reading.objects.filter(is_free, pk=reading.pk, finished_at__isnull=True)
+    if not rows.update(claim_id=claim, lease_until=until, read_at=began):
+        return None
+    reading.claim_id, reading.read_at = claim, began
+    return reading
+
+
+def _renew(reading: Reading) -> None:
+    """Still ours, for another lease; said between two batches. Raises ClaimLost."""
+    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    if not _ours(reading).update(lease_until=until):
+        raise ClaimLost
+
+
+def _ours(reading: Reading) -> QuerySet[Reading]:
+    return Reading.objects.filter(pk=reading.pk, claim_id=reading.claim_id, finished_at__isnull=True)
+
+
+def _read(reading: Reading) -> None:
+    try:
+        _throw_away(Q(reading=reading))  # what a worker that died had written
+        _read_taiga(reading)
+        _read_ninja(reading)
+    except ClaimLost:
+        logger.warning("reading %s was lost before it was finished", reading.pk)
+    except (UpstreamError, ConfigError, NotAllowed) as error:
+        _ours(reading).update(finished_at=timezone.now(), sentence=error.sentence, lease_until=None)
+        _throw_away(Q(reading=reading))
+    else:
+        _finish(reading)
+
+
+def _finish(reading: Reading) -> None:
+    with transaction.atomic():
+        counts = {
+            "items": CountedItem.objects.filter(reading=reading).count(),
+            "invoices": CountedInvoice.objects.filter(reading=reading).count(),
+        }
+        if not _ours(reading).update(finished_at=timezone.now(), sentence="", lease_until=None, **counts):
+            return
+        _throw_away(Q(reading_id__lt=reading.pk))
+
+
+def _throw_away(which: Q) -> None:
+    """Delete rows of readings, lines before their invoices: three statements, however many rows there are."""
+    for model in (CountedLine, CountedInvoice, CountedItem):
+        rows = model._default_manager.filter(which)
+        rows._raw_delete(rows.db)
+
+
+# --- Taiga --------------------------------------------------------------------------------------------------------
+
+
+def _read_taiga(reading: Reading) -> None:
+    """Every item of every mapped project, by its CSV; one by one where the console may not have that."""
+    if not gate.may_call(Server.TAIGA):
+        raise NotAllowed(_("Taiga does not answer just now. Try again when it is back."))
+    upstreams.check_pin(Server.TAIGA)
+    for mapping in ProjectMapping.objects.select_related("client").order_by("pk"):
+        try:
+            for kind in work_items.BILLED_KINDS:
+                if stories.may_be_billed(kind, mapping.taiga_project_id):
+                    _read_project(reading, mapping, kind)
+        except (Forbidden, NotFound):
+            if mapping.is_active:
+                raise
+            # A project that is no longer billed may be closed to us, or gone.
+
+
+def _read_project(reading: Reading, mapping: ProjectMapping, kind: str) -> None:
+    zone = zone_of(rule_set_for(mapping.client))
+    taiga = upstreams.taiga_client()
+    for batch in _batches(census.count(mapping, kind, taiga)):
+        _renew(reading)
+        rows = [_with_values(row, mapping, taiga, reading) for row in batch]
+        ids = [row.taiga_id for row in rows]
+        known = dict(WorkItem.objects.filter(kind=kind, taiga_id__in=ids).values_list("taiga_id", "pk"))
+        CountedItem.objects.bulk_create(
+            [counted_item(reading, mapping, row, known.get(row.taiga_id), zone) for row in rows],
+            ignore_conflicts=True,  # one that moved to another project while both were read
+        )
+
+
+def _with_values(row: Counted, mapping: ProjectMapping, taiga: TaigaClient, reading: Reading) -> Counted:
+    """The row with its attribute values, which lists do not tell; only a closed one's are asked for."""
+    if row.attributes is not None or not row.is_closed:
+        return row
+    _renew(reading)
+    values = taiga.values(row.kind, TaigaId(row.taiga_id)).values
+    names = attribute_names.names_for(row.kind, mapping.taiga_project_id, values, taiga)
+    found = attributes.find_attributes(names, values, attribute_names.configured_names(Company.current())).raw
+    return Counted(**{**vars(row), "attributes": found})
+
+
+# --- Invoice Ninja ------------------------------------------------------------------------------------------------
+
+
+def _read_ninja(reading: Reading) -> None:
+    if not gate.may_call(Server.NINJA):
+        raise NotAllowed(_("Invoice Ninja does not answer just now. Try again when it is back."))
+    upstreams.check_pin(Server.NINJA)
+    ninja = upstreams.ninja_client()
+    payments.poll()  # ours first, so that what was paid since the last poll is no difference
+    # Oldest change first: one that changes meanwhile comes again, and its last row counts.
+    for batch in _batches(ninja.invoices_updated_since(None)):
+        _renew(reading)
+        _store_invoices(reading, batch)
+    _add_payments(reading, ninja)
+
+
+def _store_invoices(reading: Reading, rows: list[NinjaInvoice]) -> None:
+    newest = {row.id: row for row in rows}
+    known = Invoice.objects.filter(remote__server=Server.NINJA, remote__remote_id__in=newest)
+    ours = {invoice.remote.remote_id: invoice for invoice in known.select_related("remote") if invoice.remote}
+    with transaction.atomic():
+        again = CountedInvoice.objects.filter(reading=reading, ninja_id__in=newest)
+        CountedLine.objects.filter(invoice__in=again).delete()
+        again.delete()
+        made = CountedInvoice.objects.bulk_create(
+            [counted_invoice(reading, row, ours.get(row.id)) for row in newest.values()]
+        )
+        CountedLine.objects.bulk_create(
+            [
+                counted_line(reading, invoice, line, ours.get(invoice.ninja_id))
+                for invoice in made
+                for line in newest[invoice.ninja_id].lines  # type: ignore[index]
+            ]
+        )
+
+
+def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
+    """What every invoice was paid, by the payments and not by what the invoice says of itself."""
+    paid: dict[NinjaId, dict[NinjaId, tuple[Decimal, Decimal]]] = {}
+    for row in ninja.payments_updated_since(None):
+        paid[row.id] = shares_of(row)  # the last of several readings of one payment counts
+    sums: dict[NinjaId, tuple[Decimal, Decimal]] = {}
+    for shares in paid.values():
+        for invoice_id, (money, credit) in shares.items():
+            before = sums.get(invoice_id, (ZERO, ZERO))
+            sums[invoice_id] = before[0] + money, before[1] + credit
+    for batch in _batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums).iterator(BATCH)):
+        _renew(reading)
+        for invoice in batch:
+            invoice.paid, invoice.credited = sums[NinjaId(invoice.ninja_id)]
+        CountedInvoice.objects.bulk_update(batch, ["paid", "credited"])
+
+
+def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch

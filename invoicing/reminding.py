@@ -1,0 +1,221 @@
+"""Reminding a client of one open invoice, once, by hand and with proof.
+
+Invoice Ninja's own schedule owns reminders; this sends one beside it. Asking is a row. The worker reads the invoice
+again right before the call: what was paid, cancelled or reminded meanwhile is not reminded. It remembers each contact's
+`message_id`, commits that it is about to call, and only then calls. From that commit on nothing mails it again by
+itself: either every message id changes, which proves it, or a person decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing_console import clock, formats
+from billing_console.errors import ConfigError, NotAllowed, UpstreamError
+from billing_console.states import ReminderState
+from invoicing import payments, reminding_rules
+from invoicing.models import Invoice, Reminder
+from invoicing.models.reminders import is_proven
+from invoicing.sending import MAX_PROOF_PAUSE_SECONDS, PROOF_PAUSE_SECONDS
+from invoicing.sending_checks import receivers_of
+from sync import doorbell, gate, outbox, upstreams
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import NinjaId, NinjaInvoice
+from sync.models import Server
+from sync.transitions import advance, record
+
+logger = logging.getLogger(__name__)
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def request_reminder(invoice: Invoice, *, text: str, balance: Decimal, user: User | None) -> Reminder:
+    """Ask for one reminder, as the person saw the debt (`balance`, gross). Locks the invoice.
+
+    Raises NotAllowed when nothing is owed any more, when another amount is open by now, or when it is too early.
+    """
+    with transaction.atomic():
+        locked = Invoice.objects.select_for_update(of=("self",)).select_related("client").get(pk=invoice.pk)
+        if why := reminding_rules.why_not(locked, text):
+            raise NotAllowed(why)
+        if locked.balance != balance:
+            raise NotAllowed(
+                _("%(invoice)s is not reminded: %(open)s is open by now. Look at it again.")
+                % {"invoice": locked, "open": formats.money(locked.balance, locked.currency)}
+            )
+        try:
+            with transaction.atomic():
+                reminder = Reminder.objects.create(
+                    invoice=locked, text=text, balance=balance, by=user, state_since=timezone.now()
+                )
+        except IntegrityError:  # the constraint: one at a time
+            raise NotAllowed(reminding_rules.already(locked)) from None
+        record(reminder, "", ReminderState.PENDING, why=_("confirmed"), user=user)
+        transaction.on_commit(lambda: doorbell.ring("reminders"))
+    return reminder
+
+
+def decide(reminder: Reminder, *, arrived: bool, user: User, note: str) -> None:
+    """A person says what became of a mail whose outcome is unknown. Raises NotAllowed when it waits no more."""
+    if not note.strip():
+        raise NotAllowed(_("Say how you know, in a few words."))
+    with transaction.atomic():
+        locked = Reminder.objects.select_for_update(of=("self",)).get(pk=reminder.pk)
+        if locked.state != ReminderState.ATTENTION:
+            raise NotAllowed(_("This reminder does not wait for a decision any more."))
+        to = ReminderState.SENT if arrived else ReminderState.REFUSED
+        advance(locked, to, why=note, user=user, sentence=note)
+
+
+# --- the worker's part --------------------------------------------------------------------------------------------
+
+
+def remind_due(limit: int = 200) -> int:
+    """Send or prove every due reminder; returns how many were looked at. Safe in several workers at once."""
+    done = 0
+    while done < limit and gate.may_call(Server.NINJA) and (reminder := _claim_next()):
+        done += 1
+        try:
+            _step(reminder)
+        except (UpstreamError, ConfigError) as error:
+            _wait(reminder, outbox.wait_after(error, reminder.attempts), error.sentence)
+    return done
+
+
+def due() -> QuerySet[Reminder]:
+    """The reminders to be looked at now that nobody looks at.
+
+    While writing is paused only those whose mail was asked for: their proof is looked for, nothing new is mailed.
+    """
+    now = timezone.now()
+    states = [ReminderState.SENDING, *([ReminderState.PENDING] if gate.may_write(Server.NINJA) else [])]
+    rows = Reminder.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state__in=states)
+    return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+
+
+def _claim_next() -> Reminder | None:
+    """Claim the oldest one that is due, one with a lapsed lease too: its state says how far it came."""
+    with transaction.atomic():
+        rows = due().select_for_update(skip_locked=True, of=("self",))
+        reminder = rows.select_related("invoice__remote", "invoice__client", "by").order_by("id").first()
+        if reminder is not None:
+            reminder.claim_id = uuid.uuid4()
+            reminder.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+            reminder.attempts += 1
+            reminder.save(update_fields=["claim_id", "lease_until", "attempts"])
+        return reminder
+
+
+def _step(reminder: Reminder) -> None:
+    ninja = upstreams.ninja_client(correlation_id=reminder.uuid)
+    upstreams.check_pin(Server.NINJA)
+    remote = reminder.invoice.remote
+    if remote is None or remote.remote_id is None:
+        raise ValueError(f"invoice {reminder.invoice_id} is to be reminded but is not in Invoice Ninja")
+    there = ninja.invoice(NinjaId(remote.remote_id))
+    if reminder.state == ReminderState.SENDING:
+        _look_for_proof(reminder, there)
+        return
+    payments.observe_invoices([there])  # what was just read is what everybody sees from now on
+    reminder.invoice.refresh_from_db()
+    contacts = receivers_of(there, ninja.client(there.client_id))
+    if refused := reminding_rules.refusal(reminder, there, contacts):
+        _finish(reminder, ReminderState.REFUSED, refused)
+    elif _commit_to_calling(reminder, there, contacts):
+        _call(reminder, ninja, there)
+
+
+def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[tuple[str, str, str]]) -> bool:
+    """Write down, before the call, that it is made and what the message ids were. False: the claim is lost."""
+    before = {str(invitation.id): invitation.message_id for invitation in there.invitations}
+    now = timezone.now()
+    mails = [
+        {"invitation": invitation, "name": name, "email": email, "before": before[invitation], "after": "", "error": ""}
+        for invitation, name, email in contacts
+    ]
+    # The call starts only while more lease is left than its deadline: a sleeper that wakes later mails nothing.
+    is_ours = Q(claim_id=reminder.claim_id, lease_until__gt=now + timedelta(seconds=settings.CALL_DEADLINE_SECONDS))
+    return advance(
+        reminder,
+        ReminderState.SENDING,
+        why=_("Invoice Ninja is asked to mail it"),
+        user=reminder.by,
+        only_if=is_ours,
+        claim=reminder.claim_id,
+        called_at=now,
+        reminded_at=clock.now(),
+        mails=mails,
+    )
+
+
+def _call(reminder: Reminder, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
+    # Do not retry here, whatever happens: from now on only a changed message id, or a person, settles it.
+    try:
+        ninja.send_email(there.id, f"email_template_{reminder.text}")
+    except UpstreamError as error:
+        logger.warning("reminding of invoice %s: %s", there.number, error)
+        if not error.is_outcome_unknown:
+            later = _("Invoice Ninja was busy and did nothing; nobody was reminded. Remind again later.")
+            sentence = _("The mail was not sent. %(why)s") % {"why": error.sentence} if error.is_permanent else later
+            _finish(reminder, ReminderState.REFUSED, sentence)
+        else:
+            _wait(reminder, _pause(reminder), error.sentence)
+        return
+    _look_for_proof(reminder, ninja.invoice(there.id))
+
+
+def _look_for_proof(reminder: Reminder, there: NinjaInvoice) -> None:
+    """Sent when every contact has a new message id; attention when one has none after SEND_PROOF_SECONDS."""
+    after = {str(invitation.id): invitation for invitation in there.invitations}
+    for mail in reminder.mails:
+        if (invitation := after.get(mail["invitation"])) is not None:
+            mail["after"], mail["error"] = invitation.message_id, invitation.email_error
+    ours = Reminder.objects.filter(pk=reminder.pk, claim_id=reminder.claim_id, state=ReminderState.SENDING)
+    if not ours.update(mails=reminder.mails):
+        return
+    payments.observe_invoices([there])
+    if reminder.mails and all(is_proven(mail) for mail in reminder.mails):
+        words = {"who": ", ".join(reminder.proven)}
+        _finish(reminder, ReminderState.SENT, _("mailed to %(who)s, proven by message id") % words)
+    elif reminder.called_at and timezone.now() - reminder.called_at > timedelta(seconds=settings.SEND_PROOF_SECONDS):
+        _finish(
+            reminder,
+            ReminderState.ATTENTION,
+            _(
+                "Invoice Ninja was asked to remind of invoice %(number)s, but there is no proof for %(who)s. "
+                "Look there or ask the client, then say whether it arrived; it is not mailed again by itself."
+            )
+            % {"number": there.number, "who": ", ".join(reminder.unproven)},
+        )
+    else:
+        _wait(reminder, _pause(reminder), _("Waiting for the proof that the mail left."))
+
+
+def _pause(reminder: Reminder) -> timedelta:
+    seconds = PROOF_PAUSE_SECONDS * 2 ** min(max(reminder.attempts - 1, 0), 5)
+    return timedelta(seconds=min(seconds, MAX_PROOF_PAUSE_SECONDS))
+
+
+def _wait(reminder: Reminder, pause: timedelta, sentence: str) -> None:
+    """Look again later; the state says whether the mail was asked for. Nothing happens once the claim is lost."""
+    rows = Reminder.objects.filter(pk=reminder.pk, claim_id=reminder.claim_id, state=reminder.state)
+    rows.update(not_before=timezone.now() + pause, lease_until=None, sentence=sentence)
+
+
+def _finish(reminder: Reminder, to: str, sentence: str) -> None:
+    """Write the outcome, unless the claim was lost meanwhile."""
+    changes: dict[str, Any] = {"lease_until": None, "not_before": None, "sentence": sentence}
+    is_ours = Q(claim_id=reminder.claim_id)
+    advance(reminder, to, why=sentence, user=reminder.by, only_if=is_ours, claim=reminder.claim_id, **changes)

@@ -1,0 +1,229 @@
+"""Month after month of an office: work at every edge of the calendar, late hours, second thoughts, faults and kills;
+invoices that are paid, half paid, refunded, cancelled or deleted. Whoever plays it says how often it must balance."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from billing_console.states import InvoiceState
+from invoicing import against_readings, payments, readings, run
+from invoicing.models import Invoice, Payment
+from mappings.rules import Period, month
+from sync.clients.ninja_rows import NinjaId
+from sync.models import TimeEntry
+from tests.machine import rest
+from tests.machine.office import FAULTS, HOURS, Office, Typed
+from tests.machine.rest import RATE, come_to_rest
+
+BRUSSELS = ZoneInfo("Europe/Brussels")
+CENT = Decimal("0.01")
+LAST_INSTANT = dt.timedelta(seconds=1)
+
+
+def local(day: dt.date, hour: int, minute: int = 0) -> dt.datetime:
+    """An instant by the clock on the wall in Brussels."""
+    return dt.datetime(day.year, day.month, day.day, hour, minute, tzinfo=BRUSSELS).astimezone(dt.UTC)
+
+
+class Years:
+    """Plays months on an office; what chance decides is decided by `seed`."""
+
+    def __init__(self, office: Office, seed: int) -> None:
+        self.office = office
+        self.dice = random.Random(seed)
+        self.played: list[Period] = []
+        self.unticked: list[int] = []
+        self.kills = self.cents = 0
+
+    # --- one month
+
+    def play(self, period: Period) -> None:
+        """Work all month, bill it on the 2nd of the next one, and let the clients pay."""
+        self.second_thoughts(period)
+        for instant in self.edges_of(period):
+            self.go_to(instant)
+            self.close()
+            if self.dice.random() < 0.5:
+                self.work_a_little()
+        self.bill(period)
+        self.clients_act()
+        come_to_rest(self.office.world)
+        self.played.append(period)
+
+    def edges_of(self, period: Period) -> list[dt.datetime]:
+        """The first and the last instant of the month, an hour around each change of the clocks, and any two days."""
+        last = period.end - dt.timedelta(days=1)
+        some = [local(period.start + dt.timedelta(days=self.dice.randrange(2, 25)), 14) for _number in range(2)]
+        found = [local(period.start, 0), local(last, 23, 59), local(period.end, 0) - LAST_INSTANT, *some]
+        day = period.start
+        while day < period.end:
+            if local(day, 0).astimezone(BRUSSELS).utcoffset() != local(day, 12).astimezone(BRUSSELS).utcoffset():
+                found += [local(day, 1, 30), local(day, 3, 30)]
+            day += dt.timedelta(days=1)
+        return sorted(found)
+
+    def go_to(self, instant: dt.datetime) -> None:
+        if instant > self.office.now:
+            self.office.pass_time(instant - self.office.now)
+
+    def close(self) -> None:
+        """A task is closed now; one in five is ticked only after its month was billed."""
+        office = self.office
+        typed = Typed(0, self.dice.choice(list(HOURS)), is_billable=self.dice.random() < 0.8)
+        body = {
+            "project": office.world.mapping.taiga_project_id,
+            "subject": f"Task {len(office.typed)}",
+            "user_story": office.names["story"],
+            "assigned_to": office.names["alice"],
+        }
+        typed.task = int(office.taiga("POST", "/tasks", body)["id"])
+        office.typed[typed.task] = typed
+        office.set_values(typed)
+        office.move(typed, is_closed=True)
+        if not typed.is_billable:
+            self.unticked.append(typed.task)
+
+    def second_thoughts(self, period: Period) -> None:
+        """Early in the month: what was forgotten is ticked, hours are added or taken away, something is deleted."""
+        office = self.office
+        self.go_to(local(period.start, 9))
+        for task in self.unticked[:2]:
+            if not office.typed[task].is_gone:
+                office.typed[task].is_billable = True
+                office.set_values(office.typed[task])
+        self.unticked = []
+        old = [task for task, typed in office.typed.items() if not typed.is_gone]
+        for task in self.dice.sample(old, min(2, len(old))):
+            office.reopen_and_close(task, hours=self.dice.choice(list(HOURS)))
+        if old and self.dice.random() < 0.3:
+            office.delete(self.dice.choice(old))
+        come_to_rest(office.world)
+
+    def work_a_little(self) -> None:
+        """Some webhooks come, some are lost; a worker meets a fault, or dies."""
+        office = self.office
+        if self.dice.random() < 0.5:
+            office.deliver_all()
+        else:
+            office.mail.clear()
+        office.fail(
+            self.dice.choice(["taiga", "ninja"]), fault=self.dice.choice(sorted(FAULTS)), count=self.dice.choice([1, 2])
+        )
+        for step in ("items", "push", "writeback"):
+            office.work_and_die(step=step, moments=self.dice.randrange(0, 20))
+            self.kills += 1
+        for standin in (office.world.taiga, office.world.ninja):
+            standin.faults.clear()
+
+    def bill(self, period: Period) -> None:
+        """On the 2nd: the run, the approvals, the creation and the mails, with a kill in each."""
+        office = self.office
+        self.go_to(local(period.end + dt.timedelta(days=1), 10))
+        come_to_rest(office.world)
+        run.start_run("monthly", period, timezone="Europe/Brussels", trigger="person")
+        for step in ("runs", "invoices", "mails"):
+            office.work_and_die(step=step, moments=self.dice.randrange(0, 12))
+            self.kills += 1
+            come_to_rest(office.world)
+            for draft in Invoice.objects.filter(state=InvoiceState.DRAFT):
+                office.approve(draft)
+            come_to_rest(office.world)
+            if step == "invoices":
+                office.ask_for_mails()
+        waiting = Invoice.objects.filter(state__in=(InvoiceState.DRAFT, InvoiceState.APPROVED, InvoiceState.CREATED))
+        assert list(waiting.exclude(state=InvoiceState.CREATED)) == []
+
+    # --- the clients
+
+    def clients_act(self) -> None:
+        """Each open invoice is paid, half paid, refunded, cancelled, deleted, or left for another month."""
+        payments.poll()
+        for invoice in Invoice.objects.filter(state__in=payments.OWED).select_related("remote").order_by("pk"):
+            act = self.dice.choice([self.pay, self.pay, self.pay_a_part, self.pay_and_refund, self.end, self.wait])
+            act(invoice)
+        payments.poll()
+
+    def there_id(self, invoice: Invoice) -> NinjaId:
+        assert invoice.remote is not None
+        return NinjaId(invoice.remote.remote_id or "")
+
+    def bulk(self, action: str, invoice: Invoice) -> None:
+        self.office.ninja("POST", "/invoices/bulk", {"action": action, "ids": [self.there_id(invoice)]})
+
+    def pay(self, invoice: Invoice) -> None:
+        self.bulk("mark_paid", invoice)
+
+    def pay_a_part(self, invoice: Invoice) -> str:
+        self.cents += 1  # never the same amount twice: the server takes that for a double click
+        assert invoice.balance is not None
+        amount = (invoice.balance * Decimal("0.4")).quantize(CENT) + self.cents * CENT
+        amount = min(amount, invoice.balance)
+        part = {"invoice_id": self.there_id(invoice), "amount": amount}
+        body = {"client_id": self.office.world.client.ninja_id, "amount": amount, "invoices": [part]}
+        return str(self.office.ninja("POST", "/payments", body)["data"]["id"])
+
+    def pay_and_refund(self, invoice: Invoice) -> None:
+        payment = self.pay_a_part(invoice)
+        part = {"invoice_id": self.there_id(invoice), "amount": CENT * 7}
+        self.office.ninja("POST", "/payments/refund", {"id": payment, "amount": CENT * 7, "invoices": [part]})
+
+    def end(self, invoice: Invoice) -> None:
+        """Cancelled or deleted; only where no money came in, or a person must decide first."""
+        if not invoice.paid_to_date and not Payment.objects.filter(invoice=invoice).exists():
+            self.bulk(self.dice.choice(["cancel", "delete"]), invoice)
+
+    def wait(self, invoice: Invoice) -> None:
+        """Not this month."""
+
+    # --- what must be so
+
+    def balance(self, period: Period) -> dict[str, Any]:
+        """The residues of a month, after both servers were read; {} when it balances to the cent."""
+        assert readings.read_now().sentence == ""
+        return self.residues(period)
+
+    def residues(self, period: Period) -> dict[str, Any]:
+        """The same, by the last reading."""
+        found = against_readings.check_all(period)
+        assert len(found) == 8
+        return {row.name: (row.residue, row.leftovers) for row in found if not row.is_true}
+
+    def compare_with_what_people_did(self) -> None:
+        """Each item is billed for its last hours (or says by how much not), by what both servers hold."""
+        witness = rest.Witness(self.office.world, self.office.typed.values(), self.office.taiga)
+        for typed in witness.typed:
+            witness._compare_hours(typed)
+            if not typed.is_gone:
+                witness._compare_values(typed)
+
+    def billed_there(self) -> Decimal:
+        """The net of every line of every invoice that was ever made, by Invoice Ninja's memory."""
+        invoices = self.office.world.ninja.memory.dump()["invoices"]
+        return sum(
+            (
+                (Decimal(str(line["quantity"])) * Decimal(str(line["cost"]))).quantize(CENT)
+                for row in invoices
+                for line in row["line_items"]
+            ),
+            Decimal(0),
+        )
+
+    def work_dates(self) -> set[dt.date]:
+        """The days by which something was billed."""
+        rows = TimeEntry.objects.filter(state="invoiced", work_date__isnull=False)
+        return {day for day in rows.values_list("work_date", flat=True) if day}
+
+    def billed_here(self) -> Decimal:
+        """Hours of every invoiced cycle × 75."""
+        entries = TimeEntry.objects.filter(state="invoiced").values_list("billed_hours", flat=True)
+        return sum((hours * RATE for hours in entries if hours is not None), Decimal(0))
+
+
+def months(first: tuple[int, int], count: int) -> list[Period]:
+    """`count` months from `first` on."""
+    year, number = first
+    return [month(year + (number - 1 + index) // 12, (number - 1 + index) % 12 + 1) for index in range(count)]
