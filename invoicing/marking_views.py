@@ -15,24 +15,16 @@ from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
 from invoicing import marking, selections, sending
-from invoicing.models import Invoice, Selection
-from invoicing.sending_views import COLUMNS, SEND, SHOWN, facts_of, row_of, split
+from invoicing.models import Selection
+from invoicing.sending_views import COLUMNS, SEND, SHOWN, SelectToSend, facts_of, row_of, split
 from sync.models import RecordKind, RemoteRecord
 
 
-class SelectToMark(PageView):
+class SelectToMark(SelectToSend):
     """POST only: store the chosen invoices and go on to the question. Changes nothing else."""
 
-    permission = SEND
-    act_permission = SEND
-    http_method_names = ["post"]
-
-    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        ids = [int(value) for value in request.POST.getlist("invoice") if value.isdecimal()]
-        return start(request, Invoice.objects.filter(pk__in=ids))
-
-    def get_failure_url(self) -> str:
-        return reverse("admin:invoicing_invoice_changelist")
+    def go_on(self, request: HttpRequest, invoices: Any) -> HttpResponse:
+        return start(request, invoices)
 
 
 def start(request: HttpRequest, invoices: Any) -> HttpResponse:

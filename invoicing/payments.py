@@ -184,7 +184,7 @@ def _why(invoice: Invoice, there: NinjaInvoice, to: str) -> str:
 
 def _catch_up(ninja: InvoiceNinjaClient) -> None:
     """Read again what changed there while it was in our hands: that change was seen, and left to us, before."""
-    behind = Q(pk__in=[])
+    behind = Q(remote_status="", state=InvoiceState.CREATED)
     for status, state in STATE_BY_STATUS.items():
         behind |= Q(remote_status=status) & ~Q(state=state)
     rows = Invoice.objects.filter(behind, state__in=(InvoiceState.CREATED, *OWED, InvoiceState.PAID))

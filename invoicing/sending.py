@@ -83,7 +83,8 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
     Raises NotAllowed when the invoice no longer waits for that decision.
     """
     to = InvoiceState.SENT if was_sent else InvoiceState.CREATED
-    sent_at: dict[str, Any] = {"sent_at": timezone.now()} if was_sent else {}
+    # Nobody observed it while it was in our hands: without a status the next poll reads it, deleted or cancelled too.
+    sent_at: dict[str, Any] = {"sent_at": timezone.now()} if was_sent else {"remote_status": ""}
     with transaction.atomic():
         locked = Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
         if locked.state != InvoiceState.ATTENTION:

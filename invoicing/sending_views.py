@@ -45,7 +45,11 @@ class SelectToSend(PageView):
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         ids = [int(value) for value in request.POST.getlist("invoice") if value.isdecimal()]
-        return start(request, Invoice.objects.filter(pk__in=ids))
+        return self.go_on(request, Invoice.objects.filter(pk__in=ids))
+
+    def go_on(self, request: HttpRequest, invoices: Any) -> HttpResponse:
+        """Store the selection and redirect to its question."""
+        return start(request, invoices)
 
     def get_failure_url(self) -> str:
         return reverse("admin:invoicing_invoice_changelist")

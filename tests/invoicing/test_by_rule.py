@@ -9,7 +9,7 @@ import pytest
 from billing_console import clock
 from billing_console.states import RecordState
 from invoicing import build, by_rule, review
-from invoicing.models import Invoice, Sending
+from invoicing.models import Deviation, Invoice, Sending
 from invoicing.run import refresh_run
 from sync.models import RemoteRecord, Transition
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work
@@ -73,3 +73,16 @@ def test_a_client_without_an_address_is_not_mailed() -> None:
     make_work(make_project(client))
     create_remotely(built().invoices.get())
     assert by_rule.send_created() == 0
+
+
+@pytest.mark.parametrize("decision", ["", "overwritten", "adopted"])
+def test_what_was_changed_in_invoice_ninja_stays_with_people(decision: str) -> None:
+    make_work(make_project(make_client(auto_send=True)))
+    invoice = built().invoices.get()
+    create_remotely(invoice)
+    row = Deviation.objects.create(
+        invoice=invoice, found_at=IN_JANUARY, seal=invoice.seal, ours={}, theirs={}, decision=decision
+    )
+    assert by_rule.send_created() == 0
+    Deviation.objects.filter(pk=row.pk).update(decision="gone")  # somebody put it right there before anybody decided
+    assert by_rule.send_created() == 1

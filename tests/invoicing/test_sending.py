@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing_console.errors import NotAllowed
+from billing_console.errors import Busy, NotAllowed
 from billing_console.states import InvoiceState
 from invoicing import payments, sending
 from invoicing.models import ContactMail, Invoice, Sending
@@ -314,6 +314,63 @@ def test_what_is_gone_is_not_sent(world: World, act: str) -> None:
 
     assert fresh(invoice).state == InvoiceState.ATTENTION
     assert world.mails() == []
+
+
+@pytest.mark.parametrize("act", ["delete", "cancel"])
+def test_what_is_gone_is_taken_over_as_cancelled_once_a_person_said_so(world: World, act: str) -> None:
+    invoice = created_invoice(world)
+    for step in ("mark_sent", act) if act == "cancel" else (act,):
+        world.api_ninja("POST", "/invoices/bulk", {"action": step, "ids": [invoice.remote.remote_id]})
+    ask(invoice)
+    sending.send_due()
+    payments.poll()  # in our hands: left to the person
+    assert fresh(invoice).state == InvoiceState.ATTENTION
+
+    sending.decide(fresh(invoice), was_sent=False, user=make_user("Approver"), note="it was wrong")
+    payments.poll()
+
+    assert fresh(invoice).state == InvoiceState.CANCELLED
+    assert world.mails() == []
+
+
+@pytest.mark.parametrize("status", ["paid", "partly"])
+def test_what_was_paid_by_hand_is_adopted_and_never_mailed(world: World, status: str) -> None:
+    invoice = created_invoice(world)
+    amount = world.invoices()[0]["amount"] / (1 if status == "paid" else 2)
+    row = {"invoice_id": invoice.remote.remote_id, "amount": amount}
+    world.api_ninja("POST", "/invoices/bulk", {"action": "mark_sent", "ids": [row["invoice_id"]]})
+    world.api_ninja("POST", "/payments", {"client_id": "client_abc123", "amount": amount, "invoices": [row]})
+    mails = len(world.mails())
+
+    ask(invoice)
+    sending.send_due()
+    assert fresh(invoice).state == InvoiceState.SENT
+    payments.poll()
+
+    assert fresh(invoice).state == (InvoiceState.PAID if status == "paid" else InvoiceState.PARTLY_PAID)
+    assert len(world.mails()) == mails
+
+
+def test_our_own_bound_on_calls_is_no_mail_and_asks_nobody(world: World, settings: Any) -> None:
+    invoice = created_invoice(world)
+    row = ask(invoice)
+    claimed = sending._claim_next()
+    assert claimed is not None
+    settings.CALL_DEADLINE_SECONDS = 0.5
+    ninja = sending.upstreams.ninja_client()
+    there = ninja.invoice(invoice.remote.remote_id)
+    assert sending._commit_to_calling(claimed, there, ninja.client(there.client_id))
+    bound, settings.UPSTREAM_CALLS_AT_A_TIME = settings.UPSTREAM_CALLS_AT_A_TIME, 0
+
+    with pytest.raises(Busy):
+        sending._call(claimed, ninja, there)
+
+    assert (fresh(row).is_called, ContactMail.objects.count(), world.mails()) == (False, 0, [])
+    settings.UPSTREAM_CALLS_AT_A_TIME, settings.CALL_DEADLINE_SECONDS = bound, 2
+    expire_lease(row)
+    later(row)
+    assert fresh(invoice).state == InvoiceState.SENT
+    assert world.mails() == ["billing@acme.example"]
 
 
 def test_what_was_sent_by_hand_is_adopted_and_never_mailed(world: World) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from invoicing import snapshots
 
@@ -72,3 +74,15 @@ def test_only_what_differs_is_marked(ours: Any, theirs: Any, differing: Any) -> 
     cells = snapshots.side_by_side(ours, theirs)
     found = [(cell.where, cell.what, cell.ours, cell.theirs) for cell in cells if cell.differs]
     assert [tuple(text.replace("\u00a0", " ") for text in row) for row in found] == differing
+
+
+SIDES = st.lists(st.sampled_from([line("a"), line("b"), line("c"), line("", "x"), line("", "y")]), max_size=6)
+
+
+@given(SIDES, SIDES)
+def test_every_line_of_both_sides_is_in_exactly_one_pair(ours: Any, theirs: Any) -> None:
+    pairs = snapshots.pair_lines(ours, theirs)
+    assert sorted(mine for mine, _their in pairs if mine is not None) == list(range(len(ours)))
+    assert [their for _mine, their in pairs if their is not None] == list(range(len(theirs)))
+    for mine, their in pairs:
+        assert mine is None or their is None or ours[mine]["task_id"] == theirs[their]["task_id"]
