@@ -76,10 +76,17 @@ def _build_together(rows: Sequence[RunClient]) -> set[int]:
         return set()
     for row in rows:
         if row.pk in done:
-            by_rule.approve_clean(row)
+            _approve_by_rule(row)
     if done:
         settle_run(rows[0].run)
     return done
+
+
+def _approve_by_rule(row: RunClient) -> None:
+    try:
+        by_rule.approve_clean(row)
+    except Exception:  # its draft stands; whatever kept it from being approved by rule, a person approves it
+        logger.exception("drafts of %s could not be approved by rule", row)
 
 
 def _build_alone(row: RunClient) -> bool:
@@ -103,7 +110,7 @@ def build_client(row: RunClient) -> bool:
     if obstacle is None:
         was_built = bool(_claim([row.pk]))
         if was_built:
-            by_rule.approve_clean(RunClient.objects.select_related("rule_set").get(pk=row.pk))
+            _approve_by_rule(RunClient.objects.select_related("rule_set").get(pk=row.pk))
     else:
         was_built = False
         if obstacle.is_final or _waited_too_long(row):

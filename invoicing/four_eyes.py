@@ -27,7 +27,7 @@ def why_not(invoice: Invoice, user: User | None) -> str:
 def why_not_many(invoices: Iterable[Invoice], user: Any) -> dict[int, str]:
     """The drafts, by id, that `user` may not approve, each with one sentence: two queries, however many there are."""
     rows = {invoice.pk: invoice for invoice in invoices}
-    if not rows or not Company.current().needs_four_eyes:
+    if not rows or not Company.objects.filter(needs_four_eyes=True).exists():
         return {}
     own = Q(edited_by=user.pk) | Q(adjusted_by=user.pk) | Q(voided_by=user.pk)
     sentences: dict[int, str] = {}

@@ -69,6 +69,7 @@ def test_thirty_drafts_are_reviewed_by_keyboard_alone(approver: Page, live_serve
             keys.press("h")
             type_into_dialog(page, "Ask the client")
             expect(heading).to_contain_text("Held")
+            expect(heading.locator("[data-bc-focus]")).to_be_focused()
             keys.press("n")
             continue
         if number == 5:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal as D
 from typing import Any
 
@@ -415,6 +415,28 @@ def test_a_run_without_a_client_is_done_at_once() -> None:
     assert run.state == RunState.DONE
 
 
+def at_once(act: Callable[[], object]) -> list[BaseException]:
+    """Do it in two threads at the same moment; returns what they raised."""
+    start = threading.Barrier(2)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            start.wait(10)
+            act()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return failures
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_builder_that_dies_anywhere_leaves_one_set_of_drafts_to_the_next() -> None:
@@ -454,24 +476,13 @@ def test_two_supplements_started_at_once_are_one() -> None:
     run = built()
     review.approve(run.invoices.get(), revision=2, user=make_user())
     make_work(project, "1.0")
-    start, failures = threading.Barrier(2), []
 
-    def work() -> None:
-        try:
-            start.wait(10)
-            with clock.set_to(IN_JANUARY):
-                built(is_supplement=True, reason="More", expected_sequence=2)
-        except NotAllowed as error:
-            failures.append(error)
-        finally:
-            connection.close()
+    def start() -> None:
+        with clock.set_to(IN_JANUARY):
+            built(is_supplement=True, reason="More", expected_sequence=2)
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(failures) == 1
+    failures = at_once(start)
+    assert [type(failure) for failure in failures] == [NotAllowed]
     assert sorted(Invoice.objects.values_list("sequence", "net")) == [(1, D("213.75")), (2, D(95))]
 
 
@@ -483,24 +494,7 @@ def test_two_builders_at_once_make_one_set_of_drafts() -> None:
         for _ in range(5):
             make_work(project)
     run = start_run("monthly", DECEMBER, timezone=ZONE, trigger=RunTrigger.PERSON)
-    start = threading.Barrier(2)
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            start.wait(10)
-            build.build_due()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failures == []
+    assert at_once(build.build_due) == []
     assert states(run) == {"Acme": "built", "Brio": "built"}
     assert Invoice.objects.filter(state=InvoiceState.DRAFT).count() == 2
     assert InvoiceLine.objects.count() == 10
