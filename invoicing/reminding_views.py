@@ -66,6 +66,7 @@ class Reminders(PageView):
         return super().get_context_data(
             tabs=[Tab(key, str(label), found.count(), key == wanted) for key, (label, found) in tabs.items()],
             shown=wanted,
+            query=f"show={wanted}",
             page_of_rows=(current := page.get_page(self.request.GET.get("page"))),
             rows=[_row(invoice) for invoice in current],
             tonight=_tonight_in_words(tabs[TONIGHT][1]),

@@ -50,7 +50,7 @@ def peak_of(kind: str, count: int) -> int:
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_ten_times_the_rows_need_the_same_memory(kind: str) -> None:
     peak_of(kind, 10)  # what is only imported once
-    assert peak_of(kind, 5000) < peak_of(kind, 500) + 500_000
+    assert peak_of(kind, 2000) < peak_of(kind, 200) + 300_000
 
 
 @pytest.mark.long
