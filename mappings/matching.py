@@ -17,12 +17,14 @@ SUGGESTED_FROM: Final = 0.75
 AHEAD_BY: Final = 0.1
 LISTED_FROM: Final = 0.4
 _TYPO: Final = 0.8
-_LEGAL_FORMS: Final = frozenset(
-    "ag bv bvba cv co corp corporation cie company eurl gmbh inc kg limited llc llp ltd nv plc sa sarl sas snc sprl srl"
-    " vof vzw asbl".split()
-)
+_LEGAL_WORDS: Final = """
+    ag asbl bv bvba cie co company corp corporation cv eurl gmbh inc kg limited llc llp ltd nv plc sa sarl sas snc sprl
+    srl vof vzw
+"""
+_LEGAL_FORMS: Final = frozenset(_LEGAL_WORDS.split())
 # What nearly every project is called: alone it tells none from another.
-_COMMON: Final = frozenset("a and de der des du en et for in la le of project projet the und van".split())
+_COMMON_WORDS: Final = "a and de der des du en et for in la le of project projet the und van"
+_COMMON: Final = frozenset(_COMMON_WORDS.split())
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ TROUBLE: Final = frozenset(
         "Unreachable",
     }
 )
-_BELLS: Final = ("items", "push", "writeback", "sweep", "invoices", "sendings", "payments")
+_BELLS: Final = ("items", "push", "writeback", "sweep", "provision", "invoices", "sendings", "payments")
 
 
 def on_migrate(**kwargs: object) -> None:

@@ -19,13 +19,15 @@ class RecordKind(models.TextChoices):
     TASK = "task", _("task in Invoice Ninja")
     STATUS = "status", _("invoice status in Taiga")
     INVOICE = "invoice", _("invoice in Invoice Ninja")
+    PROVISION = "provision", _("attribute or webhook in Taiga")
 
 
 class RemoteRecord(models.Model):
     """What we want a server to hold (`desired`, at `revision`) and what it is proven to hold (`synced_revision`).
 
     `our_key` is chosen before the first call and looked up by. Claimed as in design: A claim is fenced.
-    `kind=task`: our_key is the task's number; `status`: the item; `invoice`: `bc-<uuid of our invoice>;`.
+    `kind=task`: our_key is the task's number; `status`: the item; `invoice`: `bc-<uuid of our invoice>;`;
+    `provision`: the project and the thing, e.g. `P1/T/billable` or `P1/hook` (sync/provisioning.py).
     """
 
     server = models.CharField(_("server"), max_length=15, choices=Server.choices)
