@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any, Final
 
 SUGGESTED_FROM: Final = 0.75
@@ -44,6 +45,7 @@ class Match:
     score: float
 
 
+@lru_cache(maxsize=10_000)
 def fold_name(name: str) -> str:
     """The words of a name in lower case, without accents, punctuation and legal form: "Acme, S.A." is "acme"."""
     plain = unicodedata.normalize("NFKD", name.casefold())
@@ -93,6 +95,37 @@ def suggest(name: str, candidates: Iterable[Candidate]) -> Candidate | None:
     return matches[0].candidate
 
 
+def suggest_each(names: Iterable[str], candidates: Iterable[Candidate]) -> list[Candidate | None]:
+    """`suggest` for many names at once: only candidates that share a word with a name are measured."""
+    index = _Index(candidates)
+    return [suggest(name, index.near(name)) for name in names]
+
+
+class _Index:
+    """Candidates by their words, and by their names without spaces."""
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        self._candidates = list(candidates)
+        self._by_word: dict[str, set[int]] = {}
+        self._by_letter: dict[str, set[str]] = {}
+        for number, candidate in enumerate(self._candidates):
+            for name in (candidate.client, candidate.project, f"{candidate.client} {candidate.project}"):
+                folded = fold_name(name)
+                for word in {*folded.split(), folded.replace(" ", "")} - {""}:
+                    self._by_word.setdefault(word, set()).add(number)
+                    self._by_letter.setdefault(word[0], set()).add(word)
+
+    def near(self, name: str) -> list[Candidate]:
+        """Those that can have a score at all, in their order."""
+        folded = fold_name(name)
+        found: set[int] = set()
+        for word in {*folded.split(), folded.replace(" ", "")} - {""}:
+            for other in self._by_letter.get(word[0], ()):
+                if word == other or _ratio(word, other) >= _TYPO:
+                    found |= self._by_word[other]
+        return [self._candidates[number] for number in sorted(found)]
+
+
 def _telling(folded: str) -> list[str]:
     words = folded.split()
     return [word for word in words if word not in _COMMON] or words
@@ -104,7 +137,10 @@ def _likeness(word: str, others: Iterable[str]) -> float:
     return best if best >= _TYPO else 0.0
 
 
+@lru_cache(maxsize=100_000)
 def _ratio(word: str, other: str) -> float:
-    if min(len(word), len(other)) < 4 or any(letter.isdigit() for letter in word + other):
-        return 0.0  # "v1" and "v2" are two things, and so are short words
+    if word[0] != other[0] or min(len(word), len(other)) < 4 or any(letter.isdigit() for letter in word + other):
+        return 0.0  # "v1" and "v2" are two things, and so are short words; nobody mistypes the first letter
+    if min(len(word), len(other)) / max(len(word), len(other)) < _TYPO / (2 - _TYPO):
+        return 0.0  # so much longer that no typo explains it
     return SequenceMatcher(None, *sorted((word, other)), autojunk=False).ratio()

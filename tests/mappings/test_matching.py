@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.matching import Candidate, fold_name, rank, similarity, suggest
+from mappings.matching import Candidate, fold_name, rank, similarity, suggest, suggest_each
 
 ACME, BEACON = "Acme Corp", "Beacon Mobile"
 WORLD = (
@@ -100,3 +100,16 @@ def test_a_suggestion_is_the_first_of_the_list_and_alone_there(names: list[str],
     if found is not None:
         assert listed[0].candidate == found
         assert len(listed) == 1 or listed[1].score < listed[0].score
+
+
+NAMES = st.lists(
+    st.sampled_from(["Acme", "acme bv", "Web Shop", "Webshop", "Website", "Wbsite", "v1", "Intranet", "é"])
+)
+PHRASES = NAMES.map(" ".join)
+
+
+@given(st.lists(st.tuples(PHRASES, PHRASES), max_size=6), st.lists(PHRASES, max_size=4))
+def test_many_at_once_are_suggested_as_each_alone(pairs: list[tuple[str, str]], names: list[str]) -> None:
+    candidates = [Candidate(number, client, project) for number, (client, project) in enumerate(pairs)]
+
+    assert suggest_each(names, candidates) == [suggest(name, candidates) for name in names]
