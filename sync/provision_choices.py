@@ -25,7 +25,10 @@ class Choice:
 
 def choices_for(name: str, mapping: ProjectMapping | None, search: str) -> tuple[list[Choice], int]:
     """The first of those who may pay, and how many more there are: what is searched for, else what fits the name."""
-    among = provisioning.candidates(provisioning.targets())
+    payers = provisioning.targets()
+    if mapping is not None and not any(each.code == provisioning.target_of(mapping).code for each in payers):
+        payers.insert(0, provisioning.target_of(mapping))  # archived meanwhile, say
+    among = provisioning.candidates(payers)
     suggestion = suggest(name, among)
     suggested = suggestion.value.code if suggestion else ""
     chosen = provisioning.target_of(mapping).code if mapping else suggested

@@ -25,6 +25,7 @@ from sync.admin.common import ADMINISTER
 from sync.attribute_names import configured_names
 from sync.models import RecordKind, RemoteRecord, Server, TaigaProject
 from sync.provision_choices import choices_for
+from sync.provision_preview import name_of
 from sync.provisioning import Target
 
 # --- all projects -----------------------------------------------------------------------------------------------------
@@ -192,7 +193,8 @@ class ConnectPage(ConfirmView):
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         project = self.project
         code = request.POST.get("target", "")
-        target = next((each for each in provisioning.targets() if each.code == code), None)
+        payers = [*provisioning.targets(), *([provisioning.target_of(self.mapping)] if self.mapping else [])]
+        target = next((each for each in payers if each.code == code), None)
         if target is None:
             raise NotAllowed(_("Choose who pays, then connect."))
         progress = reverse("admin:sync_provision_progress", args=[project.taiga_project_id])
@@ -208,7 +210,7 @@ class ConnectPage(ConfirmView):
             )
         except StaleRevision as stale:
             messages.info(request, stale.sentence)
-            return HttpResponseRedirect(progress)
+            return HttpResponseRedirect(progress if self.mapping else reverse("admin:sync_provision"))
         messages.success(request, _("%(project)s belongs to %(target)s now.") % {"project": project, "target": target})
         return HttpResponseRedirect(progress)
 
@@ -230,7 +232,6 @@ class ThingRow:
     """One thing in Taiga: what, its state, where it came from, and what is to be said of it."""
 
     name: str
-    kind: str
     record: RemoteRecord | None
     origin: str
     sentences: list[str]
@@ -255,7 +256,7 @@ class ProgressPage(PageView):
         asking = sum(row.state == RecordState.ATTENTION for row in things)
         rows = [_thing_row(row) for row in things]
         if things and not any(row.desired["thing"] == provisioning.TEST for row in things):
-            rows.append(ThingRow(_("Test of the webhook"), "", None, "", [_("Follows when the webhook is there.")]))
+            rows.append(ThingRow(_("Test of the webhook"), None, "", [_("Follows when the webhook is there.")]))
         sentence = _("%(done)d of %(all)d there, %(asking)d need you.")
         return super().get_context_data(
             mapping=self._mapping(),
@@ -287,14 +288,9 @@ def _thing_row(record: RemoteRecord) -> ThingRow:
     desired, seen = record.desired, record.seen
     is_there = record.state == RecordState.SYNCED
     sentences = list(seen.get("wrong", [])) if is_there else [record.sentence] if record.sentence else []
-    if desired["thing"] == provisioning.ATTRIBUTE:
-        name, kind = desired["name"], str(ItemKind(desired["kind"]).label)
-    elif desired["thing"] == provisioning.HOOK:
-        name, kind = _("Webhook"), ""
+    if desired["thing"] == provisioning.HOOK:
         sentences.append(desired["address"])
-    else:
-        name, kind = _("Test of the webhook"), ""
     origin = ""
     if is_there and desired["thing"] != provisioning.TEST:
         origin = _("made by the console") if seen.get("made") else _("was there")
-    return ThingRow(name, kind, record, origin, sentences, seen.get("delivery") if is_there else None)
+    return ThingRow(name_of(record), record, origin, sentences, seen.get("delivery") if is_there else None)

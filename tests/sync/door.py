@@ -12,6 +12,15 @@ from django.test import Client
 from werkzeug.serving import make_server
 
 from tests.flow.post_box import Silent
+from tests.standins import World
+
+BARE = 9
+
+
+def add_project(world: World, number: int, name: str, *, is_admin: bool) -> None:
+    """A project in Taiga without attributes and webhooks; our user is a member of it."""
+    member = {"username": "billing", "role": "Back", "is_admin": is_admin}
+    world.taiga.seed({"projects": [{"id": number, "name": name, "owner": "owner", "members": [member]}]})
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from threading import Timer
 from typing import Any
 
@@ -13,15 +12,14 @@ from django.db import connection
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import RecordState
 from mappings.models import Client, Company, NinjaProject, ProjectMapping
-from sync import attention, discovery, outbox, provision_calls, provisioning, taiga_projects
+from sync import attention, discovery, outbox, provision_calls, provisioning, taiga_projects, upstreams
 from sync.models import RemoteRecord, TaigaProject, UpstreamCall, WebhookDelivery
 from sync.provisioning import Target
 from tests.invoicing.world import make_user
 from tests.outbound import claimed, expire_lease, fresh, make_due, states_of
 from tests.standins import World
-from tests.sync.door import open_door
+from tests.sync.door import BARE, add_project
 
-BARE = 9
 FIVE = [
     ("Billable", "checkbox", None),
     ("Duration (Hours)", "number", None),
@@ -29,20 +27,6 @@ FIVE = [
     ("Client Invoice ID", "text", None),
     ("Invoice Status", "dropdown", ["Not Billable", "Pending Invoice", "Invoiced"]),
 ]
-
-
-@pytest.fixture
-def bare(world: World, settings: Any) -> Iterator[World]:
-    """A project 9 in Taiga without attributes and hooks, which our user administers; the console's door is open."""
-    add_project(world, BARE, "Field Service", is_admin=True)
-    with open_door() as url:
-        settings.PUBLIC_URL = url
-        yield world
-
-
-def add_project(world: World, number: int, name: str, *, is_admin: bool, **more: Any) -> None:
-    member = {"username": "billing", "role": "Back", "is_admin": is_admin}
-    world.taiga.seed({"projects": [{"id": number, "name": name, "owner": "owner", "members": [member], **more}]})
 
 
 def connect(world: World, project: int = BARE, *kinds: str, **more: Any) -> ProjectMapping:
@@ -275,8 +259,10 @@ def test_a_name_taken_meanwhile_is_adopted(bare: World) -> None:
     connect(bare)
     claim = claimed("provision")
     body = {"project": BARE, "name": "Billable", "type": "checkbox"}
-    by_hand = Timer(0.1, lambda: bare.api_taiga("POST", "/task-custom-attributes", body, who="owner"))
-    bare.fail("taiga", kind="delay", seconds=0.5, method="POST", path="/task-custom-attributes", count=1)
+    by_hand = Timer(0.2, lambda: bare.api_taiga("POST", "/task-custom-attributes", body, who="owner"))
+    upstreams.check_pin("taiga")
+    # The list is read, and its answer comes late: what is made meanwhile is not in it.
+    bare.fail("taiga", kind="delay", seconds=0.6, after=True, method="GET", path="/task-custom-attributes", count=1)
 
     by_hand.start()
     outbox.write_one(claim, provision_calls.HANDLER)
@@ -284,6 +270,7 @@ def test_a_name_taken_meanwhile_is_adopted(bare: World) -> None:
 
     assert [row["name"] for row in held(bare)] == ["Billable"]
     assert (thing("T/billable").state, thing("T/billable").seen["made"]) == ("synced", False)
+    assert UpstreamCall.objects.filter(method="POST", path__contains="custom-attributes", status=400).count() == 1
 
 
 def test_a_test_whose_worker_died_is_found_by_its_delivery(bare: World) -> None:
