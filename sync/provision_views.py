@@ -257,7 +257,7 @@ class ProgressPage(PageView):
         rows = [_thing_row(row) for row in things]
         if things and not any(row.desired["thing"] == provisioning.TEST for row in things):
             rows.append(ThingRow(_("Test of the webhook"), None, "", [_("Follows when the webhook is there.")]))
-        sentence = _("%(done)d of %(all)d there, %(asking)d need you.")
+        sentence = _("%(done)d of %(all)d there, %(asking)d waiting for you.")
         return super().get_context_data(
             mapping=self._mapping(),
             rows=rows,

@@ -132,7 +132,7 @@ def test_it_is_connected_only_by_a_post_and_once(website: NinjaProject) -> None:
     assert (mapping.taiga_project_id, mapping.client, mapping.ninja_project) == (9, website.client, website)
     assert mapping.history.get().history_user.username == "administrator"
     assert len(provisioning.things_of(9)) == 11
-    assert "0 of 12 there, 0 need you." in answer.content.decode()
+    assert "0 of 12 there, 0 waiting for you." in answer.content.decode()
 
     again = post(PAGE, form(website))
     assert said(again)[0].startswith("Somebody connected this project since you opened the page")
@@ -190,7 +190,7 @@ def test_progress_refreshes_while_it_runs_and_says_what_is_wrong(website: NinjaP
     text = text_of(PROGRESS)
 
     assert 'class="bc-progress" hx-get' not in text
-    assert "6 of 7 there, 1 need you." in text
+    assert "6 of 7 there, 1 waiting for you." in text
     for words in ("It is of another type.", "was there", "made by the console", "Ask Olga.", "Check again"):
         assert words in text
     assert reverse("admin:sync_webhookdelivery_change", args=[delivery.pk]) in text
