@@ -143,4 +143,5 @@ def _ratio(word: str, other: str) -> float:
         return 0.0  # "v1" and "v2" are two things, and so are short words; nobody mistypes the first letter
     if min(len(word), len(other)) / max(len(word), len(other)) < _TYPO / (2 - _TYPO):
         return 0.0  # so much longer that no typo explains it
-    return SequenceMatcher(None, *sorted((word, other)), autojunk=False).ratio()
+    first, second = sorted((word, other))
+    return SequenceMatcher(None, first, second, autojunk=False).ratio()

@@ -125,7 +125,7 @@ def _take_key(mapping: ProjectMapping, key: str) -> None:
         row = ProjectMapping.objects.select_for_update().get(pk=mapping.pk)
         if key and row.webhook_key != key:
             row.previous_webhook_key, row.webhook_key = row.webhook_key, key
-            row._change_reason = _("key taken over from Taiga")
+            row._change_reason = _("key taken over from Taiga")  # type: ignore[attr-defined]
             row.save()
 
 

@@ -21,13 +21,13 @@ from billing_console.states import ItemKind, RecordState
 from mappings.matching import suggest_each
 from mappings.models import Company, ProjectMapping
 from sync import provision_plan, provisioning, taiga_projects
-from sync.admin.common import ADMINISTER
 from sync.attribute_names import configured_names
 from sync.models import RecordKind, RemoteRecord, Server, TaigaProject
 from sync.provision_choices import choices_for
 from sync.provision_preview import name_of
 from sync.provisioning import Target
 
+ADMINISTER = "sync.change_upstreampin"
 # --- all projects -----------------------------------------------------------------------------------------------------
 
 

@@ -116,8 +116,8 @@ def connect(
         mapping.taiga_project_name, mapping.taiga_slug = name or str(taiga_project_id), slug
         mapping.client, mapping.ninja_project = target.client, target.project
         mapping.webhook_key = mapping.webhook_key or secrets.token_urlsafe(KEY_BYTES)
-        mapping._history_user = user
-        mapping._change_reason = _("connected")
+        mapping._history_user = user  # type: ignore[attr-defined]
+        mapping._change_reason = _("connected")  # type: ignore[attr-defined]
         mapping.save()
         if before != (mapping.client_id, mapping.ninja_project_id):
             hooks.changed(mapping)
