@@ -292,5 +292,7 @@ def _thing_row(record: RemoteRecord) -> ThingRow:
         sentences.append(desired["address"])
     origin = ""
     if is_there and desired["thing"] != provisioning.TEST:
-        origin = _("made by the console") if seen.get("made") else _("was there")
+        origin = (
+            _("made by the console") if seen.get("made") else _("was there") if "id" in seen else _("left as it is")
+        )
     return ThingRow(name_of(record), record, origin, sentences, seen.get("delivery") if is_there else None)

@@ -12,7 +12,7 @@ from django.db import connection
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import RecordState
 from mappings.models import Client, Company, NinjaProject, ProjectMapping
-from sync import attention, discovery, outbox, provision_calls, provisioning, taiga_projects, upstreams
+from sync import attention, decisions, discovery, outbox, provision_calls, provisioning, taiga_projects, upstreams
 from sync.models import RemoteRecord, TaigaProject, UpstreamCall, WebhookDelivery
 from sync.provisioning import Target
 from tests.invoicing.world import make_user
@@ -213,6 +213,21 @@ def test_without_the_right_a_person_is_told_what_to_do(bare: World) -> None:
     make_all()
     assert {row.state for row in provisioning.things_of(10)} == {RecordState.SYNCED}
     assert len(hooks_of(bare, 10)) == 1
+
+
+def test_what_was_done_by_hand_is_left_as_it_is(bare: World) -> None:
+    add_project(bare, 10, "Locked", is_admin=False)
+    connect(bare, 10)
+    make_all()
+    record = thing("hook", 10)
+    made = writes()
+
+    decisions.adopt_record(record, user=make_user(), note="made by Olga")
+    make_all()
+
+    assert (fresh(record).state, fresh(record).sentence) == (RecordState.SYNCED, "")
+    assert not RemoteRecord.objects.filter(our_key="P10/test").exists()
+    assert writes() == made
 
 
 @pytest.mark.parametrize(
