@@ -288,7 +288,7 @@ def _thing_row(record: RemoteRecord) -> ThingRow:
     desired, seen = record.desired, record.seen
     is_there = record.state == RecordState.SYNCED
     sentences = list(seen.get("wrong", [])) if is_there else [record.sentence] if record.sentence else []
-    if desired["thing"] == provisioning.HOOK:
+    if desired["thing"] == provisioning.HOOK and seen.get("is_own", True):
         sentences.append(desired["address"])
     origin = ""
     if is_there and desired["thing"] != provisioning.TEST:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sync import attributes, provision_plan
+from sync.clients.taiga_parse import parse_webhook_log
 from sync.clients.taiga_rows import CustomAttribute, TaigaId, Webhook
+from sync.payloads import fingerprint, read_delivery
 from sync.provision_plan import Door, find_attribute, find_hook
 
 NAMES = {"billable": "Billable", "hours": "Duration (Hours)", "rate": "Hourly Rate", "status": "Invoice Status"}
@@ -152,3 +157,16 @@ def test_its_key_is_taken_along_and_never_shown() -> None:
 def test_the_addresses_have_no_slash_at_the_end(public: str) -> None:
     door: Any = provision_plan.door_of(public, "u-1", "everyone's")
     assert door == DOOR
+
+
+def test_the_answer_to_a_test_has_the_fingerprint_of_what_was_delivered() -> None:
+    """Recorded together on a running Taiga: what it said it sent, and what came in."""
+    tests = Path(__file__).parents[1]
+    answer = json.loads((tests / "contract/taiga/recordings/093-webhook-test.json").read_text(encoding="utf-8"))
+    came_in = json.loads((tests / "data/taiga_deliveries/sample-01-test.json").read_text(encoding="utf-8"))
+
+    log = parse_webhook_log(answer["response"]["body"])
+
+    raw = base64.b64decode(came_in["body_base64"])
+    assert read_delivery(raw).verdict == "test"
+    assert fingerprint(log.raw["request_data"]) == read_delivery(raw).fingerprint

@@ -194,9 +194,11 @@ def test_progress_refreshes_while_it_runs_and_says_what_is_wrong(website: NinjaP
     for words in ("It is of another type.", "was there", "made by the console", "Ask Olga.", "Check again"):
         assert words in text
     assert reverse("admin:sync_webhookdelivery_change", args=[delivery.pk]) in text
+    assert f"/webhooks/taiga/{mapping.uuid}" in text
     assert "1 needs you" in text_of(LIST)
-    attention = text_of("/admin/sync/attention/")
-    assert PROGRESS in attention
+    assert PROGRESS in text_of("/admin/sync/attention/")
+    RemoteRecord.objects.filter(our_key="P9/hook").update(state=RecordState.SYNCED, seen={"id": 1, "is_own": False})
+    assert f"/webhooks/taiga/{mapping.uuid}" not in text_of(PROGRESS)
 
 
 def test_checking_again_wants_everything_once_more_and_a_second_click_nothing(website: NinjaProject) -> None:
