@@ -23,7 +23,7 @@ from mappings.matching import Candidate
 from mappings.models import Client, Company, NinjaProject, ProjectMapping
 from sync import doorbell, provision_plan
 from sync.attribute_names import configured_names
-from sync.models import RecordKind, RemoteRecord, Server
+from sync.models import RecordKind, RemoteRecord, Server, TaigaProject
 from sync.provision_plan import Door
 from sync.transitions import advance, record
 
@@ -105,6 +105,8 @@ def connect(
         words = {"project": target.project, "client": target.client}
         raise NotAllowed(_("The project %(project)s does not belong to %(client)s in Invoice Ninja.") % words)
     with transaction.atomic():
+        # Two who connect a new project at once: the second waits here, where there is no mapping to lock yet.
+        TaigaProject.objects.select_for_update().filter(taiga_project_id=taiga_project_id).first()
         mapping = ProjectMapping.objects.select_for_update().filter(taiga_project_id=taiga_project_id).first()
         if revision is not None and revision != revision_of(mapping, things_of(taiga_project_id)):
             raise StaleRevision(

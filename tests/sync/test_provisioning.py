@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from threading import Timer
+from threading import Thread, Timer
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import RecordState
@@ -400,3 +401,30 @@ def test_who_may_pay_is_what_invoice_ninja_has_alive(bare: World) -> None:
         "Cobalt Systems / API Integration",
     ]
     assert json.dumps([each.code[0] for each in provisioning.targets()]) == '["c", "p", "c", "p"]'
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_connect_at_once_one_is_told() -> None:
+    payer = Client.objects.create(ninja_id="acme", name="Acme", currency="EUR", is_known=True)
+    TaigaProject.objects.create(taiga_project_id=BARE, name="Field Service", refreshed_at=timezone.now())
+    told: list[str] = []
+
+    def second() -> None:
+        try:
+            provisioning.connect(BARE, "Field Service", "", Target(payer), (), revision="new")
+        except StaleRevision as stale:
+            told.append(stale.sentence)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        provisioning.connect(BARE, "Field Service", "", Target(payer), (), revision="new")
+        other = Thread(target=second)
+        other.start()
+        other.join(0.3)  # it waits for us
+        assert not told
+    other.join()
+
+    assert len(told) == 1
+    assert ProjectMapping.objects.count() == 1
+    assert {row.revision for row in provisioning.things_of(BARE)} == {1}
