@@ -99,6 +99,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
             Item(
                 _("Projects"), "folder", ("admin:mappings_projectmapping_changelist",), "mappings.view_projectmapping"
             ),
+            Item(_("Connect"), "cable", ("admin:sync_provision",), "sync.change_upstreampin"),
             Item(_("Clients"), "apartment", ("admin:mappings_client_changelist",), "mappings.view_client"),
             Item(_("People"), "group", ("admin:mappings_person_changelist",), "mappings.view_person"),
             Item(_("Rates"), "euro", ("admin:mappings_rate_changelist",), "mappings.view_rate"),

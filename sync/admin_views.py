@@ -141,6 +141,9 @@ def _write(record: RemoteRecord) -> Write:
         return Write(record, reverse(reasons.mend_url_name(record.reason)), reasons.mend_verb(record.reason))
     if record.kind == RecordKind.STATUS and record.item is not None:
         return Write(record, links.taiga_item(record.item), gettext("Look in Taiga"))
+    if record.kind == RecordKind.PROVISION:
+        number = record.our_key[1:].partition("/")[0]
+        return Write(record, reverse("admin:sync_provision_progress", args=[number]), gettext("Look at the project"))
     if record.kind == RecordKind.TASK:
         return Write(record, links.ninja_task(record.remote_id), gettext("Look in Invoice Ninja"))
     return Write(record)

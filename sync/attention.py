@@ -262,7 +262,13 @@ def _try_record(remote: RemoteRecord, user: User) -> None:
     transaction.on_commit(lambda: doorbell.ring(_BELLS.get(remote.kind, "push")))
 
 
-_BELLS = {"task": "push", "status": "writeback", "invoice": "invoices", "mark_sent": "marks"}
+_BELLS = {
+    "task": "push",
+    "status": "writeback",
+    "provision": "provision",
+    "invoice": "invoices",
+    "mark_sent": "marks",
+}
 
 
 def _required(note: str) -> str:

@@ -77,11 +77,11 @@ def find_attributes(
     """
     ids_by_name: dict[str, str] = {}
     for attribute_id in sorted(names_by_id, key=int, reverse=True):
-        ids_by_name[_fold(names_by_id[attribute_id])] = attribute_id
+        ids_by_name[fold(names_by_id[attribute_id])] = attribute_id
     raw: dict[str, Any] = {}
     chosen: dict[str, str | None] = {}
     for field in READ:
-        chosen[field] = ids_by_name.get(_fold(configured[field])) or ids_by_name.get(ALIASES[field])
+        chosen[field] = ids_by_name.get(fold(configured[field])) or ids_by_name.get(ALIASES[field])
         raw[field] = values.get(chosen[field] or "")
     if raw[ESTIMATE] is None:
         del raw[ESTIMATE]  # most projects have none
@@ -195,5 +195,6 @@ def quote(raw: Any) -> str:
     return text if len(text) <= QUOTE_LENGTH else text[: QUOTE_LENGTH - 1] + "…"
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
+    """An attribute's name as it counts: in any case, with single spaces."""
     return " ".join(name.split()).casefold()

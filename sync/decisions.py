@@ -12,6 +12,7 @@ from billing_console.errors import IllegalTransition, NotAllowed
 from billing_console.states import DifferenceState, RecordState
 from sync import push
 from sync.models import Difference, RecordKind, RemoteRecord
+from sync.outbox import IN_TAIGA
 from sync.transitions import advance
 
 if TYPE_CHECKING:
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
-    """Leave a task in Invoice Ninja, or a status in Taiga, as it is there; nothing is written. The note is required.
+    """Leave a task in Invoice Ninja, or a status, attribute or webhook in Taiga, as it is there; nothing is written.
 
-    Only for what waits for a person, and a task only where it is known there. An invoice must equal what was
-    approved. Raises NotAllowed, IllegalTransition.
+    The note is required. Only for what waits for a person, and a task only where it is known there. An invoice must
+    equal what was approved. Raises NotAllowed, IllegalTransition.
     """
     reason = _required(note)
     with transaction.atomic():
         push.HANDLER.lock_first(record)
         row = RemoteRecord.objects.select_for_update(of=("self",)).select_related("item").get(pk=record.pk)
         if not can_adopt(row):
-            raise NotAllowed(_("Only a known task, or a status, that waits for a decision can be taken over."))
+            raise NotAllowed(_("Only a known task, or a thing in Taiga, that waits for a decision can be taken over."))
         advance(
             row,
             RecordState.SYNCED,
@@ -46,7 +47,7 @@ def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
 
 def can_adopt(record: RemoteRecord) -> bool:
     """Whether a person may say that it is right as it is there."""
-    is_known = record.kind == RecordKind.STATUS or (record.kind == RecordKind.TASK and bool(record.remote_id))
+    is_known = record.kind in IN_TAIGA or (record.kind == RecordKind.TASK and bool(record.remote_id))
     return is_known and record.state == RecordState.ATTENTION
 
 

@@ -23,6 +23,7 @@ TASKS = {
     "writeback": "sync.tasks.write_statuses",
     "sweep": "sync.tasks.sweep_projects",
     "doctor": "sync.tasks.look_around",
+    "provision": "sync.tasks.provision_projects",
     "runs": "invoicing.tasks.build_runs",
     "invoices": "invoicing.tasks.create_invoices",
     "sendings": "invoicing.tasks.send_invoices",

@@ -41,7 +41,17 @@ TROUBLE: Final = frozenset(
         "Unreachable",
     }
 )
-_BELLS: Final = ("items", "push", "writeback", "sweep", "invoices", "sendings", "marks", "payments")
+_BELLS: Final = (
+    "items",
+    "push",
+    "writeback",
+    "sweep",
+    "provision",
+    "invoices",
+    "sendings",
+    "marks",
+    "payments",
+)
 
 
 def on_migrate(**kwargs: object) -> None:

@@ -29,6 +29,7 @@ from sync.transitions import advance
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=6)
+IN_TAIGA = (RecordKind.STATUS, RecordKind.PROVISION)
 
 
 def due(kind: RecordKind) -> QuerySet[RemoteRecord]:
@@ -260,7 +261,7 @@ def drain(handler: Handler, limit: int = 200) -> int:
 
     Stops where the server's gate is closed: what is due stays due, and no attempt is used up.
     """
-    server = Server.TAIGA if handler.kind == RecordKind.STATUS else Server.NINJA
+    server = Server.TAIGA if handler.kind in IN_TAIGA else Server.NINJA
     expire_leases(handler.kind)
     done = look_up_doubtful(handler) if gate.may_call(server) else 0
     while done < limit and gate.may_write(server) and (claim := claim_next(handler.kind)):

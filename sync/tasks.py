@@ -48,6 +48,15 @@ def sweep_projects() -> int:
 
 
 @shared_task
+def provision_projects() -> int:
+    """Read the list of Taiga's projects when it is old; make attributes and webhooks there; returns how many."""
+    from sync import provision_calls, taiga_projects
+
+    taiga_projects.refresh_when_old()
+    return provision_calls.provision_due()
+
+
+@shared_task
 def probe_upstreams() -> int:
     """Ask servers that did not answer whether they are back; returns how many are."""
     from sync import gate

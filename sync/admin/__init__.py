@@ -3,5 +3,16 @@
 from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
 from sync.coverage_views import CoveragePage
+from sync.provision_views import ConnectPage, ProgressPage, ProvisionPage
 
-__all__ = ["AttentionPage", "CoveragePage", "entries", "gates", "journals", "remote"]
+__all__ = [
+    "AttentionPage",
+    "ConnectPage",
+    "CoveragePage",
+    "ProgressPage",
+    "ProvisionPage",
+    "entries",
+    "gates",
+    "journals",
+    "remote",
+]

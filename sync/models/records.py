@@ -19,6 +19,7 @@ class RecordKind(models.TextChoices):
     TASK = "task", _("task in Invoice Ninja")
     STATUS = "status", _("invoice status in Taiga")
     INVOICE = "invoice", _("invoice in Invoice Ninja")
+    PROVISION = "provision", _("attribute or webhook in Taiga")
     MARK_SENT = "mark_sent", _("mark an invoice as sent")
 
 
@@ -27,7 +28,8 @@ class RemoteRecord(models.Model):
 
     `our_key` is chosen before the first call and looked up by. Claimed as in design: A claim is fenced.
     `kind=task`: our_key is the task's number; `status`: the item; `invoice` and `mark_sent`:
-    `bc-<uuid of our invoice>;`.
+    `bc-<uuid of our invoice>;`; `provision`: the project and the thing, e.g. `P1/T/billable` or `P1/hook`
+    (sync/provisioning.py).
     """
 
     server = models.CharField(_("server"), max_length=15, choices=Server.choices)

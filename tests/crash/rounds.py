@@ -12,7 +12,7 @@ from billing_console.states import EntryState, InvoiceState, RecordState, Transi
 from invoicing import creating, marking, review, sending
 from invoicing.models import Invoice
 from mappings.rules import month
-from sync import push, writeback
+from sync import provision_calls, push, writeback
 from sync.models import RemoteRecord, TimeEntry, UpstreamGate
 from tests.invoicing.world import built, make_user, sweep_project
 from tests.outbound import expire_lease
@@ -35,6 +35,7 @@ def sweep(*kinds: str) -> None:
         "status": writeback.write_due,
         "invoice": creating.create_due,
         "mark_sent": marking.mark_due,
+        "provision": provision_calls.provision_due,
     }
     for kind in kinds:
         for record in RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT):

@@ -16,7 +16,7 @@ from billing_console import states
 from billing_console.states import RecordState
 from invoicing import creating, marking
 from invoicing.models import Invoice
-from sync import push, writeback
+from sync import provision_calls, provisioning, push, writeback
 from sync.attention import try_again
 from sync.models import RecordKind, RemoteRecord, UpstreamGate, WorkItem
 from tests.crash.conftest import Nursery, wait_for
@@ -43,6 +43,7 @@ Provoke = Callable[[World, RemoteRecord], Any]
 PATCH = {"server": "taiga", "method": "PATCH", "path": "custom-attributes-values"}
 BULK = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices/bulk"}
 POST = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices$"}
+MAKE = {"server": "taiga", "method": "POST", "path": "userstory-custom-attributes|/webhooks$"}
 THROTTLED: dict[str, Any] = {"kind": "status", "status": 429}
 BROKEN: dict[str, Any] = {"kind": "status", "status": 500}
 LOST: dict[str, Any] = {"kind": "lost_answer"}
@@ -60,8 +61,12 @@ def fails(call: dict[str, Any], fault: dict[str, Any], *, drained: bool = False)
 
 
 def drain_once(kind: str) -> None:
-    drains = {"status": writeback.write_due, "invoice": creating.create_due, "mark_sent": marking.mark_due}
-    drains[kind](limit=1)
+    {
+        "status": writeback.write_due,
+        "invoice": creating.create_due,
+        "mark_sent": marking.mark_due,
+        "provision": provision_calls.provision_due,
+    }[kind](limit=1)
     UpstreamGate.objects.update(resume_at=None)
 
 
@@ -100,6 +105,32 @@ def deleted_by_hand(world: World, record: RemoteRecord) -> None:
     world.api_ninja("POST", "/invoices/bulk", {"action": "delete", "ids": [world.invoices()[-1]["id"]]})
 
 
+def made_and_forgotten(world: World, record: RemoteRecord) -> None:
+    """Taiga has the thing, but the worker did not live to say so, and its lease is over."""
+    drain_once("provision")
+    RemoteRecord.objects.filter(pk=record.pk).update(
+        state=RecordState.IN_DOUBT, synced_revision=0, remote_id=None, seen={}, not_before=timezone.now()
+    )
+    RemoteRecord.objects.filter(our_key__endswith="/test").delete()
+
+
+def wanted_once_more(world: World, record: RemoteRecord) -> Any:
+    """While the worker waits for the answer, somebody connects the project once more."""
+    world.fail(**MAKE, kind="delay", seconds=0.5, after=True)
+
+    def middle(_pid: int) -> None:
+        wait_for(lambda: bool(things_like(world, record)))
+        RemoteRecord.objects.filter(pk=record.pk).update(revision=2)
+
+    return middle
+
+
+def taken_out(world: World, record: RemoteRecord) -> None:
+    """Nobody knows whether it was made, and the project is not the console's any more."""
+    fails(MAKE, LOST, drained=True)(world, record)
+    RemoteRecord.objects.filter(pk=record.pk).update(desired={**record.desired, "mapping": 0})
+
+
 INVALID: dict[str, Any] = {"kind": "status", "status": 422, "body": {"errors": {"date": ["is wrong"]}}}
 REFUSED: dict[str, Any] = {"kind": "status", "status": 400, "body": {"_error_message": "No."}}
 PROVOKED: dict[tuple[str, Arrow], Provoke] = {
@@ -131,6 +162,16 @@ PROVOKED: dict[tuple[str, Arrow], Provoke] = {
     ("mark_sent", ("in_doubt", "synced")): fails(BULK, LOST, drained=True),
     ("mark_sent", ("in_doubt", "pending")): fails(BULK, BROKEN, drained=True),
     ("mark_sent", ("in_doubt", "attention")): deleted_by_hand,
+    ("provision", ("pending", "in_flight")): nothing,
+    ("provision", ("in_flight", "synced")): nothing,
+    ("provision", ("in_flight", "retry")): fails(MAKE, THROTTLED),
+    ("provision", ("in_flight", "in_doubt")): fails(MAKE, LOST),
+    ("provision", ("in_flight", "attention")): fails(MAKE, REFUSED),
+    ("provision", ("retry", "in_flight")): fails(MAKE, THROTTLED, drained=True),
+    ("provision", ("in_doubt", "synced")): made_and_forgotten,
+    ("provision", ("in_doubt", "pending")): fails(MAKE, BROKEN, drained=True),
+    ("provision", ("in_doubt", "attention")): taken_out,
+    ("provision", ("synced", "pending")): wanted_once_more,
 }
 # A new revision of an invoice is refused while it is written, so only a person's act takes this arrow (test_kills).
 NEVER_BY_WORKER = {("invoice", ("synced", "pending")), ("mark_sent", ("synced", "pending"))}
@@ -205,6 +246,50 @@ def test_a_mark_killed_at_an_arrow_ends_sent_and_without_a_mail(near: World, nur
             assert (fresh(record).state, fresh(invoice).state) == ("synced", "sent")
             assert near.invoices()[-1]["status_id"] == "2"
         assert near.mails() == []
+
+
+@pytest.mark.parametrize("thing", ["U/billable", "hook"])
+@cases("provision")
+def test_a_connection_killed_at_an_arrow_ends_in_one_thing(
+    near: World, nursery: Nursery, arrow: Arrow, thing: str
+) -> None:
+    for project, moment in zip((1, 2), MOMENTS, strict=True):
+        record = only_wanted(near, project, thing)
+        middle = PROVOKED["provision", arrow](near, record)
+
+        code = nursery.run("sync.provision_calls.provision_due", die_at=(RECORD, *arrow, moment), middle=middle)
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        sweep("provision")
+        RemoteRecord.objects.filter(pk=record.pk).update(desired=record.desired)
+        tried_again(record, "provision")
+        (there,) = things_like(near, record)
+        now = fresh(record)
+        assert (now.state, now.seen["id"], now.seen["wrong"]) == ("synced", there["id"], [])
+        RemoteRecord.objects.filter(kind="provision").delete()
+
+
+def only_wanted(world: World, project: int, thing: str) -> RemoteRecord:
+    """The one thing of a project that has neither, wanted now."""
+    for hook in hooks_of(world, project):
+        world.api_taiga("DELETE", f"/webhooks/{hook['id']}", who="owner")
+    target = provisioning.target_of(world.mapping)
+    provisioning.connect(project, f"Project {project}", "", target, ["U"])
+    RemoteRecord.objects.filter(kind="provision").exclude(our_key=f"P{project}/{thing}").delete()
+    return RemoteRecord.objects.get(kind="provision")
+
+
+def hooks_of(world: World, project: int) -> Any:
+    return world.api_taiga("GET", f"/webhooks?project={project}", who="owner")
+
+
+def things_like(world: World, record: RemoteRecord) -> Any:
+    """What Taiga holds of its kind in its project."""
+    project = int(record.our_key[1:].partition("/")[0])
+    if record.desired["thing"] == "hook":
+        return hooks_of(world, project)
+    return world.api_taiga("GET", f"/userstory-custom-attributes?project={project}", who="owner")
 
 
 def assert_left_deleted(world: World) -> None:
