@@ -22,6 +22,7 @@ TASKS = {
     "push": "sync.tasks.push_tasks",
     "writeback": "sync.tasks.write_statuses",
     "sweep": "sync.tasks.sweep_projects",
+    "lists": "sync.tasks.refresh_lists",
     "runs": "invoicing.tasks.build_runs",
     "invoices": "invoicing.tasks.create_invoices",
     "sendings": "invoicing.tasks.send_invoices",
