@@ -131,6 +131,46 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
         ENTRY,
         gettext_lazy("Release"),
     ),
+    Reason.BRAKE_RATE: ReasonText(
+        gettext_lazy(
+            "#%(ref)s is priced at %(rate_now)s an hour, but %(person)s's work in %(project)s before it, #%(ref_before)s, "
+            "at %(rate_before)s: that differs by more than %(percent)s %%. Confirm the rate, or correct it."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the rate"),
+    ),
+    Reason.BRAKE_MONTH: ReasonText(
+        gettext_lazy(
+            "#%(ref)s brings %(month)s of %(client)s to %(total)s, more than %(factor)s times the usual %(usual)s "
+            "a month. Confirm it, or correct the hours or the rate."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the month"),
+    ),
+    Reason.BRAKE_UPLIFT: ReasonText(
+        gettext_lazy(
+            "#%(ref)s is raised from %(raw)s h to %(billed)s h, more than %(percent)s %% and %(least)s h. "
+            "Confirm it, or correct the rule set."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the uplift"),
+    ),
+    Reason.BRAKE_LATE: ReasonText(
+        gettext_lazy(
+            "The %(hours)s h of #%(ref)s were typed %(days)s days after it was closed, more than the %(limit)s that "
+            "pass without asking. Confirm them, or correct them in Taiga."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the hours"),
+    ),
+    Reason.BRAKE_CLIENT: ReasonText(
+        gettext_lazy(
+            "#%(ref)s lies in a project of %(owner)s, but its client attribute names %(client)s (%(typed)s). "
+            "Confirm who pays, or correct it in Taiga."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the client"),
+    ),
     Reason.NO_TAX_DECISION: ReasonText(
         gettext_lazy("Nobody has decided the tax of %(client)s. Choose it in the client's rule set."),
         "admin:mappings_ruleset_changelist",
