@@ -82,7 +82,7 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
     ),
     Reason.UNMAPPED_PROJECT: ReasonText(
         gettext_lazy("The Taiga project %(project)s belongs to no client on this day. Map it to a client."),
-        "admin:mappings_projectmapping_changelist",
+        "admin:sync_unmapped",
         gettext_lazy("Map the project"),
     ),
     Reason.UNKNOWN_CLIENT: ReasonText(
@@ -133,8 +133,9 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
     ),
     Reason.BRAKE_RATE: ReasonText(
         gettext_lazy(
-            "#%(ref)s is priced at %(rate_now)s an hour, but %(person)s's work in %(project)s before it, #%(ref_before)s, "
-            "at %(rate_before)s: that differs by more than %(percent)s %%. Confirm the rate, or correct it."
+            "#%(ref)s is priced at %(rate_now)s an hour, but %(person)s's work in %(project)s before it "
+            "(#%(ref_before)s) at %(rate_before)s: that differs by more than %(percent)s %%. "
+            "Confirm the rate, or correct it."
         ),
         ENTRY,
         gettext_lazy("Confirm the rate"),

@@ -3,7 +3,7 @@
 from mappings.admin.clients import ClientAdmin, NinjaProjectAdmin
 from mappings.admin.company import CompanyAdmin
 from mappings.admin.people import MembershipAdmin, PersonAdmin, RoleAdmin
-from mappings.admin.projects import ProjectMappingAdmin
+from mappings.admin.projects import ProjectMappingAdmin, TaigaProjectAdmin
 from mappings.admin.rates import RateAdmin
 from mappings.admin.rule_sets import RuleSetAdmin
 
@@ -17,4 +17,5 @@ __all__ = [
     "RateAdmin",
     "RoleAdmin",
     "RuleSetAdmin",
+    "TaigaProjectAdmin",
 ]

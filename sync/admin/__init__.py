@@ -3,5 +3,6 @@
 from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
 from sync.coverage_views import CoveragePage
+from sync.unmapped_views import UnmappedPage
 
-__all__ = ["AttentionPage", "CoveragePage", "entries", "gates", "journals", "remote"]
+__all__ = ["AttentionPage", "CoveragePage", "UnmappedPage", "entries", "gates", "journals", "remote"]
