@@ -26,6 +26,7 @@ from mappings.models import TaxDecision
 from sync import explain, links
 from sync.explain import SOURCES
 from sync.models import Transition
+from sync.weeks import LongWeek
 
 LINES_PER_PAGE = 100
 WARNINGS_SHOWN = 40
@@ -64,6 +65,7 @@ class DraftReview(PageView):
         page = Paginator(self._lines(), LINES_PER_PAGE).get_page(self.request.GET.get("page"))
         compared = comparison.compare([invoice])[invoice.pk]
         is_draft = invoice.state in UNAPPROVED
+        long_weeks = oddities.long_weeks([invoice.pk])
         obstacles = obstacles_on_row(invoice) if is_draft else []
         counts = invoice.lines.aggregate(
             printed=Count("pk", filter=Q(is_voided=False)), voided=Count("pk", filter=Q(is_voided=True))
@@ -71,7 +73,7 @@ class DraftReview(PageView):
         return super().get_context_data(
             invoice=invoice,
             place=review_queue.place_of(invoice),
-            lines=[shown(row, is_draft) for row in page],
+            lines=[shown(row, is_draft, long_weeks) for row in page],
             page_of_lines=page,
             counts=counts,
             uplift=invoice.billed_hours - invoice.raw_hours,
@@ -79,8 +81,8 @@ class DraftReview(PageView):
             plot=comparison.plot(invoice, compared),
             past=[(comparison.label(one.start, invoice.run.frequency), one.net) for one in compared.past],
             odd=[
-                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row))
-                for row in oddities.odd_lines(invoice)[:WARNINGS_SHOWN]
+                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row, long_weeks))
+                for row in oddities.odd_lines(invoice, long_weeks)[:WARNINGS_SHOWN]
             ],
             due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
             emails=invoice.client.emails(),
@@ -108,14 +110,14 @@ class DraftReview(PageView):
         return rows.order_by("is_voided", "position", "pk")
 
 
-def shown(row: InvoiceLine, is_draft: bool) -> ShownLine:
+def shown(row: InvoiceLine, is_draft: bool, long_weeks: list[LongWeek]) -> ShownLine:
     """A line with its paragraph of why, the source of its rate in words, and its oddities."""
     rate = row.facts.get("rate") or {}
     return ShownLine(
         row=row,
         why=explain.explain(row.entry) if row.entry else _("Added by hand."),
         source=str(SOURCES.get(rate.get("source", ""), "")),
-        oddities=[] if row.is_voided else oddities.words_of(row),
+        oddities=[] if row.is_voided else oddities.words_of(row, long_weeks),
         is_on_draft=is_draft and not row.is_voided,
     )
 

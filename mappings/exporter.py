@@ -25,7 +25,7 @@ def export_config() -> dict[str, Any]:
     company = Company.current()
     currency = company.currency
     usernames = {name.casefold() for name in Person.objects.values_list("username", flat=True)}
-    rates = list(Rate.objects.select_related("person", "role", "project", "client"))
+    rates = sorted(Rate.objects.select_related("person", "role", "project", "client"), key=_order)
     defaults = {rate.project_id: rate for rate in rates if rate.level == RateLevel.PROJECT and not _has_days(rate)}
     # A key that is a username too would be read back as that person, so it is written where its level is said.
     of_roles = [
@@ -100,6 +100,18 @@ def _plain_number(value: Decimal) -> str:
     text = f"{value:f}"
     whole, point, decimals = text.partition(".")
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}" if point else f"{whole}.00"
+
+
+def _order(rate: Rate) -> tuple[Any, ...]:
+    """The same configuration is the same file, whatever the rows' own ids."""
+    return (
+        list(RateLevel.values).index(rate.level),
+        rate.person.taiga_user_id if rate.person else 0,
+        rate.role.key if rate.role else "",
+        rate.project.taiga_project_id if rate.project else 0,
+        rate.client.ninja_id if rate.client else "",
+        rate.valid_from or dt.date.min,
+    )
 
 
 def _has_days(rate: Rate) -> bool:
