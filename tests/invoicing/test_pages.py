@@ -17,6 +17,7 @@ from billing_console import clock
 from billing_console.states import InvoiceState
 from invoicing import review
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Selection
+from mappings.models import Company
 from sync.models import TimeEntry, Transition
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
 
