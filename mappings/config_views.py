@@ -12,7 +12,6 @@ from typing import Any, Final
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -45,7 +44,7 @@ class ConfigurationPage(PageView):
     act_permission = permission
     title = gettext_lazy("Import and export")
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if (name := request.GET.get("export", "")) in FORMATS:
             return _download(name)
         return super().get(request, *args, **kwargs)

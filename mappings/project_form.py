@@ -60,7 +60,8 @@ class ProjectMappingForm(forms.ModelForm):
             del self.fields["taiga_project"]
             return
         mapped = ProjectMapping.objects.values("taiga_project_id")
-        self.fields["taiga_project"].queryset = TaigaProject.objects.filter(is_known=True).exclude(taiga_id__in=mapped)
+        choices: Any = self.fields["taiga_project"]
+        choices.queryset = TaigaProject.objects.filter(is_known=True).exclude(taiga_id__in=mapped)
 
     @property
     def reads_everything(self) -> bool:

@@ -273,7 +273,12 @@ class _Judge:
         ):
             self.hold(Reason.UNMAPPED_PROJECT)
         elif client is None or not client.is_known or client.is_deleted:
-            self.hold(Reason.UNKNOWN_CLIENT)
+            typed = attributes.parse_client(self.raw.get(CLIENT))
+            if typed in ("", mapping.client.ninja_id):
+                self.hold(Reason.UNKNOWN_CLIENT)
+            else:
+                attribute, quoted = self.world.company.attribute_client, attributes.quote(self.raw.get(CLIENT))
+                self.hold(Reason.UNKNOWN_CLIENT, attribute=attribute, quoted=quoted)
 
     # --- price ---
 

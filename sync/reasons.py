@@ -87,8 +87,8 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
     ),
     Reason.UNKNOWN_CLIENT: ReasonText(
         gettext_lazy("Invoice Ninja has no living client %(client)s. Mend the project's mapping or the client there."),
-        "admin:mappings_projectmapping_changelist",
-        gettext_lazy("Mend the mapping"),
+        "admin:sync_unmapped",
+        gettext_lazy("Mend the client"),
     ),
     Reason.NO_RATE: ReasonText(
         gettext_lazy("%(person)s has no rate for %(project)s on %(work_date)s. Add a rate."),
@@ -183,6 +183,10 @@ _LEFT_BEHIND = gettext_lazy(
     "#%(ref)s was moved here from another project of Taiga, and what was typed for billing stayed behind. "
     "Type it again in Taiga, or exclude it here if it is not billed."
 )
+_TYPED_CLIENT = gettext_lazy(
+    "%(attribute)s of #%(ref)s holds %(quoted)s, but Invoice Ninja has no living client of that id. "
+    "Correct it in Taiga, or make the client there."
+)
 _NOBODY = gettext_lazy(
     "Nobody is assigned to #%(ref)s, and %(project)s has no default rate on %(work_date)s. Add a rate for the project."
 )
@@ -204,6 +208,8 @@ def sentence(reason: str, facts: Mapping[str, Any]) -> str:
         template = _BLANK
     elif reason == Reason.UNREADABLE_BILLABLE and facts.get("is_left_behind"):
         template = _LEFT_BEHIND
+    elif reason == Reason.UNKNOWN_CLIENT and facts.get("quoted"):
+        template = _TYPED_CLIENT
     elif reason == Reason.NO_RATE and not facts.get("person"):
         template = _NOBODY
     return str(template) % _Gaps({key: value for key, value in facts.items() if value not in (None, "")})

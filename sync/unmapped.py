@@ -133,10 +133,8 @@ def find() -> Unmapped:
 
 def _projects(entries: list[TimeEntry]) -> list[UnmappedProject]:
     world = World.load([entry.item for entry in entries], entries)
-    known = {
-        row.taiga_id: row
-        for row in TaigaProject.objects.filter(taiga_id__in={entry.item.taiga_project_id for entry in entries} - {None})
-    }
+    ids = {entry.item.taiga_project_id for entry in entries if entry.item.taiga_project_id is not None}
+    known = {row.taiga_id: row for row in TaigaProject.objects.filter(taiga_id__in=ids)}
     found: dict[int, UnmappedProject] = {}
     for entry in entries:
         taiga_id = entry.item.taiga_project_id or 0

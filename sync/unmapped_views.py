@@ -105,9 +105,13 @@ def _project(row: UnmappedProject) -> Row:
         below = _("mapped to %(client)s, but not active on these days") % {"client": row.mapping.client}
         url = reverse("admin:mappings_projectmapping_change", args=[row.mapping.pk])
         return _row(row.name, below, row.waiting, _("Open the project"), url)
-    below = "" if row.is_known else _("The console's user is no member of it: add it in Taiga, then refresh the lists.")
+    if not row.is_known:
+        below = _("The console's user is no member of it: add it in Taiga, then refresh the lists.")
+        return _row(
+            row.name, below, row.waiting, _("Look at the list"), reverse("admin:mappings_taigaproject_changelist")
+        )
     return _row(
-        row.name, below, row.waiting, _("Map…"), _prefilled("mappings_projectmapping_add", taiga_project=row.taiga_id)
+        row.name, "", row.waiting, _("Map…"), _prefilled("mappings_projectmapping_add", taiga_project=row.taiga_id)
     )
 
 

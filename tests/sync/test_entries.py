@@ -68,7 +68,7 @@ HELD = [
     ({"rate": 0}, Reason.FREE_OF_CHARGE, ""),
     ({"status": "Invoiced"}, Reason.BILLED_ELSEWHERE, ""),
     ({"status": "invoiced"}, Reason.BILLED_ELSEWHERE, ""),
-    ({"client": "INV_CLIENT_123"}, Reason.UNKNOWN_CLIENT, ""),
+    ({"client": "INV_CLIENT_123"}, Reason.UNKNOWN_CLIENT, '"INV_CLIENT_123"'),
 ]
 
 
