@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -75,11 +74,3 @@ class CompanyForm(forms.ModelForm):
         if len(currency) != 3 or not (currency.isascii() and currency.isalpha()):
             raise ValidationError(gettext("Write the three letters of the currency, for example EUR."))
         return currency
-
-    def clean(self) -> dict[str, Any]:
-        """Five attributes are five different names."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        names = [str(cleaned.get(key, "")).strip().casefold() for key in cleaned if key.startswith("attribute_")]
-        if len(set(names)) < len(names):
-            raise ValidationError(gettext("Two attributes have the same name. Each needs one of its own."))
-        return cleaned

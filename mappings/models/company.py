@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -97,6 +98,13 @@ class Company(models.Model):
 
     def __str__(self) -> str:
         return self.name or "Company"
+
+    def clean(self) -> None:
+        """Five attributes are five different names."""
+        names = [self.attribute_billable, self.attribute_hours, self.attribute_rate]
+        names += [self.attribute_client, self.attribute_status]
+        if len({" ".join(name.split()).casefold() for name in names}) < len(names):
+            raise ValidationError(_("Two attributes have the same name. Each needs one of its own."))
 
     @classmethod
     def current(cls) -> Company:

@@ -63,8 +63,8 @@ COMPANY = st.fixed_dictionaries(
         "brake_late_days": maybe(st.integers(0, 3650)),
         "brake_client": st.booleans(),
         "week_hours": number("1", "168"),
-        "attribute_hours": LINE,
-        "attribute_client": LINE,
+        "attribute_hours": LINE.map("h {}".format),
+        "attribute_client": st.sampled_from(WORDS),
     }
 )
 TAX = st.one_of(
@@ -228,6 +228,7 @@ def test_no_secret_is_exported() -> None:
         ("company: {week_hours: 169}", "week_hours must be a number from 1 to 168"),
         ("company: {brake_rate_percent: often}", "brake_rate_percent must be a whole number"),
         ("company: {brake_client: perhaps}", "brake_client must be true or false, not “perhaps”."),
+        ("company: {attribute_rate: billable}", "Two attributes have the same name."),
         ("company: {name: Ours}", "“name” is not known here."),
         ("company: {currency: euro}", "currency is longer than 3 characters."),
         ("company: {currency: EUR}\nroles: {'_': Nobody}", "“_” is no role."),
