@@ -98,17 +98,21 @@ class UnknownClient:
 
 @dataclass
 class Unmapped:
-    """All of it, most hours first; `is_cut` when more waits than was read."""
+    """All of it, most hours first; `is_cut` when more waits than was read.
+
+    `quiet_roles` have no rate either, but nothing waits for one.
+    """
 
     projects: list[UnmappedProject]
     people: list[PersonWithoutRate]
     roles: list[RoleWithoutRate]
     clients: list[UnknownClient]
+    quiet_roles: list[RoleWithoutRate] = field(default_factory=list)
     is_cut: bool = False
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to map."""
+        """Whether nothing waits to be mapped."""
         return not (self.projects or self.people or self.roles or self.clients)
 
 
@@ -122,10 +126,12 @@ def find() -> Unmapped:
     by_reason: dict[str, list[TimeEntry]] = defaultdict(list)
     for entry in entries:
         by_reason[entry.reason].append(entry)
+    roles = _roles(by_reason[Reason.NO_RATE])
     return Unmapped(
         projects=_projects(by_reason[Reason.UNMAPPED_PROJECT]),
         people=_people(by_reason[Reason.NO_RATE]),
-        roles=_roles(by_reason[Reason.NO_RATE]),
+        roles=[row for row in roles if row.waiting.count],
+        quiet_roles=[row for row in roles if not row.waiting.count],
         clients=_clients(by_reason[Reason.UNKNOWN_CLIENT]),
         is_cut=is_cut,
     )

@@ -58,6 +58,7 @@ class UnmappedPage(PageView):
         return super().get_context_data(
             found=found,
             sections=[section for section in sections_of(found) if section.rows],
+            quiet_roles=[_role(row) for row in found.quiet_roles],
             limit=unmapped.LIMIT,
             may_map=self.request.user.has_perm("mappings.add_projectmapping"),
             may_refresh=self.request.user.has_perm("mappings.change_projectmapping"),

@@ -80,12 +80,10 @@ def test_people_and_roles_without_a_rate_stand_with_what_waits(office: Office) -
     office.entry(office.item(3, hours=5))  # nobody is assigned
     found = unmapped.find()
     assert [(str(row.person or "nobody"), row.waiting.hours) for row in found.people] == [("nobody", 5), ("Alice", 3)]
-    assert [(row.key, row.people, row.waiting.hours) for row in found.roles] == [
-        ("senior_dev", 1, 3),
-        ("tester", 1, 0),
-        ("junior_dev", 1, 0),
-    ]
+    assert [(row.key, row.people, row.waiting.hours) for row in found.roles] == [("senior_dev", 1, 3)]
+    assert [(row.key, row.people) for row in found.quiet_roles] == [("tester", 1), ("junior_dev", 1)]
     page = text_of()
+    assert "2 roles without a rate that nothing waits for" in page
     role = Role.objects.get(key="senior_dev")
     for link in (
         f"/admin/mappings/rate/add/?level=user&amp;person={office.alice.pk}",
