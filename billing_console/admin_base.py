@@ -44,6 +44,8 @@ from unfold.paginator import InfinitePaginator
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelect2Widget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -91,6 +93,8 @@ __all__ = [
     "StackedInline",
     "TabularInline",
     "UnfoldAdminCheckboxSelectMultipleWidget",
+    "UnfoldAdminFileFieldWidget",
+    "UnfoldAdminSelect2Widget",
     "UnfoldAdminSelectWidget",
     "UnfoldAdminTextInputWidget",
     "UnfoldAdminTextareaWidget",

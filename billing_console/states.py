@@ -118,6 +118,11 @@ class Reason(TextChoices):
     INVOICED_BY_HAND = "invoiced_by_hand", _("Invoiced by hand")
     NEXT_RUN = "next_run", _("Put off to the next run")
     BY_PERSON = "by_person", _("Held by a person")
+    BRAKE_RATE = "brake_rate", _("Unusual rate?")
+    BRAKE_MONTH = "brake_month", _("Unusual month?")
+    BRAKE_UPLIFT = "brake_uplift", _("Unusual uplift?")
+    BRAKE_LATE = "brake_late", _("Hours typed late?")
+    BRAKE_CLIENT = "brake_client", _("Another client's project?")
     NO_TAX_DECISION = "no_tax_decision", _("No tax decision")
 
 

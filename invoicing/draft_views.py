@@ -27,6 +27,7 @@ from mappings.models import TaxDecision
 from sync import explain, links
 from sync.explain import SOURCES
 from sync.models import Transition
+from sync.weeks import LongWeek
 
 LINES_PER_PAGE = 100
 WARNINGS_SHOWN = 40
@@ -82,6 +83,7 @@ class DraftReview(PageView):
         page = Paginator(self._lines(), LINES_PER_PAGE).get_page(self.request.GET.get("page"))
         compared = comparison.compare([invoice])[invoice.pk]
         is_draft = invoice.state in UNAPPROVED
+        long_weeks = oddities.long_weeks([invoice.pk])
         obstacles = obstacles_on_row(invoice) if is_draft else []
         printed = Q(is_voided=False)
         counts = invoice.lines.aggregate(
@@ -94,7 +96,7 @@ class DraftReview(PageView):
         return super().get_context_data(
             invoice=invoice,
             place=review_queue.place_of(invoice),
-            lines=[shown(row, invoice, addresses) for row in page],
+            lines=[shown(row, invoice, addresses, long_weeks) for row in page],
             page_of_lines=page,
             counts=counts,
             uplift=invoice.billed_hours - invoice.raw_hours,
@@ -102,8 +104,8 @@ class DraftReview(PageView):
             plot=comparison.plot(invoice, compared),
             past=[(comparison.label(one.start, invoice.run.frequency), one.net) for one in compared.past],
             odd=[
-                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row, invoice.currency))
-                for row in oddities.odd_lines(invoice)[:WARNINGS_SHOWN]
+                (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row, invoice.currency, long_weeks))
+                for row in oddities.odd_lines(invoice, long_weeks)[:WARNINGS_SHOWN]
             ],
             due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
             emails=invoice.client.emails(),
@@ -134,7 +136,7 @@ class DraftReview(PageView):
         return rows.order_by("is_voided", "position", "pk")
 
 
-def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str]) -> ShownLine:
+def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str], long_weeks: list[LongWeek]) -> ShownLine:
     """A line with its why, the source of its rate in words, its oddities, and what its dialogs begin with."""
     entry = row.entry
     rate = entry.facts.get("rate") or {} if entry else {}
@@ -145,7 +147,7 @@ def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str]) -> Sho
         row=row,
         why=explain.explain(entry) if entry else "",
         source=str(SOURCES.get(rate.get("source", ""), "")),
-        oddities=[] if row.is_voided else oddities.words_of(row, invoice.currency),
+        oddities=[] if row.is_voided else oddities.words_of(row, invoice.currency, long_weeks),
         is_on_draft=is_on_draft,
         act_url=f"{addresses[0]}{row.pk}",
         entry_url=addresses[1].replace(_ANY, str(row.entry_id)) if entry else "",

@@ -105,6 +105,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
             Item(_("Rates"), "euro", ("admin:mappings_rate_changelist",), "mappings.view_rate"),
             Item(_("Rule sets"), "rule", ("admin:mappings_ruleset_changelist",), "mappings.view_ruleset"),
             Item(_("Company"), "business_center", ("admin:mappings_company_changelist",), "mappings.view_company"),
+            Item(_("Import and export"), "import_export", ("admin:mappings_configuration",), "mappings.change_company"),
             Item(_("Doctor"), "stethoscope", ("admin:doctor",), "sync.view_doctorcheck"),
             Item(_("Coverage"), "radar", ("admin:sync_coverage",), "sync.view_workitem"),
             Item(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from billing_console import formats
@@ -13,6 +14,8 @@ from billing_console.states import InvoiceState
 from invoicing.calculator import LOOK_AT_UPLIFT, Oddity, find_oddities, uplift_percent
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.review import obstacles_on_row
+from sync import weeks
+from sync.weeks import LongWeek
 
 IS_LATE = Q(is_late=True)
 IS_UPLIFTED = Q(billed_hours__gt=F("raw_hours") * (1 + LOOK_AT_UPLIFT), entry__isnull=False)
@@ -21,6 +24,7 @@ IS_ADJUSTED = Q(original_amount__isnull=False)
 IS_MANUAL = Q(entry__isnull=True)
 IS_DROPPED = ~Q(dropped_sentence="")
 IS_ODD = IS_LATE | IS_UPLIFTED | IS_EDITED | IS_ADJUSTED | IS_MANUAL | IS_DROPPED
+NEVER = Q(pk__in=())
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Oddities:
     adjusted: int = 0
     manual: int = 0
     dropped: int = 0
+    week: int = 0
 
     @property
     def words(self) -> str:
@@ -45,15 +50,35 @@ class Oddities:
             (_("adjusted"), self.adjusted),
             (_("by hand"), self.manual),
             (_("write again?"), self.dropped),
+            (_("long week"), self.week),
         )
         return ", ".join(f"{name} {count}" for name, count in named if count)
 
 
+def long_weeks(invoice_ids: Iterable[int]) -> list[LongWeek]:
+    """The weeks with more hours than plausible of the people on these drafts, as far as their lines reach."""
+    lines = InvoiceLine.objects.filter(invoice__in=list(invoice_ids), is_voided=False, entry__isnull=False)
+    days = lines.order_by().aggregate(first=Min("entry__work_date"), last=Max("entry__work_date"))
+    if days["first"] is None:
+        return []
+    return weeks.long_weeks(days["first"], days["last"], set(lines.order_by().values_list("entry__person", flat=True)))
+
+
+def _is_in(found: list[LongWeek]) -> Q:
+    condition = NEVER
+    for week in found:
+        days = (week.monday, week.monday + weeks.WEEK - dt.timedelta(days=1))
+        condition |= Q(entry__person=week.person.pk, entry__work_date__range=days)
+    return condition
+
+
 def count_oddities(invoice_ids: Iterable[int]) -> dict[int, Oddities]:
-    """Odd lines per invoice, by id: one query."""
+    """Odd lines per invoice, by id: at most six queries, however many there are."""
+    ids = list(invoice_ids)
+    in_long_week = _is_in(long_weeks(ids))
     rows = (
-        InvoiceLine.objects.filter(invoice__in=list(invoice_ids), is_voided=False)
-        .filter(IS_ODD)
+        InvoiceLine.objects.filter(invoice__in=ids, is_voided=False)
+        .filter(IS_ODD | in_long_week)
         .order_by()
         .values("invoice")
         .annotate(
@@ -64,19 +89,24 @@ def count_oddities(invoice_ids: Iterable[int]) -> dict[int, Oddities]:
             adjusted=Count("pk", filter=IS_ADJUSTED),
             manual=Count("pk", filter=IS_MANUAL),
             dropped=Count("pk", filter=IS_DROPPED),
+            week=Count("pk", filter=in_long_week),
         )
     )
     names = [field.name for field in fields(Oddities)]
     return {row["invoice"]: Oddities(**{name: row[name] for name in names}) for row in rows}  # type: ignore[literal-required]
 
 
-def odd_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:
-    """The printed lines of a draft that are worth a look, in order."""
-    return invoice.lines.filter(IS_ODD, is_voided=False).order_by("position", "pk")
+def odd_lines(invoice: Invoice, found: list[LongWeek]) -> QuerySet[InvoiceLine]:
+    """The printed lines of a draft that are worth a look, in order; `found` are its long weeks."""
+    lines = invoice.lines.filter(IS_ODD | _is_in(found), is_voided=False).select_related("entry")
+    return lines.order_by("position", "pk")
 
 
-def words_of(line: InvoiceLine, currency: str) -> list[tuple[str, str]]:
-    """Each oddity of a line as (badge state, words), for example ("late", "late: worked in November")."""
+def words_of(line: InvoiceLine, currency: str, found_weeks: list[LongWeek]) -> list[tuple[str, str]]:
+    """Each oddity of a line as (badge state, words), for example ("late", "late: worked in November").
+
+    `found_weeks` are the long weeks of its draft.
+    """
     found = find_oddities(
         raw_hours=line.raw_hours,
         billed_hours=line.billed_hours,
@@ -86,7 +116,12 @@ def words_of(line: InvoiceLine, currency: str) -> list[tuple[str, str]]:
         is_manual=line.is_manual,
         is_dropped=bool(line.dropped_sentence),
     )
-    return [_in_words(oddity, line, currency) for oddity in found]
+    words = [_in_words(oddity, line, currency) for oddity in found]
+    if line.entry is not None and line.entry.work_date is not None:
+        monday = weeks.monday_of(line.entry.work_date)
+        own = (week for week in found_weeks if week.person.pk == line.entry.person_id and week.monday == monday)
+        words += [("warning", week.sentence) for week in own]
+    return words
 
 
 def _in_words(oddity: Oddity, line: InvoiceLine, currency: str) -> tuple[str, str]:

@@ -150,7 +150,7 @@ class FileReader:
             return None
         entries: dict[str, Value] = {}
         for key_node, child in value.node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(key_node.tag)
+            key = _joined(key_node.value) if isinstance(key_node, yaml.ScalarNode) else str(key_node.tag)
             if not _is_storable(key):
                 self.fault(self._place(key_node), _("A name here holds a character that cannot be stored."))
                 continue
@@ -225,6 +225,14 @@ class FileReader:
             self.fault(value.place, _("%(key)s must be a date like 2025-12-31, not %(value)s.") % facts)
             return None
 
+    def is_empty(self, value: Value) -> bool:
+        """Whether an empty text stands there (not null, which says nothing)."""
+        return self._scalar(value) == ""
+
+    def is_word(self, value: Value, word: str) -> bool:
+        """Whether exactly this word stands there."""
+        return self._scalar(value) == word
+
     def is_null(self, value: Value) -> bool:
         """Whether nothing stands there (null, or an empty YAML value)."""
         return isinstance(value.node, yaml.ScalarNode) and value.node.tag == "tag:yaml.org,2002:null"
@@ -239,7 +247,14 @@ class FileReader:
         node = value.node
         if not isinstance(node, yaml.ScalarNode) or self.is_null(value):
             return None
-        return str(node.value)
+        return _joined(str(node.value))
+
+
+def _joined(text: str) -> str:
+    """JSON writes a character beyond U+FFFF as two halves, each escaped; they are one character."""
+    if not any("\ud800" <= char <= "\udbff" for char in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _listed(keys: frozenset[str]) -> str:

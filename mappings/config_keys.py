@@ -20,11 +20,13 @@ from mappings.models import (
     RateLevel,
     Rounding,
     RoundingMode,
+    TaxDecision,
 )
 from mappings.models.rule_sets import is_time_zone
 
 HIGHEST_RATE: Final = Decimal("999999.999")
 HIGHEST_ID: Final = 2**63 - 1
+HIGHEST_WHOLE: Final = 2**31 - 1
 
 Read = Callable[[FileReader, Value, str], Any]
 
@@ -83,6 +85,23 @@ def _day(reader: FileReader, value: Value, key: str) -> dt.date | None:
     return reader.day(value, key)
 
 
+def _zone_or_none(reader: FileReader, value: Value, key: str) -> str | None:
+    # Empty: the console's own zone, also where the company's rules name one.
+    return "" if reader.is_empty(value) else _zone(reader, value, key)
+
+
+def _day_or_none(reader: FileReader, value: Value, key: str) -> dt.date | str | None:
+    return NONE if reader.is_word(value, NONE) else _day(reader, value, key)
+
+
+def _or_never(read: Read) -> Read:
+    return lambda reader, value, key: IS_NEVER if reader.is_word(value, NEVER) else read(reader, value, key)
+
+
+NONE: Final = "none"
+NEVER: Final = "never"
+# What the word is read as where it is no name: None would mean that the value could not be read.
+IS_NEVER: Final = object()
 read_amount = _number("0.001", HIGHEST_RATE, 3)
 _read_id = _whole(1, HIGHEST_ID)
 
@@ -120,16 +139,33 @@ RULE_KEYS: Final[dict[str, tuple[str, Read]]] = {
     "payment_terms": ("payment_terms", _terms),
     "name": ("name", _text(100)),
     "generation_weekday": ("generation_weekday", _whole(1, 7)),
-    "anchor_date": ("anchor_date", _day),
+    "anchor_date": ("anchor_date", _day_or_none),
     "min_mode": ("min_mode", _choice(list(MinimumMode.values))),
     "rounding_mode": ("rounding_mode", _choice(list(RoundingMode.values))),
     "prefer": ("prefer", _choice(list(Prefer.values))),
-    "billing_timezone": ("billing_timezone", _zone),
+    "billing_timezone": ("billing_timezone", _zone_or_none),
     "grouping": ("grouping", _choice(list(Grouping.values))),
+    "tax_decision": ("tax_decision", _choice([TaxDecision.UNDECIDED.value])),
     "tax_name": ("tax_name", _text(50)),
     "tax_rate": ("tax_rate", _number(0, 100, 3)),
     "no_tax_text": ("no_tax_text", _text()),
     "footer": ("footer", _text(10_000, may_be_empty=True)),
     "product_key": ("product_key", _text(100)),
     "taiga_invoiced_when": ("taiga_invoiced_when", _choice(list(InvoicedWhen.values))),
+}
+COMPANY_KEYS: Final[dict[str, tuple[str, Read]]] = {
+    "currency": ("currency", _currency),
+    "attribute_billable": ("attribute_billable", _text(64)),
+    "attribute_hours": ("attribute_hours", _text(64)),
+    "attribute_rate": ("attribute_rate", _text(64)),
+    "attribute_client": ("attribute_client", _text(64)),
+    "attribute_status": ("attribute_status", _text(64)),
+    "max_item_hours": ("max_item_hours", _number(0, "9999.99", 2)),
+    "brake_rate_percent": ("brake_rate_percent", _or_never(_whole(0, HIGHEST_WHOLE))),
+    "brake_month_factor": ("brake_month_factor", _or_never(_number(1, "9999.99", 2))),
+    "brake_uplift_percent": ("brake_uplift_percent", _or_never(_whole(0, HIGHEST_WHOLE))),
+    "brake_uplift_hours": ("brake_uplift_hours", _number(0, "9999.99", 2)),
+    "brake_late_days": ("brake_late_days", _or_never(_whole(0, HIGHEST_WHOLE))),
+    "brake_client": ("brake_client", _flag),
+    "week_hours": ("week_hours", _number(1, 168, 2)),
 }

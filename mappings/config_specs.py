@@ -11,12 +11,23 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from mappings.config_files import Fault, FileReader, Place, Value
-from mappings.config_keys import PROJECT_KEYS, RATE_KEYS, RULE_KEYS, Read, read_amount
+from mappings.config_keys import (
+    COMPANY_KEYS,
+    IS_NEVER,
+    NONE,
+    PROJECT_KEYS,
+    RATE_KEYS,
+    RULE_KEYS,
+    Read,
+    read_amount,
+)
 from mappings.models import RateLevel, TaxDecision
 from mappings.models.rates import LEVEL_KEYS
 from mappings.rates import fold
 
-SECTIONS: Final = frozenset({"project_mappings", "user_rates", "billing_rules", "client_billing_rules", "rates"})
+SECTIONS: Final = frozenset(
+    {"company", "project_mappings", "roles", "user_rates", "billing_rules", "client_billing_rules", "rates"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,23 @@ class RulesSpec:
     changes: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class CompanySpec:
+    """Settings of the company: field names and their values."""
+
+    place: Place
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSpec:
+    """How a role is called; its key is its name in Taiga, folded."""
+
+    place: Place
+    key: str
+    name: str
+
+
 @dataclass
 class Config:
     """Everything that a set of files asks for, and what is wrong with it."""
@@ -79,6 +107,8 @@ class Config:
     keyed_rates: list[KeyedRateSpec] = field(default_factory=list)
     rates: list[RateSpec] = field(default_factory=list)
     rules: list[RulesSpec] = field(default_factory=list)
+    company: list[CompanySpec] = field(default_factory=list)
+    roles: list[RoleSpec] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -102,6 +132,11 @@ def _read_document(reader: FileReader, document: Value, config: Config) -> None:
             case "project_mappings":
                 for item in reader.sequence(value, key) or []:
                     _collect(config.projects, _read_project(reader, item))
+            case "company":
+                _collect(config.company, _read_company(reader, value))
+            case "roles":
+                for name, item in (reader.mapping(value, key) or {}).items():
+                    _collect(config.roles, _read_role(reader, name, item))
             case "user_rates":
                 for name, amount in (reader.mapping(value, key) or {}).items():
                     _collect(config.keyed_rates, _read_keyed_rate(reader, name, amount))
@@ -156,6 +191,21 @@ def _read_project(reader: FileReader, value: Value) -> ProjectSpec | None:
     return None if values is None else ProjectSpec(place=value.place, **values)
 
 
+def _read_company(reader: FileReader, value: Value) -> CompanySpec | None:
+    changes = _read_keys(reader, value, "company", COMPANY_KEYS)
+    if changes is None:
+        return None
+    return CompanySpec(value.place, {key: None if found is IS_NEVER else found for key, found in changes.items()})
+
+
+def _read_role(reader: FileReader, key: str, value: Value) -> RoleSpec | None:
+    name = reader.text(value, key, longest=200, may_be_empty=True)
+    if not fold(key).strip("_") or len(key) > 100:
+        reader.fault(value.place, _("“%(key)s” is no role.") % {"key": key[:60]})
+        return None
+    return None if name is None else RoleSpec(value.place, fold(key), name)
+
+
 def _read_keyed_rate(reader: FileReader, key: str, value: Value) -> KeyedRateSpec | None:
     amount = read_amount(reader, value, key)
     if not fold(key).strip("_") or len(key) > 100:
@@ -187,6 +237,11 @@ def _read_rules(reader: FileReader, value: Value, client_id: str | None) -> Rule
     changes = _read_keys(reader, value, "billing_rules", RULE_KEYS)
     if changes is None:
         return None
+    if changes.get("anchor_date") == NONE:
+        changes["anchor_date"] = None
+    if "tax_decision" in changes and changes.keys() & {"tax_name", "tax_rate", "no_tax_text"}:
+        reader.fault(value.place, _("tax_decision says that nobody has decided; then there is no tax and no text."))
+        return None
     if "no_tax_text" in changes and ("tax_name" in changes or "tax_rate" in changes):
         reader.fault(value.place, _("Say either tax_name and tax_rate, or no_tax_text, not both."))
         return None
@@ -195,6 +250,8 @@ def _read_rules(reader: FileReader, value: Value, client_id: str | None) -> Rule
         return None
     if "tax_name" in changes:
         changes |= {"tax_decision": TaxDecision.TAX, "no_tax_text": ""}
+    elif "tax_decision" in changes:
+        changes |= {"tax_name": "", "tax_rate": Decimal(0), "no_tax_text": ""}
     elif "no_tax_text" in changes:
         changes |= {"tax_decision": TaxDecision.NO_TAX, "tax_name": "", "tax_rate": Decimal(0)}
     return RulesSpec(value.place, client_id, changes)
@@ -213,6 +270,8 @@ def _refuse_contradictions(config: Config) -> None:
         ),
         *((("rate", fold(row.key)), row.key, row.place) for row in config.keyed_rates),
         *((("rules", row.client_id), "billing_rules", row.place) for row in config.rules),
+        *((("company",), "company", row.place) for row in config.company),
+        *((("role", row.key), row.key, row.place) for row in config.roles),
     ]
     for key, what, place in spoken:
         if key in seen:

@@ -18,60 +18,11 @@ from billing_console.form_fields import StrictDecimalField
 from billing_console.formats import day
 from mappings import rules
 from mappings.lookups import hour_rules
-from mappings.models import Company, Frequency, ProjectMapping, Rate, RateLevel, Role, RuleSet
+from mappings.models import Company, Frequency, Rate, RateLevel, Role, RuleSet
 from mappings.models.rates import LEVEL_KEYS
 from mappings.models.rule_sets import is_time_zone
 from mappings.rate_changes import open_predecessor, refusal_of_change
 from mappings.rates import fold
-
-
-class ProjectMappingForm(forms.ModelForm):
-    """Which client pays for a Taiga project. The webhook's key is written here and never shown."""
-
-    new_webhook_key = forms.CharField(
-        label=_("New webhook key"),
-        required=False,
-        max_length=255,
-        strip=True,
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "password", "autocomplete": "new-password"}),
-        help_text=_(
-            "Only for a webhook with a key of its own. It is stored encrypted and never shown again; empty keeps the "
-            "present one. The key before it stays valid until the next change."
-        ),
-    )
-
-    class Meta:
-        model = ProjectMapping
-        fields = (
-            "taiga_project_id",
-            "taiga_project_name",
-            "taiga_slug",
-            "client",
-            "ninja_project",
-            "is_active",
-            "active_from",
-            "active_to",
-        )
-
-    def clean(self) -> dict[str, Any]:
-        """The project belongs to the client, the days are in order."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        client, project = cleaned.get("client"), cleaned.get("ninja_project")
-        if client and project and project.client_id != client.pk:
-            facts = {"project": project, "owner": project.client, "client": client}
-            sentence = gettext("“%(project)s” belongs to %(owner)s in Invoice Ninja, not to %(client)s.")
-            self.add_error("ninja_project", sentence % facts)
-        begins, ends = cleaned.get("active_from"), cleaned.get("active_to")
-        if begins and ends and ends < begins:
-            self.add_error("active_to", gettext("The last day cannot be before the first."))
-        return cleaned
-
-    def save(self, commit: bool = True) -> Any:
-        """Store the mapping; a new key moves the present one to the place of the previous one."""
-        if key := self.cleaned_data.get("new_webhook_key"):
-            self.instance.previous_webhook_key = self.instance.webhook_key
-            self.instance.webhook_key = key
-        return super().save(commit)
 
 
 class RoleForm(forms.ModelForm):
@@ -233,45 +184,3 @@ class RuleSetForm(forms.ModelForm):
             facts = {"day": day(self.instance.anchor_date)}
             found.append(gettext("The anchor date %(day)s counts only for runs every two weeks.") % facts)
         return found
-
-
-class CompanyForm(forms.ModelForm):
-    """What holds for every client."""
-
-    max_item_hours = StrictDecimalField(
-        label=_("Hours on one item before asking"),
-        max_digits=6,
-        decimal_places=2,
-        min_value=0,
-        help_text=_("More than this on one item is held until somebody confirms it."),
-    )
-
-    class Meta:
-        model = Company
-        fields = (
-            "name",
-            "currency",
-            "max_item_hours",
-            "needs_four_eyes",
-            "attribute_billable",
-            "attribute_hours",
-            "attribute_rate",
-            "attribute_client",
-            "attribute_status",
-            "attribute_estimate",
-        )
-
-    def clean_currency(self) -> str:
-        """A code of three letters."""
-        currency = self.cleaned_data["currency"].strip().upper()
-        if len(currency) != 3 or not (currency.isascii() and currency.isalpha()):
-            raise ValidationError(gettext("Write the three letters of the currency, for example EUR."))
-        return currency
-
-    def clean(self) -> dict[str, Any]:
-        """Six attributes are six different names."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        names = [str(cleaned.get(key, "")).strip().casefold() for key in cleaned if key.startswith("attribute_")]
-        if len(set(names)) < len(names):
-            raise ValidationError(gettext("Two attributes have the same name. Each needs one of its own."))
-        return cleaned

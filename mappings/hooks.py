@@ -1,7 +1,8 @@
 """How a later step learns that who pays what has changed, without mappings knowing of it.
 
 The steps that hold priced entries register a callback in `AppConfig.ready`; mappings calls `changed` after a
-project, client, person, membership, role, rate or rule set was saved or deleted.
+project, client, person, membership, role, rate or rule set was saved or deleted, and `want_lists` when a person wants
+the lists of both servers read again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Final
 from django.db import models, transaction
 
 Callback = Callable[[models.Model], None]
+WantLists = Callable[[], None]
 
 _callbacks: Final[list[Callback]] = []
+_want_lists: Final[list[WantLists]] = []
 
 
 def on_changed(callback: Callback) -> Callback:
@@ -30,3 +33,15 @@ def changed(row: models.Model) -> None:
     """
     for callback in _callbacks:
         transaction.on_commit(lambda callback=callback: callback(row), robust=True)  # type: ignore[misc]
+
+
+def on_lists_wanted(callback: WantLists) -> WantLists:
+    """Register the one who can have the lists of both servers read again soon. Usable as a decorator."""
+    _want_lists[:] = [callback]
+    return callback
+
+
+def want_lists() -> None:
+    """Ask for the lists of both servers (clients, projects) to be read again soon. Calls no server."""
+    for callback in _want_lists:
+        callback()

@@ -13,9 +13,20 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from mappings import hooks, lookups
 from mappings.config_files import Fault, Place
-from mappings.config_specs import Config, KeyedRateSpec, ProjectSpec, RateSpec, RulesSpec, read_config
+from mappings.config_specs import Config, KeyedRateSpec, ProjectSpec, RateSpec, RoleSpec, RulesSpec, read_config
 from mappings.import_report import ADDED, CHANGED, FLAGGED, UNCHANGED, Change, ImportReport
-from mappings.models import Client, Company, Membership, NinjaProject, Person, ProjectMapping, Rate, RateLevel, Role
+from mappings.models import (
+    Client,
+    Company,
+    Membership,
+    NinjaProject,
+    Person,
+    ProjectMapping,
+    Rate,
+    RateLevel,
+    Role,
+    TaigaProject,
+)
 from mappings.models.rates import LEVEL_KEYS
 from mappings.rate_changes import refusal_of_change
 from mappings.rates import fold, has_currency_decimals
@@ -53,6 +64,7 @@ class _Import:
         self.clients = {row.ninja_id: row for row in Client.objects.all()}
         self.ninja_projects = {row.ninja_id: row for row in NinjaProject.objects.select_related("client")}
         self.projects = {row.taiga_project_id: row for row in ProjectMapping.objects.select_related("client")}
+        self.seen_in_taiga = set(TaigaProject.objects.filter(is_known=True).values_list("taiga_id", flat=True))
         self.roles = {row.key: row for row in Role.objects.all()}
         self.role_keys = set(Membership.objects.values_list("role_key", flat=True).distinct())
         self.people: dict[str, list[Person]] = {}
@@ -63,6 +75,10 @@ class _Import:
             self.rates.setdefault(_rate_key(rate), []).append(rate)
 
     def run(self) -> None:
+        for company in self.config.company:
+            self.update(self.company, dict(company.changes), _("The company's settings."), company.place)
+        for role in self.config.roles:
+            self.put_role(role)
         for project in self.config.projects:
             self.put_project(project)
         for keyed in self.config.keyed_rates:
@@ -110,6 +126,9 @@ class _Import:
         if spec.ninja_project_id is not None:
             wanted["ninja_project"] = self.ninja_project(spec.ninja_project_id, client, spec.place)
         what = _("Project %(name)s (%(id)s).") % {"name": spec.taiga_project_name, "id": spec.taiga_project_id}
+        if self.seen_in_taiga and spec.taiga_project_id not in self.seen_in_taiga:
+            sentence = _("Taiga shows our user no project %(id)s; nothing of it is read until it does.")
+            self.note(FLAGGED, sentence % {"id": spec.taiga_project_id}, spec.place)
         project = self.projects.get(spec.taiga_project_id)
         if project is None:
             project = ProjectMapping(taiga_project_id=spec.taiga_project_id, **wanted)
@@ -140,6 +159,14 @@ class _Import:
                     "%(key)s is kept as a role that nobody has yet. A username? Import again once it is known."
                 )
                 self.note(FLAGGED, sentence % {"key": spec.key}, spec.place)
+
+    def put_role(self, spec: RoleSpec) -> None:
+        role, words = self.roles.get(spec.key), _("Role %(name)s.") % {"name": spec.name or spec.key}
+        if role is None:
+            self.roles[spec.key] = Role(key=spec.key, name=spec.name)
+            self.save(self.roles[spec.key], ADDED, words, spec.place, is_checked=False)
+        else:
+            self.update(role, {"name": spec.name}, words, spec.place, is_checked=False)
 
     def role(self, key: str, name: str, place: Place) -> Role:
         if key not in self.roles:
@@ -251,14 +278,16 @@ class _Import:
 
     # --- writing and telling ---
 
-    def update(self, row: models.Model, wanted: dict[str, Any], words: str, place: Place) -> None:
+    def update(
+        self, row: models.Model, wanted: dict[str, Any], words: str, place: Place, *, is_checked: bool = True
+    ) -> None:
         differing = {name: value for name, value in wanted.items() if getattr(row, name) != value}
         if not differing:
             self.note(UNCHANGED, words, place)
             return
         for name, value in differing.items():
             setattr(row, name, value)
-        self.save(row, CHANGED, words, place)
+        self.save(row, CHANGED, words, place, is_checked=is_checked)
 
     def save(self, row: models.Model, action: str, words: str, place: Place, *, is_checked: bool = True) -> None:
         try:

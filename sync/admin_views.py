@@ -7,22 +7,24 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from billing_console import formats
+from billing_console import clock, formats
 from billing_console.admin_base import PageView, site_page
 from billing_console.states import EntryState, Reason, RecordState
-from sync import attention, links, reasons
+from sync import attention, links, reasons, weeks
 from sync.admin.common import act_on_each
 from sync.models import RecordKind, RemoteRecord, TimeEntry
 
 SHOWN_PER_GROUP = 200
 # What still fails after so many tries is shown, though it is tried again by itself.
 TRIES_SHOWN = 5
+WEEKS_SHOWN = 13
 STUCK = Q(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)) | Q(
     state=RecordState.RETRY, attempts__gte=TRIES_SHOWN
 )
@@ -87,9 +89,11 @@ class AttentionPage(PageView):
             "item__project", "client", "project", "person"
         )
         stuck = RemoteRecord.objects.filter(STUCK).select_related("item__project")
+        today = clock.today(settings.BILLING_TIMEZONE)
         groups = group_by_reason(held.order_by("state_since")[:1000])
         return super().get_context_data(
             groups=groups,
+            long_weeks=weeks.long_weeks(today - WEEKS_SHOWN * weeks.WEEK, today),
             writes=[_write(record) for record in stuck.order_by("state_since")[:SHOWN_PER_GROUP]],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,

@@ -12,11 +12,12 @@ class SyncConfig(AppConfig):
     def ready(self) -> None:
         """Ask mappings to tell when something changes that entries were priced by."""
         from mappings import hooks  # noqa: PLC0415 -- models exist only now
-        from sync import gate, reevaluate  # noqa: PLC0415
+        from sync import gate, lists, reevaluate  # noqa: PLC0415
 
         post_migrate.connect(gate.on_migrate, sender=self, dispatch_uid="sync.gate.on_migrate")
 
         hooks.on_changed(reevaluate.on_changed)
+        hooks.on_lists_wanted(lists.want_lists)
         for model in reevaluate.WATCHED:
             label = f"sync.reevaluate.{model.__name__}"
             post_save.connect(reevaluate.on_saved, sender=model, dispatch_uid=f"{label}.saved")

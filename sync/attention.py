@@ -19,7 +19,14 @@ from sync.transitions import advance, record
 if TYPE_CHECKING:
     from accounts.models import User
 
-CONFIRMABLE = (Reason.TOO_MANY_HOURS, Reason.FREE_OF_CHARGE, Reason.BILLED_ELSEWHERE, Reason.STORY_AND_TASK)
+BRAKES = tuple(reason for reason in Reason if reason.startswith("brake_"))
+CONFIRMABLE = (
+    Reason.TOO_MANY_HOURS,
+    Reason.FREE_OF_CHARGE,
+    Reason.BILLED_ELSEWHERE,
+    Reason.STORY_AND_TASK,
+    *BRAKES,
+)
 RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
 _NOTE_LENGTH = 2000
 
@@ -70,10 +77,10 @@ def can_release(entry: TimeEntry) -> bool:
 
 
 def confirm_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
-    """Confirm what the console asks about: unusual hours, a rate of 0, a story beside its task, or billed elsewhere.
+    """Confirm what the console asks about: hours, a rate of 0, a story beside its task, a brake, billed elsewhere.
 
-    The first three are billed as they are; what was billed elsewhere is excluded. Another value in Taiga
-    asks again. Raises IllegalTransition when nothing is asked.
+    All but the last are billed as they are; what was billed elsewhere is excluded. Another value asks again. Raises
+    IllegalTransition when nothing is asked.
     """
     with transaction.atomic():
         row = _lock(entry)
@@ -228,6 +235,8 @@ def _asked_token(row: TimeEntry) -> str:
         return pricing.FREE
     if row.reason == Reason.STORY_AND_TASK:
         return stories.BOTH
+    if row.reason in BRAKES:
+        return str(row.facts["asked"])
     return pricing.confirm_hours_token(attributes.parse_hours(row.item.attributes.get(attributes.HOURS)))
 
 

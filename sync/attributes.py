@@ -175,10 +175,15 @@ def parse_status(raw: Any) -> str:
 
 
 def parse_client(raw: Any) -> str:
-    """The client id that somebody typed, trimmed; "" for none."""
+    """The client id that somebody typed, trimmed; "" for none.
+
+    What is no id (a list, true) is returned as JSON: no client is called so, and it is never taken as none.
+    """
+    if is_blank(raw):
+        return ""
     if isinstance(raw, (int, Decimal)) and not isinstance(raw, bool):
         return str(raw)
-    return raw.strip() if isinstance(raw, str) else ""
+    return raw.strip() if isinstance(raw, str) else quote(raw)
 
 
 def is_blank(raw: Any) -> bool:

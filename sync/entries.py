@@ -7,6 +7,7 @@ in the same row; afterwards it is a Difference, or, when the item was closed aga
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console import money
+from billing_console import clock, money
 from billing_console.states import EntryState, ItemKind, ItemState, Reason, RecordState
 from sync import claimed, pricing, push, reasons, stories, writeback
 from sync.models import TimeEntry, WorkItem
@@ -89,7 +90,7 @@ def _evaluate_one(
     return last
 
 
-def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool) -> Cycle:
+def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool, typed_at: dt.datetime | None) -> Cycle:
     if entry.first_closed_at is None:
         raise ValueError(f"entry {entry.pk} has no closing")
     return Cycle(
@@ -100,6 +101,7 @@ def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool) 
         billed_before=money.total(other.billed_hours or money.ZERO for other in earlier),
         is_known_there=is_known_there or bool(entry.facts.get("is_known_there")),
         is_pushed=any(other.remote_task_id is not None for other in [*earlier, entry]),
+        typed_at=typed_at,
     )
 
 
@@ -119,13 +121,15 @@ def _open_cycle(
         first_closed_at=item.finished_at or item.closed_seen_at or timezone.now(),
         correlation_id=item.correlation_id,
     )
-    judgement = pricing.judge(item, _cycle_of(entry, earlier, is_known_there), world)
-    _set_typist(entry, judgement, world)
+    typed_at = _find_typist(entry, world)
+    judgement = _judge(item, _cycle_of(entry, earlier, is_known_there, typed_at), world)
+    judgement.facts["values_version"] = item.values_version
     for name, value in _columns(entry, judgement).items():
         setattr(entry, name, value)
     entry.state, entry.state_since = judgement.state, timezone.now()
     entry.save(force_insert=True)
     record(entry, "", entry.state, why=entry.reason_sentence or _("first seen closed in Taiga"), user=user)
+    world.past.note(entry)
     _tell_outward(entry)
     return entry
 
@@ -134,12 +138,14 @@ def _judge_again(
     item: WorkItem, entries: list[TimeEntry], world: World, user: User | None, is_known_there: bool
 ) -> None:
     entry, earlier = entries[-1], entries[:-1]
-    judgement = pricing.judge(item, _cycle_of(entry, earlier, is_known_there), world)
+    inputs, version = pricing.read_inputs(item), entry.facts.get("values_version")
+    is_typed_anew = inputs != entry.facts.get("inputs")
+    typed_at = _find_typist(entry, world) if is_typed_anew else _typed_at(entry)
+    if typed_at is None and is_typed_anew:
+        typed_at = _typed_since_last_reading(entry, inputs)
+    judgement = _judge(item, _cycle_of(entry, earlier, is_known_there, typed_at), world)
+    judgement.facts["values_version"] = item.values_version if is_typed_anew else version
     _keep_holds(entry, judgement)
-    if judgement.facts["inputs"] != entry.facts.get("inputs"):
-        _set_typist(entry, judgement, world)
-    else:
-        judgement.facts |= {key: entry.facts[key] for key in ("typed_at",) if key in entry.facts}
     changes = _columns(entry, judgement) | {"closing": item.closings}
     if _is_unchanged(entry, judgement, changes):
         return
@@ -148,6 +154,7 @@ def _judge_again(
         advance(entry, judgement.state, why=why, user=user, correlation_id=item.correlation_id, **changes)
     else:
         _change(entry, changes, user)
+    world.past.note(entry)
     if earlier:
         claimed.note_lost_hours(item, entries, judgement)
     _tell_outward(entry)
@@ -194,11 +201,34 @@ def _columns(entry: TimeEntry, judgement: Judgement) -> dict[str, Any]:
     return columns
 
 
-def _set_typist(entry: TimeEntry, judgement: Judgement, world: World) -> None:
+def _judge(item: WorkItem, cycle: Cycle, world: World) -> Judgement:
+    judgement = pricing.judge(item, cycle, world)
+    if cycle.typed_at is not None:
+        judgement.facts["typed_at"] = cycle.typed_at.isoformat()
+    return judgement
+
+
+def _find_typist(entry: TimeEntry, world: World) -> dt.datetime | None:
+    """Note who typed the hours, where a delivery says so; returns when."""
     typist = find_typist(entry.item, world.company.attribute_hours, entry.item.attributes.get("hours"))
     entry.typed_by = typist.name if typist else ""
-    if typist and typist.at:
-        judgement.facts["typed_at"] = typist.at.isoformat()
+    return typist.at if typist else None
+
+
+def _typed_since_last_reading(entry: TimeEntry, inputs: dict[str, Any]) -> dt.datetime | None:
+    """When hours that no delivery told of were typed: now, if Taiga holds other values than we last saw there.
+
+    The same values under another name of the attribute were there before.
+    """
+    if inputs["hours"] == entry.facts.get("inputs", {}).get("hours"):
+        return _typed_at(entry)
+    seen, now = entry.facts.get("values_version"), entry.item.values_version
+    return clock.now() if seen is not None and now is not None and now > seen else None
+
+
+def _typed_at(entry: TimeEntry) -> dt.datetime | None:
+    at = entry.facts.get("typed_at")
+    return dt.datetime.fromisoformat(at) if at else None
 
 
 def _wait_for_item(entry: TimeEntry, reason: str, user: User | None) -> None:

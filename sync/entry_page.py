@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from billing_console import formats
 from billing_console.badges import WORDS
 from billing_console.states import EntryState, ItemState, RecordState
-from sync import explain, links
+from sync import explain, links, weeks
 from sync.models import RecordKind, RemoteRecord, TimeEntry, Transition, UpstreamCall, WebhookDelivery
 
 DONE, RUNNING, STUCK, OPEN = "done", "in_flight", "attention", "pending"
@@ -74,6 +74,7 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
     return {
         "entry": entry,
         "why": explain.explain(entry),
+        "long_week": weeks.week_of(entry),
         "steps": steps_of(entry, deliveries, status),
         "sides": sides_of(entry),
         "moves": [_move(row, remotes) for row in Transition.objects.filter(trail).select_related("user")[:100]],

@@ -17,8 +17,9 @@ from mappings.lookups import hour_rules, zone_of
 from mappings.models import Client, Person, ProjectMapping, RuleSet
 from mappings.rates import has_currency_decimals
 from mappings.rules import bill_hours
-from sync import attributes, stories
+from sync import attributes, brakes, stories
 from sync.attributes import BILLABLE, CLIENT, HOURS, RATE, STATUS, Unreadable
+from sync.brakes import plain
 from sync.models import WorkItem
 from sync.world import World
 
@@ -31,7 +32,7 @@ class Cycle:
     """What is fixed for the cycle that is judged, and what came before it.
 
     `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja was asked and holds a task of this
-    item; `is_pushed`: we wanted one there ourselves.
+    item; `is_pushed`: we wanted one there ourselves. `typed_at`: when the hours were typed, as far as anybody told us.
     """
 
     first_closed_at: dt.datetime
@@ -41,6 +42,7 @@ class Cycle:
     billed_before: Decimal = money.ZERO
     is_known_there: bool = False
     is_pushed: bool = False
+    typed_at: dt.datetime | None = None
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Judgement:
 
 def confirm_hours_token(raw_hours: Decimal) -> str:
     """What is remembered when a person confirms unusual hours: another number of hours asks again."""
-    return f"hours={_plain(raw_hours)}"
+    return f"hours={plain(raw_hours)}"
 
 
 def judge(item: WorkItem, cycle: Cycle, world: World) -> Judgement:
@@ -139,6 +141,8 @@ class _Judge:
         billed = self._bill(hours, rule_set) if hours is not None else None
         if mapping is not None:
             self._price(mapping, client, rule_set, billed)
+        if not self.reasons and billed is not None and billed > 0:
+            self._brake(hours or money.ZERO, billed)
         if not self.reasons and billed is not None and billed <= 0:
             self.columns.update(rate=None, rate_row_id=None, amount=None, currency="", billed_hours=money.ZERO)
             return self._judgement(EntryState.BELOW_MINIMUM)
@@ -156,8 +160,8 @@ class _Judge:
         except Unreadable:
             return None
         self.columns["raw_hours"] = total - self.cycle.raw_before
-        self.facts["raw_hours"] = _plain(total - self.cycle.raw_before)
-        self.facts["total_raw_hours"] = _plain(total)
+        self.facts["raw_hours"] = plain(total - self.cycle.raw_before)
+        self.facts["total_raw_hours"] = plain(total)
         return total
 
     def _hold_unreadable_hours(self) -> None:
@@ -174,7 +178,7 @@ class _Judge:
         if hours == 0:
             self.hold(Reason.NO_HOURS)
         elif hours > limit and confirm_hours_token(hours) not in self.cycle.confirmed:
-            self.hold(Reason.TOO_MANY_HOURS, hours=_plain(hours), limit=_plain(limit))
+            self.hold(Reason.TOO_MANY_HOURS, hours=plain(hours), limit=plain(limit))
 
     def _bill(self, total: Decimal, rule_set: RuleSet) -> Decimal:
         rules = hour_rules(rule_set)
@@ -184,7 +188,7 @@ class _Judge:
         self.facts["hours_words"] = {
             "rounding": rules.rounding,
             "mode": rules.mode,
-            "minimum": _plain(rules.minimum),
+            "minimum": plain(rules.minimum),
             "minimum_mode": rules.minimum_mode,
             "rounded": f"{result.rounded:f}",
             "billed_total": f"{result.billed:f}",
@@ -269,7 +273,12 @@ class _Judge:
         ):
             self.hold(Reason.UNMAPPED_PROJECT)
         elif client is None or not client.is_known or client.is_deleted:
-            self.hold(Reason.UNKNOWN_CLIENT)
+            typed = attributes.parse_client(self.raw.get(CLIENT))
+            if typed in ("", mapping.client.ninja_id):
+                self.hold(Reason.UNKNOWN_CLIENT)
+            else:
+                attribute, quoted = self.world.company.attribute_client, attributes.quote(self.raw.get(CLIENT))
+                self.hold(Reason.UNKNOWN_CLIENT, attribute=attribute, quoted=quoted)
 
     # --- price ---
 
@@ -279,7 +288,7 @@ class _Judge:
             item_rate = self._read_item_rate(currency)
         except Unreadable:
             return
-        self.facts["item_rate"] = _plain(item_rate) if item_rate is not None else None
+        self.facts["item_rate"] = plain(item_rate) if item_rate is not None else None
         chosen = self.world.find_rate(
             item_rate,
             person=self.cycle.person,
@@ -300,6 +309,27 @@ class _Judge:
             self.columns["amount"] = amount
             self.facts["amount"] = f"{amount:f}"
 
+    def _brake(self, hours: Decimal, billed: Decimal) -> None:
+        """Hold what nothing is wrong with, but what is too unlikely to be billed unseen."""
+        columns = self.columns
+        priced = brakes.Priced(
+            item=self.item,
+            mapping=columns["project"],
+            client=columns["client"],
+            hours=hours,
+            raw=columns["raw_hours"],
+            billed=billed,
+            rate=columns["rate"],
+            currency=columns["currency"],
+            amount=columns["amount"],
+            work_date=columns["work_date"],
+            closed_at=self.cycle.first_closed_at,
+            typed_at=self.cycle.typed_at,
+        )
+        for brake in brakes.applied(priced, self.world):
+            if brake.token not in self.cycle.confirmed:
+                self.hold(brake.reason, asked=brake.token, **brake.facts)
+
     def _read_item_rate(self, currency: str) -> Decimal | None:
         raw = self.raw.get(RATE)
         try:
@@ -317,9 +347,3 @@ class _Judge:
         if rate == 0 and FREE not in self.cycle.confirmed:
             self.hold(Reason.FREE_OF_CHARGE)
         return rate
-
-
-def _plain(number: Decimal) -> str:
-    """The number without trailing zeros or exponent: 2.100000 is 2.1."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

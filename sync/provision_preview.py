@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from billing_console.errors import ConsoleError
 from billing_console.states import ItemKind, RecordState
 from mappings.matching import rank, suggest
-from mappings.models import Client, Company, NinjaProject, ProjectMapping
+from mappings.models import Client, Company, NinjaProject, ProjectMapping, TaigaProject
 from sync import provision_plan, provisioning, upstreams
 from sync.attribute_names import configured_names
 from sync.clients.taiga_rows import TaigaId
-from sync.models import RemoteRecord, TaigaProject
+from sync.models import RemoteRecord
 from sync.provisioning import Target
 
 MAKE, THERE = "make", "there"
@@ -34,7 +34,7 @@ class Thing:
 
 def project_of(number: int) -> TaigaProject:
     """The project as it was read last. Raises ConsoleError when our user does not see it."""
-    project = TaigaProject.objects.filter(taiga_project_id=number, is_known=True).first()
+    project = TaigaProject.objects.filter(taiga_id=number, is_known=True).first()
     if project is None:
         sentence = _("Taiga has no project %(number)d that our user sees. Make that user a member of it there.")
         raise ConsoleError(sentence % {"number": number})
@@ -76,7 +76,7 @@ def _named(target: Target) -> str:
 
 def preview(project: TaigaProject, mapping: ProjectMapping | None, kinds: Collection[str]) -> list[Thing]:
     """Each thing: there already, with what is wrong with it, or to be made. Reads Taiga. Raises UpstreamError."""
-    taiga, number = upstreams.taiga_client(), TaigaId(project.taiga_project_id)
+    taiga, number = upstreams.taiga_client(), TaigaId(project.taiga_id)
     names = configured_names(Company.current())
     things = []
     for kind in provision_plan.KINDS:

@@ -19,10 +19,10 @@ from billing_console.admin_base import Confirmation, ConfirmView, PageView, site
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import ItemKind, RecordState
 from mappings.matching import suggest_each
-from mappings.models import Company, ProjectMapping
+from mappings.models import Company, ProjectMapping, TaigaProject
 from sync import provision_plan, provisioning, taiga_projects
 from sync.attribute_names import configured_names
-from sync.models import RecordKind, RemoteRecord, Server, TaigaProject
+from sync.models import RecordKind, RemoteRecord, Server
 from sync.provision_choices import choices_for
 from sync.provision_preview import name_of
 from sync.provisioning import Target
@@ -75,12 +75,12 @@ def _project_rows() -> list[ProjectRow]:
     things: dict[int, list[RemoteRecord]] = {}
     for row in RemoteRecord.objects.filter(server=Server.TAIGA, kind=RecordKind.PROVISION).order_by("pk"):
         things.setdefault(_project_of(row), []).append(row)
-    free = [project for project in projects if project.taiga_project_id not in mappings]
+    free = [project for project in projects if project.taiga_id not in mappings]
     among = provisioning.candidates(provisioning.targets()) if free else []
     meant = dict(zip((row.pk for row in free), suggest_each([row.name for row in free], among), strict=True))
     rows = []
     for project in projects:
-        number, found = project.taiga_project_id, meant.get(project.pk)
+        number, found = project.taiga_id, meant.get(project.pk)
         state, words = _how_far(project, things.get(number, []))
         page, verb = (
             ("sync_provision_progress", _("See")) if number in things else ("sync_provision_connect", _("Connect…"))
@@ -135,7 +135,7 @@ class ConnectPage(ConfirmView):
     @cached_property
     def project(self) -> TaigaProject:
         """The row in Taiga's list; 404 without one."""
-        project = TaigaProject.objects.filter(taiga_project_id=self.kwargs["number"], is_known=True).first()
+        project = TaigaProject.objects.filter(taiga_id=self.kwargs["number"], is_known=True).first()
         if project is None:
             raise Http404
         return project
@@ -164,7 +164,7 @@ class ConnectPage(ConfirmView):
             cancel_label=_("Back, connect nothing"),
             cancel_url=reverse("admin:sync_provision"),
             facts=[
-                (_("Taiga project"), f"{project.taiga_project_id} · {project.slug}"),
+                (_("Taiga project"), f"{project.taiga_id} · {project.slug}"),
                 (_("Webhook address"), door.own),
                 (_("Who pays now"), str(provisioning.target_of(mapping)) if mapping else _("nobody")),
             ],
@@ -197,10 +197,10 @@ class ConnectPage(ConfirmView):
         target = next((each for each in payers if each.code == code), None)
         if target is None:
             raise NotAllowed(_("Choose who pays, then connect."))
-        progress = reverse("admin:sync_provision_progress", args=[project.taiga_project_id])
+        progress = reverse("admin:sync_provision_progress", args=[project.taiga_id])
         try:
             provisioning.connect(
-                project.taiga_project_id,
+                project.taiga_id,
                 project.name,
                 project.slug,
                 target,

@@ -20,10 +20,10 @@ from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import ItemKind, RecordState
 from mappings import hooks
 from mappings.matching import Candidate
-from mappings.models import Client, Company, NinjaProject, ProjectMapping
+from mappings.models import Client, Company, NinjaProject, ProjectMapping, TaigaProject
 from sync import doorbell, provision_plan
 from sync.attribute_names import configured_names
-from sync.models import RecordKind, RemoteRecord, Server, TaigaProject
+from sync.models import RecordKind, RemoteRecord, Server
 from sync.provision_plan import Door
 from sync.transitions import advance, record
 
@@ -106,7 +106,7 @@ def connect(
         raise NotAllowed(_("The project %(project)s does not belong to %(client)s in Invoice Ninja.") % words)
     with transaction.atomic():
         # Two who connect a new project at once: the second waits here, where there is no mapping to lock yet.
-        TaigaProject.objects.select_for_update().filter(taiga_project_id=taiga_project_id).first()
+        TaigaProject.objects.select_for_update().filter(taiga_id=taiga_project_id).first()
         mapping = ProjectMapping.objects.select_for_update().filter(taiga_project_id=taiga_project_id).first()
         if revision is not None and revision != revision_of(mapping, things_of(taiga_project_id)):
             raise StaleRevision(

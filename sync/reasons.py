@@ -82,13 +82,13 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
     ),
     Reason.UNMAPPED_PROJECT: ReasonText(
         gettext_lazy("The Taiga project %(project)s belongs to no client on this day. Map it to a client."),
-        "admin:mappings_projectmapping_changelist",
+        "admin:sync_unmapped",
         gettext_lazy("Map the project"),
     ),
     Reason.UNKNOWN_CLIENT: ReasonText(
         gettext_lazy("Invoice Ninja has no living client %(client)s. Mend the project's mapping or the client there."),
-        "admin:mappings_projectmapping_changelist",
-        gettext_lazy("Mend the mapping"),
+        "admin:sync_unmapped",
+        gettext_lazy("Mend the client"),
     ),
     Reason.NO_RATE: ReasonText(
         gettext_lazy("%(person)s has no rate for %(project)s on %(work_date)s. Add a rate."),
@@ -131,6 +131,47 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
         ENTRY,
         gettext_lazy("Release"),
     ),
+    Reason.BRAKE_RATE: ReasonText(
+        gettext_lazy(
+            "#%(ref)s is priced at %(rate_now)s an hour, but %(person)s's work in %(project)s before it "
+            "(#%(ref_before)s) at %(rate_before)s: that differs by more than %(percent)s %%. "
+            "Confirm the rate, or correct it."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the rate"),
+    ),
+    Reason.BRAKE_MONTH: ReasonText(
+        gettext_lazy(
+            "#%(ref)s brings %(month)s of %(client)s to %(total)s, more than %(factor)s times the usual %(usual)s "
+            "a month. Confirm it, or correct the hours or the rate."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the month"),
+    ),
+    Reason.BRAKE_UPLIFT: ReasonText(
+        gettext_lazy(
+            "#%(ref)s is raised from %(raw)s h to %(billed)s h, more than %(percent)s %% and %(least)s h. "
+            "Confirm it, or correct the rule set."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the uplift"),
+    ),
+    Reason.BRAKE_LATE: ReasonText(
+        gettext_lazy(
+            "The %(hours)s h of #%(ref)s were typed %(days)s days after it was closed, more than the %(limit)s that "
+            "pass without asking. Confirm them, or correct them in Taiga."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the hours"),
+    ),
+    Reason.BRAKE_CLIENT: ReasonText(
+        gettext_lazy(
+            "#%(ref)s lies in a project of %(owner)s, but its client attribute names %(client)s (%(typed)s). "
+            "Confirm who pays, or correct it in Taiga."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the client"),
+    ),
     Reason.NO_TAX_DECISION: ReasonText(
         gettext_lazy("Nobody has decided the tax of %(client)s. Choose it in the client's rule set."),
         "admin:mappings_ruleset_changelist",
@@ -141,6 +182,10 @@ _BLANK = gettext_lazy("%(attribute)s of #%(ref)s is empty. Type the hours in Tai
 _LEFT_BEHIND = gettext_lazy(
     "#%(ref)s was moved here from another project of Taiga, and what was typed for billing stayed behind. "
     "Type it again in Taiga, or exclude it here if it is not billed."
+)
+_TYPED_CLIENT = gettext_lazy(
+    "%(attribute)s of #%(ref)s holds %(quoted)s, but Invoice Ninja has no living client of that id. "
+    "Correct it in Taiga, or make the client there."
 )
 _NOBODY = gettext_lazy(
     "Nobody is assigned to #%(ref)s, and %(project)s has no default rate on %(work_date)s. Add a rate for the project."
@@ -163,6 +208,8 @@ def sentence(reason: str, facts: Mapping[str, Any]) -> str:
         template = _BLANK
     elif reason == Reason.UNREADABLE_BILLABLE and facts.get("is_left_behind"):
         template = _LEFT_BEHIND
+    elif reason == Reason.UNKNOWN_CLIENT and facts.get("quoted"):
+        template = _TYPED_CLIENT
     elif reason == Reason.NO_RATE and not facts.get("person"):
         template = _NOBODY
     return str(template) % _Gaps({key: value for key, value in facts.items() if value not in (None, "")})

@@ -22,7 +22,7 @@ from billing_console import clock
 from billing_console.errors import ConsoleError, NotFound
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
-from sync import discovery, gate, heartbeats, stories, upstreams, work_items
+from sync import discovery, gate, heartbeats, lists, stories, upstreams, work_items
 from sync.attribute_names import names_for
 from sync.census import take as take_census
 from sync.clients.taiga import TaigaClient
@@ -48,11 +48,7 @@ class SweepResult:
 
 def sweep_all() -> int:
     """Sweep every active mapping; returns how many were swept. A project that fails leaves the others alone."""
-    if gate.may_call(Server.NINJA):
-        try:
-            discovery.ensure_clients_known()
-        except ConsoleError as error:
-            logger.warning("Invoice Ninja could not be read: %s", error.sentence)
+    lists.ensure_lists()
     swept = 0
     for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
         if not gate.may_call(Server.TAIGA):

@@ -1,4 +1,4 @@
-"""The projects of Taiga that our user sees, as cached rows: pages list them without a call."""
+"""The projects of Taiga that our user is a member of, as cached rows: pages list them without a call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing_console.errors import ConsoleError
+from mappings.models import TaigaProject
 from sync import doorbell, gate, heartbeats, upstreams
 from sync.clients.taiga_rows import TaigaProject as Row
-from sync.models import Heartbeat, Server, TaigaProject
+from sync.models import Heartbeat, Server
 from sync.texts import clean_text
 
 logger = logging.getLogger(__name__)
@@ -21,22 +22,23 @@ MAX_AGE: Final = dt.timedelta(minutes=10)
 HEARTBEAT: Final = "taiga_projects"
 _FAILED: Final = "taiga_projects_failed"
 _AFTER_FAILURE: Final = dt.timedelta(minutes=1)
-_NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def refresh() -> None:
-    """Read all projects from Taiga; one that is not there any more stays as a row that is not known. UpstreamError."""
-    rows = upstreams.taiga_client().projects()
+    """Read our user's projects from Taiga; one that it left, or that is gone, is not known. Raises UpstreamError."""
+    taiga = upstreams.taiga_client()
+    # Not every visible project: a public one of which we are no member can be read, but not written back to.
+    rows = taiga.projects(member=taiga.me().id)
     now = timezone.now()
     fresh = [_row(row, now) for row in rows]
     with transaction.atomic():
         TaigaProject.objects.bulk_create(
             fresh,
             update_conflicts=True,
-            unique_fields=["taiga_project_id"],
-            update_fields=["name", "slug", "is_admin", "is_closed", "is_known", "refreshed_at"],
+            unique_fields=["taiga_id"],
+            update_fields=["name", "slug", "is_admin", "is_archived", "is_known", "refreshed_at"],
         )
-        TaigaProject.objects.exclude(taiga_project_id__in=[row.id for row in rows]).update(is_known=False)
+        TaigaProject.objects.exclude(taiga_id__in=[row.id for row in rows]).update(is_known=False)
         heartbeats.note(HEARTBEAT)
 
 
@@ -59,7 +61,7 @@ def refresh_when_old() -> bool:
 def read_at() -> dt.datetime | None:
     """When the list was read last (real time); None also while it is asked for and was not read again yet."""
     last = _noted().get(HEARTBEAT)
-    return last[0] if last and last[0] > _NEVER else None
+    return last[0] if last else None
 
 
 def failure() -> str:
@@ -71,8 +73,13 @@ def failure() -> str:
 
 def ask_again() -> None:
     """Have the worker read the list now."""
-    Heartbeat.objects.filter(name__in=(HEARTBEAT, _FAILED)).update(at=_NEVER)
+    forget()
     transaction.on_commit(lambda: doorbell.ring("provision"))
+
+
+def forget() -> None:
+    """Whoever looks next reads the list anew."""
+    Heartbeat.objects.filter(name__in=(HEARTBEAT, _FAILED)).delete()
 
 
 def _is_due() -> bool:
@@ -88,11 +95,11 @@ def _noted() -> dict[str, tuple[dt.datetime, str]]:
 
 def _row(row: Row, now: dt.datetime) -> TaigaProject:
     return TaigaProject(
-        taiga_project_id=row.id,
+        taiga_id=row.id,
         name=clean_text(row.name, 255),
         slug=clean_text(row.slug, 255),
         is_admin=row.is_admin,
-        is_closed=row.is_archived or row.is_blocked,
+        is_archived=row.is_archived or row.is_blocked,
         is_known=True,
         refreshed_at=now,
     )

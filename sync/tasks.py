@@ -57,6 +57,14 @@ def provision_projects() -> int:
 
 
 @shared_task
+def refresh_lists() -> int:
+    """Read the lists of clients and projects of both servers where they are wanted or old; returns how many."""
+    from sync import lists
+
+    return lists.ensure_lists()
+
+
+@shared_task
 def probe_upstreams() -> int:
     """Ask servers that did not answer whether they are back; returns how many are."""
     from sync import gate

@@ -16,11 +16,15 @@ from mappings.rates import ChosenRate, RateRow, choose_rate
 from sync import attributes, stories
 from sync.attribute_names import configured_names
 from sync.models import TimeEntry, WorkItem
+from sync.past import Past
 
 
 @dataclass
 class World:
-    """Who pays what, for the items it was loaded for. Reads nothing after `load` but the company's rule set."""
+    """Who pays what, for the items it was loaded for.
+
+    Reads after `load` only the company's rule set, families and what brakes ask of the past, once for all items.
+    """
 
     company: Company
     mappings: dict[int, ProjectMapping]
@@ -28,6 +32,7 @@ class World:
     rule_sets: dict[int, RuleSet]
     rates: list[Rate]
     role_keys: dict[tuple[int, int], frozenset[str]]
+    past: Past
     story_ids: frozenset[int] = frozenset()
     stories_of_tasks: frozenset[int] = frozenset()
     _company_rules: RuleSet | None = field(default=None, repr=False)
@@ -59,9 +64,10 @@ class World:
         candidates |= Q(level__in=(RateLevel.USER_IN_PROJECT, RateLevel.USER), person__in=people)
         candidates |= Q(level=RateLevel.ROLE, role__key__in=frozenset().union(*roles.values()))
         rates = list(Rate.objects.filter(candidates).select_related("person", "role", "project", "client"))
+        past = Past(items, entries, mappings)
         own = frozenset(item.taiga_id for item in items if item.kind == ItemKind.STORY)
         above = frozenset(item.story_taiga_id for item in items if item.story_taiga_id is not None)
-        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles, own, above)
+        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles, past, own, above)
 
     def others_of_family(self, item: WorkItem) -> list[int]:
         """Refs of what stands against billing `item`: a story's billable tasks, or a task's story already billed.

@@ -19,6 +19,7 @@ from billing_console.admin_base import (
     display,
     pill,
 )
+from mappings.admin.listed import RefreshesLists, is_choice_for, of_chosen_client
 from mappings.admin.people import rates_link
 from mappings.models import Client, NinjaProject, ProjectMapping, RuleSet
 
@@ -43,13 +44,14 @@ class ProjectInline(ReadOnlyTabularInline):
 
 
 @admin.register(Client)
-class ClientAdmin(ReadOnlyModelAdmin):
+class ClientAdmin(RefreshesLists, ReadOnlyModelAdmin):
     """Who pays. Everything here is read from Invoice Ninja."""
 
     list_display = ("name_or_id", "currency", "mailed_to", "presence", "rates", "rules")
     list_filter = ("is_known", "is_archived", "is_deleted", "currency")
     secondary_columns = ("mailed_to",)
     search_fields = ("name", "ninja_id")
+    ordering = ("name", "ninja_id")
     fields = ("name", "ninja_id", "currency", "mailed_to", "presence", "rules", "refreshed_at")
     readonly_fields = ("mailed_to", "presence", "rules")
     inlines = (ProjectInline,)
@@ -58,6 +60,14 @@ class ClientAdmin(ReadOnlyModelAdmin):
         """With the number of rates and the current rules."""
         current = Prefetch("rule_sets", RuleSet.objects.filter(is_current=True), to_attr="current_rules")
         return super().get_queryset(request).annotate(rate_count=Count("rate")).prefetch_related(current)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Client], search_term: str
+    ) -> tuple[QuerySet[Client], bool]:
+        """A project is mapped to a client that lives."""
+        if is_choice_for(request, "projectmapping"):
+            queryset = queryset.filter(is_known=True, is_deleted=False)
+        return super().get_search_results(request, queryset, search_term)
 
     @display(description=_("client"), ordering="name")
     def name_or_id(self, client: Client) -> str:
@@ -89,7 +99,7 @@ class ClientAdmin(ReadOnlyModelAdmin):
 
 
 @admin.register(NinjaProject)
-class NinjaProjectAdmin(ReadOnlyModelAdmin):
+class NinjaProjectAdmin(RefreshesLists, ReadOnlyModelAdmin):
     """Projects of Invoice Ninja."""
 
     list_display = ("name_or_id", "client", "presence", "refreshed_at")
@@ -98,6 +108,14 @@ class NinjaProjectAdmin(ReadOnlyModelAdmin):
     search_fields = ("name", "ninja_id", "client__name")
     fields = ("name", "ninja_id", "client", "presence", "refreshed_at")
     readonly_fields = ("presence",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[NinjaProject], search_term: str
+    ) -> tuple[QuerySet[NinjaProject], bool]:
+        """A Taiga project is mapped to a project that lives, of the client that stands on the form."""
+        if is_choice_for(request, "projectmapping"):
+            queryset = of_chosen_client(request, queryset.filter(is_known=True, is_deleted=False))
+        return super().get_search_results(request, queryset, search_term)
 
     @display(description=_("project"), ordering="name")
     def name_or_id(self, project: NinjaProject) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.admin_base import ModelAdmin
 from mappings.admin.telling import TellsChanges
-from mappings.forms import CompanyForm
+from mappings.company_form import CompanyForm
 from mappings.models import Company
 
 
@@ -22,7 +22,29 @@ class CompanyAdmin(TellsChanges, ModelAdmin):
 
     form = CompanyForm
     fieldsets = (
-        (None, {"fields": ("name", "currency", "max_item_hours", "needs_four_eyes")}),
+        (None, {"fields": ("name", "currency", "needs_four_eyes")}),
+        (
+            _("Asked about before it is billed"),
+            {
+                "fields": (
+                    "max_item_hours",
+                    "brake_rate_percent",
+                    "brake_month_factor",
+                    "brake_uplift_percent",
+                    "brake_uplift_hours",
+                    "brake_late_days",
+                    "brake_client",
+                ),
+                "description": _(
+                    "What lies beyond is held under Needs attention until a person confirms it. A value that was "
+                    "confirmed passes until it is another one."
+                ),
+            },
+        ),
+        (
+            _("Shown as a warning"),
+            {"fields": ("week_hours",), "description": _("A warning holds nothing.")},
+        ),
         (
             _("Attributes in Taiga"),
             {

@@ -3,7 +3,7 @@
 from mappings.models.clients import Client, NinjaProject
 from mappings.models.company import Company
 from mappings.models.people import Membership, Person, Role
-from mappings.models.projects import ProjectMapping
+from mappings.models.projects import ProjectMapping, TaigaProject
 from mappings.models.rates import Rate, RateLevel
 from mappings.models.rule_sets import (
     Frequency,
@@ -35,5 +35,6 @@ __all__ = [
     "Rounding",
     "RoundingMode",
     "RuleSet",
+    "TaigaProject",
     "TaxDecision",
 ]

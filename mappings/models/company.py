@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -38,6 +40,67 @@ class Company(models.Model):
         default=False,
         help_text=_("Who changed a draft cannot approve it; another approver must."),
     )
+    brake_rate_percent = models.PositiveIntegerField(
+        _("change of a rate, %"),
+        null=True,
+        blank=True,
+        default=50,
+        help_text=_(
+            "A rate that differs by more from the same person's previous entry in the same project is held. "
+            "Empty: never."
+        ),
+    )
+    brake_month_factor = models.DecimalField(
+        _("times the client's usual month"),
+        max_digits=6,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        default=Decimal(3),
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "What makes a client's month cost more than so many times the median of its earlier months is held; "
+            "it needs three months with work. Empty: never."
+        ),
+    )
+    brake_uplift_percent = models.PositiveIntegerField(
+        _("uplift, %"),
+        null=True,
+        blank=True,
+        default=50,
+        help_text=_(
+            "What rounding and minimum raise by more than this, and by more than the hours below, is held. "
+            "Empty: never."
+        ),
+    )
+    brake_uplift_hours = models.DecimalField(
+        _("uplift, hours"),
+        max_digits=6,
+        decimal_places=2,
+        default=Decimal(1),
+        validators=[MinValueValidator(0)],
+        help_text=_("An uplift up to this is never held, however large in per cent."),
+    )
+    brake_late_days = models.PositiveIntegerField(
+        _("days after closing"),
+        null=True,
+        blank=True,
+        default=45,
+        help_text=_("Hours that are typed later than this after the item was closed are held. Empty: never."),
+    )
+    brake_client = models.BooleanField(
+        _("another client's item"),
+        default=True,
+        help_text=_("An item whose client is not the one of its project is held until somebody confirms it."),
+    )
+    week_hours = models.DecimalField(
+        _("plausible hours a week"),
+        max_digits=6,
+        decimal_places=2,
+        default=Decimal(80),
+        validators=[MinValueValidator(1), MaxValueValidator(168)],
+        help_text=_("A person's week with more hours is shown as a warning. A week has 168."),
+    )
 
     class Meta:
         verbose_name = _("company")
@@ -46,6 +109,13 @@ class Company(models.Model):
 
     def __str__(self) -> str:
         return self.name or "Company"
+
+    def clean(self) -> None:
+        """Five attributes are five different names."""
+        names = [self.attribute_billable, self.attribute_hours, self.attribute_rate]
+        names += [self.attribute_client, self.attribute_status]
+        if len({" ".join(name.split()).casefold() for name in names}) < len(names):
+            raise ValidationError(_("Two attributes have the same name. Each needs one of its own."))
 
     @classmethod
     def current(cls) -> Company:

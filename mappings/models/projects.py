@@ -1,4 +1,4 @@
-"""Which Taiga project belongs to which client and project of Invoice Ninja."""
+"""The projects of Taiga, cached and refreshed, and which client and project of Invoice Ninja each belongs to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from billing_console.fields import EncryptedTextField
+
+
+class TaigaProject(models.Model):
+    """A project of Taiga that our user is a member of, as last read from it."""
+
+    taiga_id = models.PositiveBigIntegerField(_("Taiga id"), unique=True)
+    name = models.CharField(_("name"), max_length=255, blank=True)
+    slug = models.CharField(_("slug"), max_length=255, blank=True)
+    is_known = models.BooleanField(_("our user is a member"), default=False)
+    is_admin = models.BooleanField(_("our user administers it"), default=False)
+    is_archived = models.BooleanField(_("archived or blocked"), default=False)
+    refreshed_at = models.DateTimeField(_("last read"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("Taiga project")
+        verbose_name_plural = _("Taiga projects")
+        ordering = ["name", "taiga_id"]
+
+    def __str__(self) -> str:
+        return self.name or str(self.taiga_id)
 
 
 class ProjectMapping(models.Model):

@@ -4,6 +4,7 @@ from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
 from sync.coverage_views import CoveragePage
 from sync.provision_views import ConnectPage, ProgressPage, ProvisionPage
+from sync.unmapped_views import UnmappedPage
 
 __all__ = [
     "AttentionPage",
@@ -11,6 +12,7 @@ __all__ = [
     "CoveragePage",
     "ProgressPage",
     "ProvisionPage",
+    "UnmappedPage",
     "entries",
     "gates",
     "journals",

@@ -10,27 +10,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='TaigaProject',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('taiga_project_id', models.PositiveBigIntegerField(unique=True, verbose_name='Taiga project id')),
-                ('name', models.CharField(blank=True, max_length=255, verbose_name='name')),
-                ('slug', models.CharField(blank=True, max_length=255, verbose_name='slug in Taiga')),
-                ('is_admin', models.BooleanField(default=False, help_text='Only then can attributes and webhooks be made.', verbose_name='our user administers it')),
-                ('is_closed', models.BooleanField(default=False, verbose_name='archived or blocked')),
-                ('is_known', models.BooleanField(default=True, verbose_name='seen in Taiga')),
-                ('refreshed_at', models.DateTimeField(verbose_name='last read')),
-            ],
-            options={
-                'verbose_name': 'Taiga project',
-                'verbose_name_plural': 'Taiga projects',
-                'ordering': ['name', 'taiga_project_id'],
-            },
-        ),
         migrations.AlterField(
             model_name='remoterecord',
             name='kind',
-            field=models.CharField(choices=[('task', 'task in Invoice Ninja'), ('status', 'invoice status in Taiga'), ('invoice', 'invoice in Invoice Ninja'), ('provision', 'attribute or webhook in Taiga')], max_length=10, verbose_name='kind'),
+            field=models.CharField(choices=[('task', 'task in Invoice Ninja'), ('status', 'invoice status in Taiga'), ('invoice', 'invoice in Invoice Ninja'), ('provision', 'attribute or webhook in Taiga'), ('mark_sent', 'mark an invoice as sent')], max_length=10, verbose_name='kind'),
         ),
     ]

@@ -4,7 +4,7 @@ from sync.models.deliveries import RejectedDelivery, Verdict, WebhookDelivery
 from sync.models.differences import Difference
 from sync.models.doctor import DoctorCheck, DoctorFinding
 from sync.models.entries import TimeEntry
-from sync.models.items import FoundBy, TaigaAttributes, TaigaProject, WorkItem
+from sync.models.items import FoundBy, TaigaAttributes, WorkItem
 from sync.models.records import RecordKind, RemoteRecord, Server
 from sync.models.system import Alarm, Heartbeat, ProjectSweep, UpstreamGate, UpstreamPin
 from sync.models.transitions import CallSummary, Transition, UpstreamCall
@@ -23,7 +23,6 @@ __all__ = [
     "RemoteRecord",
     "Server",
     "TaigaAttributes",
-    "TaigaProject",
     "TimeEntry",
     "Transition",
     "UpstreamCall",

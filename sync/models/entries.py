@@ -8,6 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import EntryState
 
+IS_BILLED = Q(state__in=("ready", "claimed", "invoiced"))
+
 
 class TimeEntry(models.Model):
     """One person's hours on one item in one cycle: `raw_hours` is what it adds, `billed_hours` what is charged."""
@@ -25,7 +27,7 @@ class TimeEntry(models.Model):
     is_confirmed = models.BooleanField(
         _("confirmed"), default=False, help_text=_("A person confirmed unusual hours or a free item.")
     )
-    confirmed_value = models.CharField(_("confirmed value"), max_length=100, blank=True)
+    confirmed_value = models.TextField(_("confirmed values"), blank=True, help_text=_("Separated by spaces."))
 
     project = models.ForeignKey(
         "mappings.ProjectMapping",
@@ -113,6 +115,8 @@ class TimeEntry(models.Model):
             models.Index(fields=["client", "work_date"], condition=Q(state="ready"), name="entry_ready"),
             models.Index(fields=["state", "reason", "-id"], name="entry_state"),
             models.Index(fields=["work_date"], name="entry_work_date"),
+            models.Index(fields=["person", "project", "first_closed_at"], name="entry_of_person"),
+            models.Index(fields=["client", "work_date"], condition=IS_BILLED, name="entry_of_month"),
         ]
 
     def __str__(self) -> str:

@@ -143,25 +143,3 @@ class TaigaAttributes(models.Model):
 
     def __str__(self) -> str:
         return f"{self.taiga_project_id} {self.kind}"
-
-
-class TaigaProject(models.Model):
-    """A project of Taiga that our user sees, as last read from it: what can be connected, mapped or not."""
-
-    taiga_project_id = models.PositiveBigIntegerField(_("Taiga project id"), unique=True)
-    name = models.CharField(_("name"), max_length=255, blank=True)
-    slug = models.CharField(_("slug in Taiga"), max_length=255, blank=True)
-    is_admin = models.BooleanField(
-        _("our user administers it"), default=False, help_text=_("Only then can attributes and webhooks be made.")
-    )
-    is_closed = models.BooleanField(_("archived or blocked"), default=False)
-    is_known = models.BooleanField(_("seen in Taiga"), default=True)
-    refreshed_at = models.DateTimeField(_("last read"))
-
-    class Meta:
-        verbose_name = _("Taiga project")
-        verbose_name_plural = _("Taiga projects")
-        ordering = ["name", "taiga_project_id"]
-
-    def __str__(self) -> str:
-        return self.name or str(self.taiga_project_id)

@@ -9,8 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from mappings.models import Client, NinjaProject, ProjectMapping
-from sync.models import TaigaProject
+from mappings.models import Client, NinjaProject, ProjectMapping, TaigaProject
 from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def administrator(page: Page, live_server: LiveServer) -> Page:
     """An administrator's page, signed in; one Taiga project, and many who might pay."""
-    TaigaProject.objects.create(taiga_project_id=9, name="Field service", is_admin=True, refreshed_at=timezone.now())
+    TaigaProject.objects.create(taiga_id=9, name="Field service", is_admin=True, refreshed_at=timezone.now())
     for number in range(30):
         Client.objects.create(ninja_id=f"c{number}", name=f"Client {number}", currency="EUR", is_known=True)
     zebra = Client.objects.create(ninja_id="zebra", name="Zebra Ltd", currency="EUR", is_known=True)

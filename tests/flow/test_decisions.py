@@ -67,6 +67,10 @@ def test_unclaimed_another_client_moves_the_task_to_it(office: Flow) -> None:
 
     office.type(entry.item.taiga_id, client=MOBILE.client_id)
     office.work()
+    (task,) = office.tasks()
+    assert (fresh(entry).reason, task["client_id"]) == ("brake_client", WEBSITE.client_id)
+    attention.confirm_entry(entry, user=person())
+    office.work()
 
     (task,) = office.tasks()
     assert (task["client_id"], task["project_id"], task["number"]) == (MOBILE.client_id, "", f"TAIGA-{entry.number}")
@@ -103,6 +107,8 @@ def test_in_a_draft_another_client_takes_the_entry_to_its_own_draft(office: Flow
     office.work()
     assert fresh(draft).is_stale
     office.refresh(draft)
+    attention.confirm_entry(entry, user=person())
+    office.work()
     drafts = {row.client.ninja_id: row.net for row in office.bill()}
 
     assert drafts == {WEBSITE.client_id: Decimal("75.00"), MOBILE.client_id: Decimal("190.00")}

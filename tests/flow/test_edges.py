@@ -97,6 +97,9 @@ def test_a_client_that_nobody_knows_is_held_until_invoice_ninja_has_it(office: F
     office.running.ninja.seed({"clients": [{"id": "client_new001", "name": "New Corp", "currency": "EUR"}]})
     discovery.refresh_invoice_ninja()
     office.work()
+    assert fresh(entry).reason == "brake_client"
+    attention.confirm_entry(entry, user=person())
+    office.work()
 
     entry = fresh(entry)
     assert (entry.state, str(entry.client)) == ("ready", "New Corp")

@@ -11,6 +11,7 @@ from billing_console.states import RecordState
 from invoicing import build, by_rule, review
 from invoicing.models import Deviation, Invoice, Sending
 from invoicing.run import refresh_run
+from mappings.models import Company
 from sync.models import RemoteRecord, Transition
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work
 
@@ -54,6 +55,14 @@ def test_without_the_rule_nothing_happens_by_itself() -> None:
 @pytest.mark.parametrize("rules", [{"tax_decision": "undecided", "tax_name": "", "tax_rate": 0}, {}])
 def test_a_warning_leaves_it_to_a_person(rules: dict[str, object]) -> None:
     make_work(make_project(make_client(auto_send=True, **rules)), "2.1" if rules else "0.10")
+    assert built().invoices.get().state == "draft"
+
+
+def test_a_week_with_more_hours_than_plausible_leaves_it_to_a_person() -> None:
+    Company.objects.update_or_create(pk=1, defaults={"week_hours": 40})
+    project = make_project(make_client(auto_send=True))
+    for hours in ("20", "20.25"):
+        make_work(project, hours)
     assert built().invoices.get().state == "draft"
 
 

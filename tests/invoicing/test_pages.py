@@ -351,6 +351,20 @@ def test_earlier_periods_are_compared_and_drawn() -> None:
     assert "+100.0\xa0% against the average" in browser().get(url("invoicerun_review", invoice.run_id)).content.decode()
 
 
+def test_a_week_with_more_hours_than_plausible_is_a_line_to_look_at() -> None:
+    Company.objects.update_or_create(pk=1, defaults={"week_hours": 40})
+    project = make_project(make_client())
+    make_work(project, "20.25", ref=68)
+    make_work(project, "20.25", ref=69)
+    make_work(project, "1", ref=70, closed=dt.datetime(2025, 12, 2, 9, tzinfo=dt.UTC))
+    run = built()
+    text = browser().get(url("invoice_review", run.invoices.get().pk)).content.decode().replace("\xa0", " ")
+    assert "2 lines to look at" in text
+    sentence = "Alice Adams has 40.50 h in the week of 8 Dec 2025, more than the plausible 40.00 h."
+    assert text.count(sentence) >= 2
+    assert "long week 2" in browser().get(url("invoicerun_review", run.pk)).content.decode()
+
+
 # --- the run ------------------------------------------------------------------------------------------------------
 
 

@@ -29,13 +29,25 @@ from mappings.models import (
     Rate,
     Role,
     RuleSet,
+    TaigaProject,
 )
 from sync.models import TimeEntry, WorkItem
 
 pytestmark = pytest.mark.django_db
 
-MODELS = ["projectmapping", "client", "ninjaproject", "person", "membership", "role", "rate", "ruleset", "company"]
-READ_ONLY = {"client", "ninjaproject", "membership"}
+MODELS = [
+    "projectmapping",
+    "taigaproject",
+    "client",
+    "ninjaproject",
+    "person",
+    "membership",
+    "role",
+    "rate",
+    "ruleset",
+    "company",
+]
+READ_ONLY = {"taigaproject", "client", "ninjaproject", "membership"}
 NEVER_DELETED = READ_ONLY | {"ruleset", "company"}
 
 
@@ -85,6 +97,7 @@ def make_rows(number: int) -> dict[str, Any]:
         "client": client,
         "ninjaproject": ninja_project,
         "projectmapping": project,
+        "taigaproject": TaigaProject.objects.create(taiga_id=number, name=f"Taiga {number}", is_known=True),
         "person": person,
         "membership": membership,
         "role": role,
@@ -456,6 +469,12 @@ def test_the_company_is_one_row(admin_browser: Browser) -> None:
         "name": "Ours",
         "currency": "eur",
         "max_item_hours": "24,5",
+        "brake_rate_percent": "",
+        "brake_month_factor": "2,5",
+        "brake_uplift_percent": "100",
+        "brake_uplift_hours": "0,5",
+        "brake_late_days": "30",
+        "week_hours": "60",
         "attribute_billable": "Billable",
         "attribute_hours": "Duration (Hours)",
         "attribute_rate": "Hourly Rate",
@@ -466,11 +485,15 @@ def test_the_company_is_one_row(admin_browser: Browser) -> None:
     assert admin_browser.post(url("company", "add"), data).status_code == 302
     company = Company.objects.get(pk=1)
     assert (company.currency, company.max_item_hours) == ("EUR", Decimal("24.5"))
+    assert (company.brake_rate_percent, company.brake_month_factor) == (None, Decimal("2.5"))
+    assert (company.brake_uplift_hours, company.brake_client, company.week_hours) == (Decimal("0.5"), False, 60)
     assert admin_browser.get(url("company"))["Location"] == url("company", "change", 1)
     answer = admin_browser.post(url("company", "change", 1), data | {"attribute_rate": "billable"})
     assert errors_of(answer) == "Two attributes have the same name. Each needs one of its own."
     answer = admin_browser.post(url("company", "change", 1), data | {"currency": "€"})
     assert errors_of(answer) == "Write the three letters of the currency, for example EUR."
+    answer = admin_browser.post(url("company", "change", 1), data | {"week_hours": "169"})
+    assert "168" in errors_of(answer)
 
 
 def test_saving_and_deleting_tells_who_depends_on_it(

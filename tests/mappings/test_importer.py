@@ -79,7 +79,7 @@ def test_fenced_blocks_of_a_markdown_file(guide_markdown: str) -> None:
 def test_importing_again_changes_nothing(guide_files: Files, django_assert_max_num_queries: Any) -> None:
     import_config(guide_files)
     before = (Rate.history.count(), ProjectMapping.history.count(), RuleSet.objects.count())
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         report = import_config(guide_files)
     assert report.faults == []
     assert (report.count("added"), report.count("changed"), report.count("unchanged")) == (0, 0, 8)
@@ -184,7 +184,7 @@ def test_every_fault_of_every_file_is_named() -> None:
         "file3.yaml, line 2: taiga_project_name is missing.",
         (
             "file4.yaml, line 1: “nonsense” is not known here. Known are: billing_rules, client_billing_rules, "
-            "project_mappings, rates, user_rates."
+            "company, project_mappings, rates, roles, user_rates."
         ),
         "file5.yaml, line 1: The file must be a list of keys and values.",
         "file6.yaml, line 2: This is no valid YAML: expected the node content, but found '<stream end>'.",
@@ -381,7 +381,7 @@ def test_commands(tmp_path: Path, guide_files: Files) -> None:
     (tmp_path / "export.yaml").write_text(out.getvalue())
     out = StringIO()
     call_command("import_config", str(tmp_path / "export.yaml"), stdout=out)
-    assert out.getvalue().strip().endswith("Added 0, changed 0, 8 as they were; 6 to look at.")
+    assert out.getvalue().strip().endswith("Added 0, changed 0, 14 as they were; 6 to look at.")
 
 
 def test_commands_say_what_is_wrong(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from billing_console.states import EntryState, ItemState, Reason, RecordState
 from mappings.models import Client, Company, Rate, RuleSet
-from sync import entries, explain
+from sync import attention, entries, explain
 from sync.models import RemoteRecord, TimeEntry, Transition, WorkItem
 from tests.sync.making import Office
 
@@ -68,7 +68,7 @@ HELD = [
     ({"rate": 0}, Reason.FREE_OF_CHARGE, ""),
     ({"status": "Invoiced"}, Reason.BILLED_ELSEWHERE, ""),
     ({"status": "invoiced"}, Reason.BILLED_ELSEWHERE, ""),
-    ({"client": "INV_CLIENT_123"}, Reason.UNKNOWN_CLIENT, ""),
+    ({"client": "INV_CLIENT_123"}, Reason.UNKNOWN_CLIENT, '"INV_CLIENT_123"'),
 ]
 
 
@@ -124,6 +124,8 @@ def test_the_client_must_live_and_share_the_rates_currency(office: Office, chang
 def test_another_client_typed_on_the_item_pays_when_invoice_ninja_knows_it(office: Office) -> None:
     other = Client.objects.create(ninja_id="client_xyz789", name="Other", currency="EUR", is_known=True)
     entry = office.entry(client="client_xyz789")
+    assert (entry.state, entry.reason, entry.client) == (EntryState.HELD, Reason.BRAKE_CLIENT, other)
+    entry = attention.confirm_entry(entry, user=office.user)
     assert (entry.state, entry.client) == (EntryState.READY, other)
     assert RemoteRecord.objects.get().desired["project_id"] == ""
 

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing_console.states import RecordState
-from mappings.models import Client, NinjaProject, ProjectMapping
+from mappings.models import Client, NinjaProject, ProjectMapping, TaigaProject
 from sync import provisioning, taiga_projects
-from sync.models import Heartbeat, RemoteRecord, TaigaProject, WebhookDelivery
+from sync.models import Heartbeat, RemoteRecord, WebhookDelivery
 from sync.provisioning import Target
 from tests.people import GROUPS, browser_of
 
@@ -35,7 +35,7 @@ def website(acme: Client) -> NinjaProject:
 
 def add_project(number: int = 9, name: str = "Website redesign", **values: Any) -> TaigaProject:
     values = {"slug": f"slug-{number}", "is_admin": True, "refreshed_at": timezone.now()} | values
-    return TaigaProject.objects.create(taiga_project_id=number, name=name, **values)
+    return TaigaProject.objects.create(taiga_id=number, name=name, **values)
 
 
 def text_of(url: str, who: str = "administrator") -> str:

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import RecordState
-from mappings.models import Client, Company, NinjaProject, ProjectMapping
+from mappings.models import Client, Company, NinjaProject, ProjectMapping, TaigaProject
 from sync import attention, decisions, discovery, outbox, provision_calls, provisioning, taiga_projects, upstreams
-from sync.models import RemoteRecord, TaigaProject, UpstreamCall, WebhookDelivery
+from sync.models import RemoteRecord, UpstreamCall, WebhookDelivery
 from sync.provisioning import Target
 from tests.invoicing.world import make_user
 from tests.outbound import claimed, expire_lease, fresh, make_due, states_of
@@ -365,7 +365,7 @@ def test_the_list_of_projects_is_read_once_in_ten_minutes_and_when_asked_for(bar
     assert taiga_projects.refresh_when_old()
     assert not taiga_projects.refresh_when_old()
 
-    rows = {row.taiga_project_id: row for row in TaigaProject.objects.all()}
+    rows = {row.taiga_id: row for row in TaigaProject.objects.all()}
     assert {number: row.is_admin for number, row in rows.items()} == {1: True, 2: True, 3: True, 9: True, 10: False}
     assert rows[9].name == "Field Service"
     bare.api_taiga("DELETE", "/projects/10", who="owner")
@@ -406,7 +406,7 @@ def test_who_may_pay_is_what_invoice_ninja_has_alive(bare: World) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_connect_at_once_one_is_told() -> None:
     payer = Client.objects.create(ninja_id="acme", name="Acme", currency="EUR", is_known=True)
-    TaigaProject.objects.create(taiga_project_id=BARE, name="Field Service", refreshed_at=timezone.now())
+    TaigaProject.objects.create(taiga_id=BARE, name="Field Service", refreshed_at=timezone.now())
     told: list[str] = []
 
     def second() -> None:

@@ -23,11 +23,25 @@ def test_every_reason_has_a_sentence_without_gaps_a_place_and_a_verb(reason: Rea
         "work_date": "2025-12-01",
         "rate_currency": "USD",
         "client_currency": "EUR",
+        "rate_now": "120.00 EUR",
+        "rate_before": "75.00 EUR",
+        "ref_before": "44",
+        "percent": "50",
+        "month": "December 2025",
+        "total": "1200.00 EUR",
+        "usual": "300.00 EUR",
+        "factor": "3",
+        "raw": "0.1",
+        "billed": "4",
+        "least": "1",
+        "days": "60",
+        "owner": "Beacon",
+        "typed": "client_xyz789",
     }
     sentence = reasons.sentence(reason, facts)
     assert sentence.endswith(".")
     assert "–" not in sentence
-    assert "%" not in sentence
+    assert "%(" not in sentence
     assert reasons.mend_url_name(reason) == reasons.TAIGA or reasons.mend_url_name(reason).startswith("admin:")
     assert reasons.mend_verb(reason)
 

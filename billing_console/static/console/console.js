@@ -250,7 +250,18 @@
         if (isDone) event.preventDefault(); // else the letter lands in the field that just got the focus
     });
 
+    // A project of Invoice Ninja is looked for among those of the client that stands on the form.
+    const narrowChoices = () => {
+        const client = document.getElementById("id_client");
+        if (!client || !document.getElementById("id_ninja_project")) return;
+        window.django?.jQuery?.ajaxPrefilter((options) => {
+            if (/[?&]field_name=ninja_project(&|$)/.test(`${options.url}?${options.data ?? ""}`) && client.value)
+                options.data = `${options.data ?? ""}&client=${encodeURIComponent(client.value)}`;
+        });
+    };
+
     document.addEventListener("DOMContentLoaded", () => {
+        narrowChoices();
         mendPage();
         document.querySelector("[data-bc-focus]")?.focus();
     });

@@ -14,9 +14,8 @@ from django.utils.translation import gettext as _
 from billing_console.errors import ConsoleError
 from billing_console.states import ItemKind, RecordState
 from mappings.matching import suggest_each
-from mappings.models import ProjectMapping
+from mappings.models import ProjectMapping, TaigaProject
 from sync import discovery, provision_calls, provision_preview, provisioning, taiga_projects
-from sync.models import TaigaProject
 from sync.provision_preview import MAKE, THERE, Thing
 from sync.provisioning import Target
 
@@ -54,10 +53,10 @@ class Command(BaseCommand):
         found = suggest_each([row.name for row in projects], provisioning.candidates(provisioning.targets()))
         rows = []
         for project, meant in zip(projects, found, strict=True):
-            mapping = mapped.get(project.taiga_project_id)
+            mapping = mapped.get(project.taiga_id)
             rows.append(
                 {
-                    "project": project.taiga_project_id,
+                    "project": project.taiga_id,
                     "name": project.name,
                     "is_admin": project.is_admin,
                     "target": str(provisioning.target_of(mapping)) if mapping else None,
@@ -78,7 +77,7 @@ class Command(BaseCommand):
 
     def _connect(self, options: dict[str, Any]) -> None:
         project = provision_preview.project_of(options["project"])
-        mapping = ProjectMapping.objects.filter(taiga_project_id=project.taiga_project_id).first()
+        mapping = ProjectMapping.objects.filter(taiga_project_id=project.taiga_id).first()
         target = provision_preview.target_for(project, mapping, options["client"], options["ninja_project"])
         kinds = [ItemKind.STORY] * options["stories"] + [ItemKind.ISSUE] * options["issues"]
         plan = provision_preview.preview(project, mapping, kinds)
@@ -114,7 +113,7 @@ class Command(BaseCommand):
 
     def _do(self, project: TaigaProject, target: Target, kinds: list[ItemKind], timeout: float) -> list[Thing]:
         """Want it, and do the worker's part as well, in case none runs."""
-        number = project.taiga_project_id
+        number = project.taiga_id
         provisioning.connect(number, project.name, project.slug, target, kinds)
         until = time.monotonic() + timeout
         while provisioning.is_running(provisioning.things_of(number)) and time.monotonic() < until:
@@ -134,7 +133,7 @@ class Command(BaseCommand):
 
 def _as_json(project: TaigaProject, target: Target, things: list[Thing]) -> dict[str, Any]:
     return {
-        "project": project.taiga_project_id,
+        "project": project.taiga_id,
         "client": target.client.ninja_id,
         "ninja_project": target.project.ninja_id if target.project else None,
         "things": [

@@ -1,0 +1,133 @@
+"""The page "Import and export": configuration files in, after a preview of what they would change, and out as one file.
+
+The preview travels with its files and a digest of what it said; what is confirmed is exactly that, or it is shown anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from django.contrib import messages
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from billing_console import clock
+from billing_console.admin_base import PageView, site_page
+from billing_console.errors import NotAllowed
+from mappings import lookups
+from mappings.config_files import MAX_BYTES
+from mappings.exporter import export_config, to_json, to_yaml
+from mappings.import_report import ADDED, CHANGED, FLAGGED, UNCHANGED, ImportReport
+from mappings.importer import import_config
+
+Files = list[tuple[str, str]]
+FORMATS: Final = {"yaml": (to_yaml, "application/yaml"), "json": (to_json, "application/json")}
+BADGES: Final = {ADDED: "created", CHANGED: "draft", FLAGGED: "warning"}
+WORDS: Final = {
+    ADDED: gettext_lazy("added"),
+    CHANGED: gettext_lazy("changed"),
+    FLAGGED: gettext_lazy("look at it"),
+}
+
+
+@site_page("mappings/configuration/", "mappings_configuration")
+class ConfigurationPage(PageView):
+    """GET shows the form or downloads the export; POST previews, and with the preview's digest imports."""
+
+    template_name = "mappings/configuration.html"
+    permission = ("mappings.change_company", "mappings.change_projectmapping", "mappings.change_rate")
+    act_permission = permission
+    title = gettext_lazy("Import and export")
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if (name := request.GET.get("export", "")) in FORMATS:
+            return _download(name)
+        return super().get(request, *args, **kwargs)
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        files = _carried(request) if "seen" in request.POST else _uploaded(request)
+        if "seen" in request.POST:
+            report = self._import(files, request.POST["seen"])
+            if report is None:
+                return HttpResponseRedirect(reverse("admin:mappings_configuration"))
+            messages.warning(request, _("Something changed meanwhile, so nothing was imported. Look at it again."))
+        else:
+            report = import_config(files, is_dry_run=True, user=request.user)
+        return self.render_to_response(self.get_context_data(**_preview(files, report)))
+
+    def _import(self, files: Files, seen: str) -> ImportReport | None:
+        """Import what was previewed; returns the new preview when it would do something else by now."""
+        try:
+            with transaction.atomic():
+                report = import_config(files, user=self.request.user)
+                if _digest(report) != seen or report.faults:
+                    transaction.set_rollback(True)
+                    return report
+        except IntegrityError:
+            raise NotAllowed(
+                _("Somebody changed the same rates meanwhile, so nothing was imported. Try again.")
+            ) from None
+        messages.success(
+            self.request,
+            _("Imported: %(added)d added, %(changed)d changed, %(unchanged)d as they were.")
+            % {action: report.count(action) for action in (ADDED, CHANGED, UNCHANGED)},
+        )
+        return None
+
+
+def _download(name: str) -> HttpResponse:
+    write, content_type = FORMATS[name]
+    today = clock.today(lookups.zone_of(lookups.rule_set_for(None)))
+    answer = HttpResponse(write(export_config()), content_type=f"{content_type}; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="billing-console-{today.isoformat()}.{name}"'
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _uploaded(request: HttpRequest) -> Files:
+    uploads = request.FILES.getlist("files")
+    if not uploads:
+        raise NotAllowed(_("Choose at least one file: JSON, YAML, or Markdown with such blocks."))
+    if sum(upload.size or 0 for upload in uploads) > MAX_BYTES:
+        raise NotAllowed(_("The files are larger than 1 MiB together; that is no configuration."))
+    files = []
+    for upload in uploads:
+        try:
+            files.append((str(upload.name), upload.read().decode("utf-8")))
+        except UnicodeDecodeError:
+            raise NotAllowed(_("%(file)s is no UTF-8 text file.") % {"file": upload.name}) from None
+    return files
+
+
+def _carried(request: HttpRequest) -> Files:
+    """The files of a preview, as its form sends them back."""
+    try:
+        rows = json.loads(request.POST.get("carried", ""))
+        return [(str(name), str(text)) for name, text in rows]
+    except (ValueError, TypeError):
+        raise NotAllowed(_("The preview is incomplete. Choose the files again.")) from None
+
+
+def _preview(files: Files, report: ImportReport) -> dict[str, Any]:
+    shown = [change for change in report.changes if change.action != UNCHANGED]
+    moving = report.count(ADDED) + report.count(CHANGED)
+    return {
+        "report": report,
+        "file_names": ", ".join(name for name, _text in files),
+        "rows": [(BADGES[change.action], WORDS[change.action], change.sentence, change.place) for change in shown],
+        "unchanged": report.count(UNCHANGED),
+        "button": ngettext("Import %(count)d change", "Import %(count)d changes", moving) % {"count": moving},
+        "can_import": not report.faults and moving > 0,
+        "carried": json.dumps(files, ensure_ascii=False),
+        "seen": _digest(report),
+    }
+
+
+def _digest(report: ImportReport) -> str:
+    said = [(change.action, change.sentence, str(change.place)) for change in report.changes]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
