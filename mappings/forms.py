@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from decimal import Decimal
 from typing import Any
 
@@ -160,12 +161,20 @@ class RateForm(forms.ModelForm):
         if refusal := refusal_of_change(self.predecessor, valid_to=begins, **wanted):
             self.add_error("valid_from", refusal)
 
+    def ended_predecessor(self) -> Rate | None:
+        """The rate before this one as it would end where this one begins, not stored; None where there is none."""
+        if self.predecessor is None:
+            return None
+        ended = copy(self.predecessor)
+        ended.valid_to = self.instance.valid_from
+        return ended
+
     def end_predecessor(self) -> Rate | None:
-        """End the open rate before this one on the day this one begins; returns it, or None where there was none."""
-        if self.predecessor is not None:
-            self.predecessor.valid_to = self.instance.valid_from
-            self.predecessor.save(update_fields=["valid_to"])
-        return self.predecessor
+        """End the rate before this one on the day this one begins; returns it, or None where there was none."""
+        ended = self.ended_predecessor()
+        if ended is not None:
+            ended.save(update_fields=["valid_to"])
+        return ended
 
     def _keep_keys_of_level(self, cleaned: dict[str, Any]) -> None:
         level = cleaned.get("level")

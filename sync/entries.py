@@ -130,12 +130,18 @@ def _open_cycle(
     return entry
 
 
+def judge_again(item: WorkItem, entries: list[TimeEntry], world: World, is_known_there: bool = False) -> Judgement:
+    """What pricing the last, unclaimed one of a closed item's entries again comes to; reads and writes no row."""
+    judgement = pricing.judge(item, _cycle_of(entries[-1], entries[:-1], is_known_there), world)
+    _keep_holds(entries[-1], judgement)
+    return judgement
+
+
 def _judge_again(
     item: WorkItem, entries: list[TimeEntry], world: World, user: User | None, is_known_there: bool
 ) -> None:
     entry, earlier = entries[-1], entries[:-1]
-    judgement = pricing.judge(item, _cycle_of(entry, earlier, is_known_there), world)
-    _keep_holds(entry, judgement)
+    judgement = judge_again(item, entries, world, is_known_there)
     if judgement.facts["inputs"] != entry.facts.get("inputs"):
         _set_typist(entry, judgement, world)
     else:

@@ -24,8 +24,10 @@ from billing_console.admin_base import (
     rate,
 )
 from mappings import hooks
+from mappings.admin.effects import ShowsEffect
 from mappings.admin.rate_resource import RateResource
 from mappings.admin.telling import TellsChanges
+from mappings.effects import Change
 from mappings.forms import RateForm
 from mappings.models import Rate
 
@@ -56,7 +58,7 @@ class ValidityFilter(admin.SimpleListFilter):
 
 
 @admin.register(Rate)
-class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
+class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
     """Amounts per hour, with the days on which they hold; the order in which they win is the levels' order."""
 
     form = RateForm
@@ -121,6 +123,11 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rate]:
         """With the rows it names."""
         return super().get_queryset(request).select_related("person", "role", "project", "client")
+
+    def change_of(self, form: RateForm) -> Change:
+        """The rate as typed, and the one before it that would end."""
+        ended = form.ended_predecessor()
+        return Change(rates=(form.instance, ended) if ended is not None else (form.instance,))
 
     def save_model(self, request: HttpRequest, obj: Any, form: RateForm, change: bool) -> None:
         """Store the rate; where it follows an open one, end that first."""

@@ -15,8 +15,10 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.admin_base import AutocompleteSelectFilter, ModelAdmin, display, hours, percent, pill
 from billing_console.errors import StaleRevision
+from mappings.admin.effects import ShowsEffect
+from mappings.effects import Change
 from mappings.forms import RuleSetForm
-from mappings.lookups import RULE_FIELDS, new_rule_set_version, zone_of
+from mappings.lookups import RULE_FIELDS, new_rule_set_version, rule_set_for, zone_of
 from mappings.models import MinimumMode, Rounding, RuleSet, TaxDecision
 from mappings.models.rule_sets import is_time_zone
 from mappings.texts import next_run_sentence, next_run_words
@@ -45,7 +47,7 @@ class VersionFilter(admin.SimpleListFilter):
 
 
 @admin.register(RuleSet)
-class RuleSetAdmin(ModelAdmin):
+class RuleSetAdmin(ShowsEffect, ModelAdmin):
     """How hours become invoices, for the company and for clients with rules of their own."""
 
     form = RuleSetForm
@@ -115,6 +117,15 @@ class RuleSetAdmin(ModelAdmin):
             return super().change_view(request, object_id, form_url, extra_context)
         except StaleRevision:
             return self._to_current(request, RuleSet.objects.get(pk=object_id))
+
+    def change_of(self, form: RuleSetForm) -> Change:
+        """The version that a save would make, and the rules that hold for the same clients until then."""
+        typed = {name: form.cleaned_data[name] for name in RULE_FIELDS if name in form.cleaned_data}
+        client = form.instance.client
+        before = rule_set_for(client)
+        version = before.version + 1 if before.client_id == form.instance.client_id else 1
+        values = {name: getattr(form.instance, name) for name in RULE_FIELDS} | typed
+        return Change(rule_set=RuleSet(client=client, version=version, **values), rules_before=before)
 
     def save_model(self, request: HttpRequest, obj: Any, form: RuleSetForm, change: bool) -> None:
         """Make the next version of what was on the screen; the object becomes that version."""
