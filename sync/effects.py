@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from billing_console import formats, money
 from billing_console.states import EntryState, ItemState
@@ -28,7 +28,7 @@ _CLAIMED: Final = (EntryState.CLAIMED, EntryState.INVOICED)
 def effect_on_unclaimed(change: Change) -> list[Effect]:
     """The effect on everything that is not in a draft or on an invoice yet; one `Effect`."""
     effect = Effect()
-    for items, rows in _batches(change, Q(state__in=reevaluate.UNCLAIMED), Q(state=ItemState.CLOSED)):
+    for items, rows in _batches(change, Q(state__in=reevaluate.UNCLAIMED, item__state=ItemState.CLOSED)):
         world = World.load(items.values(), [entry for some in rows.values() for entry in some])
         changed = world.changed_by(change)
         for pk, item in items.items():
@@ -49,7 +49,7 @@ def would_have_been(change: Change, chosen: Q) -> Iterator[tuple[TimeEntry, Pric
     what an earlier one would have billed more, the next one would have billed less. One that would have been held
     comes to None.
     """
-    for items, rows in _batches(change, chosen & Q(state__in=_CLAIMED), Q()):
+    for items, rows in _batches(change, chosen & Q(state__in=_CLAIMED)):
         frozen = {entry.pk: _as_priced(items[pk], entry) for pk, some in rows.items() for entry in some}
         world = World.load(frozen.values(), [entry for some in rows.values() for entry in some])
         changed = world.changed_by(change)
@@ -131,9 +131,7 @@ def _priced(judgement: Judgement) -> Priced:
     return Priced(columns["billed_hours"], columns["amount"], columns["currency"], hold, judgement.state)
 
 
-def _batches(
-    change: Change, chosen: Q, items_too: Q
-) -> Iterator[tuple[dict[int, WorkItem], dict[int, list[TimeEntry]]]]:
+def _batches(change: Change, chosen: Q) -> Iterator[tuple[dict[int, WorkItem], dict[int, list[TimeEntry]]]]:
     """Items with one of the `chosen` entries that `change` may concern, and all entries of each, oldest cycle first.
 
     Three queries a batch. An item without such an entry is left out.
@@ -143,11 +141,11 @@ def _batches(
     scope = Q()
     for row in (*change.rates, *((change.rule_set,) if change.rule_set else ())):
         scope |= reevaluate.scope_of(row)
-    mine = TimeEntry.objects.filter(scope, chosen, item=OuterRef("pk"))
-    wanted = WorkItem.objects.filter(items_too, Exists(mine)).select_related("project").defer("values").order_by("pk")
+    mine = TimeEntry.objects.filter(scope, chosen).order_by("item_id").values_list("item_id", flat=True).distinct()
     last = 0
-    while batch := {item.pk: item for item in wanted.filter(pk__gt=last)[:BATCH]}:
-        last = max(batch)
+    while ids := list(mine.filter(item_id__gt=last)[:BATCH]):
+        last = ids[-1]
+        batch = WorkItem.objects.select_related("project").defer("values").in_bulk(ids)
         rows: dict[int, list[TimeEntry]] = {pk: [] for pk in batch}
         related = ("person", "project", "client", "remote_task")
         for entry in TimeEntry.objects.filter(item__in=batch).select_related(*related).order_by("item_id", "cycle"):
