@@ -113,7 +113,7 @@ def shown(row: InvoiceLine, is_draft: bool) -> ShownLine:
     rate = row.facts.get("rate") or {}
     return ShownLine(
         row=row,
-        why=explain.explain(row.entry) if row.entry else _("Added by hand."),
+        why=explain.explain_facts(row.facts) if row.entry_id else _("Added by hand."),
         source=str(SOURCES.get(rate.get("source", ""), "")),
         oddities=[] if row.is_voided else oddities.words_of(row),
         is_on_draft=is_draft and not row.is_voided,

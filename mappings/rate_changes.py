@@ -49,14 +49,17 @@ def predecessor_of(rate: Rate) -> Rate | None:
     return found
 
 
-def next_rate_from(rate: Rate, today: dt.date) -> Rate:
+def next_rate_from(rate: Rate, today: dt.date, *, is_soonest: bool = False) -> Rate:
     """A rate that follows the stored `rate`, not stored: the same in all but its days, from the first free day.
 
     That is the day after the last entry in a draft or on an invoice that was priced with it, or `today` if that is
-    later; it ends where `rate` ends. One that has ended is followed from the day on which it ended. One query.
+    later (not with `is_soonest`); it ends where `rate` ends. One that has ended is followed from the day on which it
+    ended. One query.
     """
     used = _use_of(rate)
-    begins = max(today, used.last + ONE_DAY) if used is not None else today
+    begins = today
+    if used is not None:
+        begins = used.last + ONE_DAY if is_soonest else max(today, used.last + ONE_DAY)
     if rate.valid_from is not None:
         begins = max(begins, rate.valid_from + ONE_DAY)
     ends = rate.valid_to

@@ -145,7 +145,7 @@ def _judge_again(
     if judgement.facts["inputs"] != entry.facts.get("inputs"):
         _set_typist(entry, judgement, world)
     else:
-        judgement.facts |= {key: entry.facts[key] for key in ("typed_at",) if key in entry.facts}
+        judgement.facts |= {key: entry.facts[key] for key in ("typed_by", "typed_at") if key in entry.facts}
     changes = _columns(entry, judgement) | {"closing": item.closings}
     if _is_unchanged(entry, judgement, changes):
         return
@@ -203,6 +203,8 @@ def _columns(entry: TimeEntry, judgement: Judgement) -> dict[str, Any]:
 def _set_typist(entry: TimeEntry, judgement: Judgement, world: World) -> None:
     typist = find_typist(entry.item, world.company.attribute_hours, entry.item.attributes.get("hours"))
     entry.typed_by = typist.name if typist else ""
+    if typist:
+        judgement.facts["typed_by"] = typist.full_name or typist.name
     if typist and typist.at:
         judgement.facts["typed_at"] = typist.at.isoformat()
 

@@ -173,8 +173,10 @@ class _Judge:
         limit = self.world.company.max_item_hours
         if hours == 0:
             self.hold(Reason.NO_HOURS)
-        elif hours > limit and confirm_hours_token(hours) not in self.cycle.confirmed:
-            self.hold(Reason.TOO_MANY_HOURS, hours=_plain(hours), limit=_plain(limit))
+        elif hours > limit:
+            self.facts["hours_confirmed"] = confirm_hours_token(hours) in self.cycle.confirmed
+            if not self.facts["hours_confirmed"]:
+                self.hold(Reason.TOO_MANY_HOURS, hours=_plain(hours), limit=_plain(limit))
 
     def _bill(self, total: Decimal, rule_set: RuleSet) -> Decimal:
         rules = hour_rules(rule_set)
@@ -291,7 +293,7 @@ class _Judge:
         if chosen is None:
             self.hold(Reason.NO_RATE)
             return
-        self.facts["rate"] = chosen.facts()
+        self.facts |= {"rate": chosen.facts(), "prefer": rule_set.prefer}
         self.columns.update(rate=chosen.amount, currency=chosen.currency, rate_row_id=chosen.row_id)
         if chosen.currency != currency:
             self.hold(Reason.CURRENCY, rate_currency=chosen.currency, client_currency=currency)

@@ -141,4 +141,5 @@ def _priced(priced: Priced) -> SafeString:
         below = _("held: %(reason)s") % {"reason": Reason(priced.hold).label}
     elif priced.state == EntryState.BELOW_MINIMUM:
         below = str(EntryState.BELOW_MINIMUM.label)
-    return format_html('{}<span class="bc-sub">{}</span>', formats.money(priced.amount, priced.currency), below)
+    amount = formats.money(priced.amount, priced.currency)
+    return format_html('{}<span class="bc-sub">{}</span>', amount, below) if below else format_html("{}", amount)

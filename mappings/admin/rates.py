@@ -162,17 +162,16 @@ class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
         following = next_rate_from(before, clock.today(settings.BILLING_TIMEZONE))
         names = ("level", "person_id", "role_id", "project_id", "client_id", "amount", "currency")
         values = {name.removesuffix("_id"): getattr(following, name) for name in (*names, "valid_from", "valid_to")}
-        return initial | {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None} | initial
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """With the offer of a new rate that follows this one, or the one that was refused."""
-        form, row = context["adminform"].form, kwargs.get("obj")
-        before = getattr(form, "follows", None) or row
+        refused = getattr(context["adminform"].form, "follows", None)
+        before = refused or kwargs.get("obj")
         if before is not None and self.has_add_permission(request):
-            following = next_rate_from(before, clock.today(settings.BILLING_TIMEZONE))
-            address = f"{reverse('admin:mappings_rate_add')}?from={before.pk}"
-            context |= {"follow_url": address, "follow_day": day(following.valid_from)}
-            context["was_refused"] = getattr(form, "follows", None) is not None
+            following = next_rate_from(before, clock.today(settings.BILLING_TIMEZONE), is_soonest=refused is not None)
+            address = f"{reverse('admin:mappings_rate_add')}?from={before.pk}&valid_from={following.valid_from}"
+            context |= {"follow_url": address, "follow_day": day(following.valid_from), "was_refused": bool(refused)}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def change_of(self, form: RateForm) -> Change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from decimal import Decimal
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from billing_console.money import exponent
-from mappings.rates import has_currency_decimals
+from mappings.rates import has_currency_decimals, plain_amount
 
 
 class RateLevel(models.TextChoices):
@@ -116,7 +117,7 @@ class Rate(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.target}: {self.amount} {self.currency}"
+        return f"{self.target}: {plain_amount(Decimal(self.amount), self.currency)} {self.currency}"
 
     @property
     def target(self) -> str:

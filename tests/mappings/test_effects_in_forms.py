@@ -205,14 +205,17 @@ def test_a_used_rate_offers_one_that_follows_it(admin: Browser, rate: Rate) -> N
     link = f"{ADD}?from={rate.pk}"
     assert f'href="{link}"' in admin.get(reverse("admin:mappings_rate_changelist")).content.decode()
     shown = admin.get(page_of(rate))
-    assert f'href="{link}"' in shown.content.decode()
+    assert f'href="{link}&amp;valid_from=2026-01-02"' in shown.content.decode()
     assert "Add a new rate from 2 Jan 2026…" in words(shown)
     typed = {"amount": "100", "currency": "EUR", "valid_from": "", "valid_to": ""}
     refused = admin.post(page_of(rate), typed)
     assert "Add a new rate from 10 Dec 2025 instead." in words(refused)
-    assert f'href="{link}"' in refused.content.decode()
+    soonest = f"{link}&valid_from=2025-12-10"
+    assert f'href="{soonest.replace("&", "&amp;")}"' in refused.content.decode()
+    assert "Add a new rate from 10 Dec 2025…" in words(refused)
+    assert admin.get(soonest).context["adminform"].form["valid_from"].value() == "2025-12-10"
     begun = admin.post(ADD, new_rate(rate, valid_from="2025-12-01"))
-    assert f'href="{link}"' in begun.content.decode()
+    assert f'href="{soonest.replace("&", "&amp;")}"' in begun.content.decode()
     form = admin.get(link).context["adminform"].form
     assert {name: form[name].value() for name in ("level", "project", "amount", "currency", "valid_from")} == {
         "level": "project",
