@@ -64,7 +64,7 @@ class RuleSetForm(forms.ModelForm):
             }
         for name, sentence in _DAYS.items():
             if name in self.fields:
-                self.fields[name].error_messages |= {"invalid": sentence, "min_value": sentence, "max_value": sentence}
+                self.fields[name].error_messages.update(invalid=sentence, min_value=sentence, max_value=sentence)
                 self.fields[name].validators = []  # the column's and the form's say it twice, and less plainly
         if "tax_rate" in self.fields and self.instance.tax_decision == TaxDecision.UNDECIDED and not self.is_bound:
             self._propose_tax(Company.current())
@@ -73,7 +73,7 @@ class RuleSetForm(forms.ModelForm):
         """Name and rate as Invoice Ninja's company has them; that they are charged is for a person to say."""
         if not company.tax_name or company.tax_rate is None or self.instance.tax_name:
             return
-        self.initial |= {"tax_name": company.tax_name, "tax_rate": company.tax_rate}
+        self.initial.update(tax_name=company.tax_name, tax_rate=company.tax_rate)
         decimals = 0 if company.tax_rate == int(company.tax_rate) else 3
         facts = {"tax": company.tax_name, "rate": percent(company.tax_rate, decimals=decimals)}
         self.fields["tax_decision"].help_text = (

@@ -26,6 +26,7 @@ from billing_console.admin_base import (
     rate,
 )
 from mappings import hooks
+from mappings.admin.effect_words import shown_all
 from mappings.admin.effects import ShowsEffect
 from mappings.admin.rate_resource import RateResource
 from mappings.admin.telling import TellsChanges
@@ -69,6 +70,7 @@ class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
     resource_classes = (RateResource,)
     change_form_before_template = "mappings/rate_form_head.html"
     list_before_template = "mappings/rate_scopes.html"
+    import_template_name = "mappings/rate_import.html"
     list_display = ("whose", "amount_per_hour", "first_day", "last_day", "validity", "versions", "source", "follow")
     list_select_related = ("person", "role", "project", "client")
     list_filter = (
@@ -151,6 +153,16 @@ class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
         for level in LEVELS_BY_PREFERENCE["user"]:
             scopes.append((level, RateLevel(level).label, counts.get(level, 0), chosen == level))
         return super().changelist_view(request, {"scopes": scopes, **(extra_context or {})})
+
+    def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """The question before an import also says what the file would move."""
+        response = super().import_action(request, **kwargs)
+        context = getattr(response, "context_data", None) or {}
+        result = context.get("result")
+        if result is not None and not (result.has_errors() or result.has_validation_errors()):
+            moved = [row.instance for row in result.rows if row.import_type in ("new", "update")]
+            context["effects"] = shown_all(hooks.effect_of(Change(rates=tuple(moved)))) if moved else []
+        return response
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """`?from=<id>`: the rate that follows that one, ready to be saved with another amount."""

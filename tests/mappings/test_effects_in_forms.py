@@ -9,6 +9,7 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
@@ -196,6 +197,79 @@ def test_as_many_queries_for_thirty_moves_as_for_one(admin: Browser) -> None:
     for _number in range(29):
         make_work(project, "1.0")
     assert queries() == one
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+IMPORT = "/admin/mappings/rate/import/"
+HEAD = "level,person,role,project,client,amount,currency,valid_from,valid_to"
+
+
+def upload(browser: Browser, content: bytes, name: str) -> Any:
+    """Post a file to the import page; the last format offered is XLSX, the first CSV."""
+    formats = {"csv": "0", "xlsx": "1"}
+    file = SimpleUploadedFile(name, content)
+    return browser.post(IMPORT, {"import_file": file, "format": formats[name.rpartition(".")[2]]})
+
+
+def test_a_file_says_what_it_moves_before_it_is_taken_over(admin: Browser, rate: Rate) -> None:
+    number = rate.project.taiga_project_id
+    lines = f"{HEAD}\nuser,alice,,,,100.00,EUR,2026-01-01,\nuser_in_project,alice,,{number},,120,EUR,,\n"
+    before = whole_database()
+    asked = upload(admin, lines.encode(), "rates.csv")
+    assert whole_database() == before
+    text = words(asked)
+    assert "The effect of this file" in text
+    assert "Money before tax +56.25 EUR" in text
+    assert "December 2025 would have been 390.00 EUR instead of 308.75 EUR, +81.25 EUR, 2 lines." in text
+    confirmed = asked.context["confirm_form"].initial
+    done = admin.post("/admin/mappings/rate/process_import/", confirmed, follow=True)
+    assert done.status_code == 200
+    assert Rate.objects.count() == 3
+
+
+def test_a_bad_file_names_line_and_mistake_and_stores_nothing(admin: Browser, rate: Rate) -> None:
+    lines = "\n".join(
+        [
+            HEAD,
+            "user,alice,,,,100.00,EUR,,",
+            "user,nobody,,,,100.00,EUR,,",
+            "role,,ghost,,,1.234,EUR,,",
+            f"project,,,{rate.project.taiga_project_id},,99,EUR,,",
+        ]
+    )
+    text = words(upload(admin, lines.encode(), "rates.csv"))
+    assert "Line number 2 : There is not exactly one person “nobody”." in text
+    assert "Line number 3 : There is not exactly one role “ghost”." in text
+    assert Rate.objects.count() == 1
+    alone = f"{HEAD}\n{lines.splitlines()[1]}\n{lines.splitlines()[4]}\n"
+    refused = words(upload(admin, alone.encode(), "rates.csv"))
+    assert "2 entries in drafts or on invoices were priced with this rate, so it stays as it is." in refused
+    assert "confirm_form" not in (upload(admin, alone.encode(), "rates.csv").context or {})
+    assert Rate.objects.count() == 1
+
+
+@pytest.mark.parametrize(("kind", "number"), [("csv", "0"), ("xlsx", "1")])
+def test_out_and_in_again_changes_nothing(admin: Browser, rate: Rate, kind: str, number: str) -> None:
+    Rate.objects.create(
+        level="user",
+        person=Person.objects.get(username="alice"),
+        amount=D("87.5"),
+        currency="EUR",
+        valid_from=dt.date(2026, 1, 1),
+        valid_to=dt.date(2026, 7, 1),
+    )
+    fields = {f"rateresource_{name}": "on" for name in HEAD.split(",")}
+    exported = admin.post("/admin/mappings/rate/export/", {"format": number, "resource": "", **fields})
+    content = exported.content
+    before = whole_database()
+    asked = upload(admin, content, f"rates.{kind}")
+    assert [str(fault.error) for row in asked.context["result"].rows for fault in row.errors] == []
+    assert [row.import_type for row in asked.context["result"].rows] == ["skip", "skip"]
+    assert "The effect of this file" not in words(asked)
+    admin.post("/admin/mappings/rate/process_import/", asked.context["confirm_form"].initial)
+    after = whole_database()
+    assert {name for name in after if after[name] != before[name]} <= {"admin.LogEntry", "sessions.Session"}
 
 
 # --- a new rate from … ------------------------------------------------------------------------------------------------
