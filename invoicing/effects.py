@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -18,7 +19,7 @@ from invoicing.models import InvoiceLine
 from invoicing.run import DEAD
 from mappings.effects import Change, Effect, Priced
 from mappings.rules import Period, previous_month
-from sync.effects import BATCH, move_of, would_have_been
+from sync.effects import BATCH, name_of, would_have_been
 
 MONTHS: Final = 3
 
@@ -40,7 +41,7 @@ def effect_on_closed_months(change: Change) -> list[Effect]:
                 continue
             before = Priced(line.billed_hours, line.amount, entry.currency)
             if (before.hours, before.amount, before.currency) != (after.hours, after.amount, after.currency):
-                effect.add(move_of(entry, before, after))
+                effect.add(entry.pk, before, after, partial(name_of, entry))
     return effects
 
 

@@ -7,7 +7,8 @@ Hours are Decimal hours, amounts before tax in the currency beside them. Who can
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -62,10 +63,10 @@ class Move:
     """One entry that a change moves, from what it is to what it would be. `name` and `below` say which it is."""
 
     entry_id: int
-    name: str
-    below: str
     before: Priced
     after: Priced
+    name: str = ""
+    below: str = ""
 
     @property
     def hours(self) -> Decimal:
@@ -104,19 +105,22 @@ class Effect:
     freed_holds: int = 0
     _largest: list[tuple[tuple[Decimal, Decimal], int, Move]] = field(default_factory=list, repr=False)
 
-    def add(self, move: Move) -> None:
-        """Count a moved entry; keeps no more than the ten largest."""
+    def add(self, entry_id: int, before: Priced, after: Priced, describe: Callable[[], tuple[str, str]]) -> None:
+        """Count a moved entry; keeps no more than the ten largest, and asks only for their `name` and `below`."""
+        move = Move(entry_id, before, after)
         self.count += 1
         self.hours += move.hours
         for currency, amount in move.money.items():
             self.money[currency] = self.money.get(currency, money.ZERO) + amount
-        self.new_holds += bool(move.after.hold and not move.before.hold)
-        self.freed_holds += bool(move.before.hold and not move.after.hold)
-        ranked = (move.size, -move.entry_id, move)
-        if len(self._largest) < LARGEST:
-            heapq.heappush(self._largest, ranked)
-        else:
-            heapq.heappushpop(self._largest, ranked)
+        self.new_holds += bool(after.hold and not before.hold)
+        self.freed_holds += bool(before.hold and not after.hold)
+        rank = (move.size, -entry_id)
+        if len(self._largest) == LARGEST and rank < self._largest[0][:2]:
+            return
+        name, below = describe()
+        heapq.heappush(self._largest, (*rank, replace(move, name=name, below=below)))
+        if len(self._largest) > LARGEST:
+            heapq.heappop(self._largest)
 
     @property
     def largest(self) -> list[Move]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from django.db.models import Q
 
 from billing_console import formats, money
 from billing_console.states import EntryState, ItemState
-from mappings.effects import Change, Effect, Move, Priced
+from mappings.effects import Change, Effect, Priced
 from sync import attributes, entries, pricing, reevaluate, stories
 from sync.models import TimeEntry, WorkItem
 from sync.pricing import Cycle, Judgement
@@ -38,7 +39,7 @@ def effect_on_unclaimed(change: Change) -> list[Effect]:
             before = _priced(entries.judge_again(item, rows[pk], world))
             after = _priced(entries.judge_again(item, rows[pk], changed))
             if before != after:
-                effect.add(move_of(last, before, after))
+                effect.add(last.pk, before, after, partial(name_of, last))
     return [effect]
 
 
@@ -118,10 +119,10 @@ def _as_priced(item: WorkItem, entry: TimeEntry) -> WorkItem:
     )
 
 
-def move_of(entry: TimeEntry, before: Priced, after: Priced) -> Move:
-    """The move of one entry, named as its page is: "#45 Subject", below it who and when."""
+def name_of(entry: TimeEntry) -> tuple[str, str]:
+    """What a move is called: "#45 Subject", and below it who, for which project and when."""
     below = [str(entry.person) if entry.person else "", str(entry.project or ""), formats.day(entry.work_date)]
-    return Move(entry.pk, str(entry.item), " · ".join(part for part in below if part), before, after)
+    return str(entry.item), " · ".join(part for part in below if part)
 
 
 def _priced(judgement: Judgement) -> Priced:
