@@ -23,7 +23,7 @@ from invoicing.review import obstacles_on_row
 from invoicing.run import UNAPPROVED
 from mappings import rules
 from mappings.models import TaxDecision
-from sync import explain, links
+from sync import links
 from sync.explain import SOURCES
 from sync.models import Transition
 
@@ -113,7 +113,7 @@ def shown(row: InvoiceLine, is_draft: bool) -> ShownLine:
     rate = row.facts.get("rate") or {}
     return ShownLine(
         row=row,
-        why=explain.explain_facts(row.facts) if row.entry_id else _("Added by hand."),
+        why=row.why if row.entry_id else _("Added by hand."),
         source=str(SOURCES.get(rate.get("source", ""), "")),
         oddities=[] if row.is_voided else oddities.words_of(row),
         is_on_draft=is_draft and not row.is_voided,

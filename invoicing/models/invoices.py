@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import InvoiceState
 from mappings.models import TaxDecision
+from sync import explain
 
 
 class Invoice(models.Model):
@@ -163,3 +164,8 @@ class InvoiceLine(models.Model):
 
     def __str__(self) -> str:
         return self.notes
+
+    @property
+    def why(self) -> str:
+        """Why its amount is what it is, from the facts that were frozen with it; "" for a line added by hand."""
+        return explain.explain_facts(self.facts)
