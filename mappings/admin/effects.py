@@ -86,7 +86,7 @@ class ShowsEffect:
         effects = hooks.effect_of(change)
         if not any(effect.count for effect in effects if effect.period is None):
             return None
-        return self._ask(request, form, stored, effects, token)
+        return self._ask(request, change.rule_set or form.instance, stored, effects, token)
 
     def _checked(self, request: HttpRequest, object_id: str | None) -> tuple[Any, Any]:
         """The valid form of what was posted, and the row it changes; no form where Django itself must answer."""
@@ -101,7 +101,7 @@ class ShowsEffect:
         form: forms.ModelForm = form_class(request.POST, request.FILES, instance=stored)
         return (form, stored) if form.is_valid() else (None, None)
 
-    def _ask(self, request: HttpRequest, form: Any, stored: Any, effects: Any, token: str) -> HttpResponse:
+    def _ask(self, request: HttpRequest, wanted: Any, stored: Any, effects: Any, token: str) -> HttpResponse:
         admin: Any = self
         unclaimed = next(effect for effect in effects if effect.period is None)
         confirmation = Confirmation(
@@ -128,7 +128,7 @@ class ShowsEffect:
             "original": stored,
             "confirmation": confirmation,
             "effects": shown_all(effects),
-            "whose": form.instance,
+            "whose": wanted,
             "back_name": BACK,
             "environment_name": label,
             "environment_variant": variant,
