@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.formats import get_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from billing_console.admin_base import UnfoldAdminTextInputWidget
 from billing_console.decimals import UnclearNumber, parse_decimal
+
+_LIMITS: Final = {
+    "min_value": gettext_lazy("Write a number of %(limit_value)s or more."),
+    "max_value": gettext_lazy("Write a number of %(limit_value)s or less."),
+}
 
 
 class StrictDecimalField(forms.DecimalField):
@@ -19,6 +25,7 @@ class StrictDecimalField(forms.DecimalField):
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("widget", UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}))
+        kwargs["error_messages"] = _LIMITS | kwargs.get("error_messages", {})
         super().__init__(**kwargs)
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from invoicing.run import UNAPPROVED
 from invoicing.typed import written
 from mappings import rules
 from mappings.models import TaxDecision
-from sync import explain, links
+from sync import links
 from sync.explain import SOURCES
 from sync.models import Transition
 from sync.weeks import LongWeek
@@ -145,7 +145,7 @@ def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str], long_w
     fill = {"what": row.notes, "text": row.notes, "hours": written(row.billed_hours), "rate": written(row.rate)}
     return ShownLine(
         row=row,
-        why=explain.explain(entry) if entry else "",
+        why=row.why,
         source=str(SOURCES.get(rate.get("source", ""), "")),
         oddities=[] if row.is_voided else oddities.words_of(row, invoice.currency, long_weeks),
         is_on_draft=is_on_draft,

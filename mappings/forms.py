@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from copy import copy
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing_console import clock
 from billing_console.admin_base import UnfoldAdminTextInputWidget
 from billing_console.form_fields import StrictDecimalField
-from billing_console.formats import day
-from mappings import rules
-from mappings.lookups import hour_rules
-from mappings.models import Company, Frequency, Rate, RateLevel, Role, RuleSet
-from mappings.models.rates import LEVEL_KEYS
-from mappings.models.rule_sets import is_time_zone
-from mappings.rate_changes import open_predecessor, refusal_of_change
+from billing_console.formats import day, rate
+from mappings.models import Company, Rate, RateLevel, Role
+from mappings.models.rates import LEVEL_KEYS, NOT_POSITIVE, OVERLAP
+from mappings.rate_changes import overlapping, predecessor_of, refusal_of_change
 from mappings.rates import fold
 
 
@@ -61,7 +56,9 @@ class RoleForm(forms.ModelForm):
 class RateForm(forms.ModelForm):
     """A dated rate. A new one that begins later ends the open one before it; a used one keeps its price."""
 
-    amount = StrictDecimalField(label=_("Amount per hour"), max_digits=12, decimal_places=3)
+    amount = StrictDecimalField(
+        label=_("Amount per hour"), max_digits=12, decimal_places=3, error_messages={"min_value": NOT_POSITIVE}
+    )
     currency = forms.CharField(
         label=_("Currency"),
         max_length=3,
@@ -75,6 +72,8 @@ class RateForm(forms.ModelForm):
         fields = ("level", "person", "role", "project", "client", "amount", "currency", "valid_from", "valid_to")
 
     predecessor: Rate | None = None
+    # Set when the form refused to touch a used rate: the page then offers a new one that follows it.
+    follows: Rate | None = None
 
     def clean_currency(self) -> str:
         """The typed code in capitals; left empty on an existing rate, its own."""
@@ -88,9 +87,11 @@ class RateForm(forms.ModelForm):
             self._keep_keys_of_level(cleaned)
             cleaned["currency"] = cleaned.get("currency") or self._usual_currency(cleaned)
         elif not self.errors:
+            stored = Rate.objects.get(pk=self.instance.pk)
             wanted = {name: cleaned.get(name) for name in ("amount", "currency", "valid_from", "valid_to")}
-            refusal = refusal_of_change(Rate.objects.get(pk=self.instance.pk), **wanted)  # type: ignore[arg-type]
+            refusal = refusal_of_change(stored, **wanted)  # type: ignore[arg-type]
             if refusal:
+                self.follows = stored
                 raise ValidationError(refusal)
         return cleaned
 
@@ -98,25 +99,48 @@ class RateForm(forms.ModelForm):
         # The database's rules are checked with the open predecessor thought to end where this one begins.
         if self.instance.pk is None and not self.errors:
             typed = {name: self.cleaned_data.get(name) for name in self.Meta.fields}
-            self.predecessor = open_predecessor(Rate(**typed))
+            self.predecessor = predecessor_of(Rate(**typed))
         if self.predecessor is None:
             super()._post_clean()  # type: ignore[misc]
+            self._name_overlapping()
             return
         begins = self.cleaned_data["valid_from"]
         with transaction.atomic():
             Rate.objects.filter(pk=self.predecessor.pk).update(valid_to=begins)
             super()._post_clean()  # type: ignore[misc]
+            self._name_overlapping()
             transaction.set_rollback(True)
         wanted = {name: getattr(self.predecessor, name) for name in ("amount", "currency", "valid_from")}
         if refusal := refusal_of_change(self.predecessor, valid_to=begins, **wanted):
+            self.follows = self.predecessor
             self.add_error("valid_from", refusal)
 
+    def _name_overlapping(self) -> None:
+        """Beside the sentence that rates overlap, say which and when."""
+        if str(OVERLAP) not in self.non_field_errors():
+            return
+        for other in overlapping(self.instance)[:3]:
+            facts = {
+                "amount": rate(other.amount, other.currency),
+                "begins": day(other.valid_from) if other.valid_from else gettext("always"),
+                "ends": day(other.valid_to) if other.valid_to else gettext("open"),
+            }
+            self.add_error(None, gettext("%(amount)s is valid: %(begins)s → %(ends)s.") % facts)
+
+    def ended_predecessor(self) -> Rate | None:
+        """The rate before this one as it would end where this one begins, not stored; None where there is none."""
+        if self.predecessor is None:
+            return None
+        ended = copy(self.predecessor)
+        ended.valid_to = self.instance.valid_from
+        return ended
+
     def end_predecessor(self) -> Rate | None:
-        """End the open rate before this one on the day this one begins; returns it, or None where there was none."""
-        if self.predecessor is not None:
-            self.predecessor.valid_to = self.instance.valid_from
-            self.predecessor.save(update_fields=["valid_to"])
-        return self.predecessor
+        """End the rate before this one on the day this one begins; returns it, or None where there was none."""
+        ended = self.ended_predecessor()
+        if ended is not None:
+            ended.save(update_fields=["valid_to"])
+        return ended
 
     def _keep_keys_of_level(self, cleaned: dict[str, Any]) -> None:
         level = cleaned.get("level")
@@ -133,54 +157,3 @@ class RateForm(forms.ModelForm):
         project = cleaned.get("project")
         client = cleaned.get("client") or (project.client if project else None)
         return (client.currency if client else "") or Company.current().currency
-
-
-class RuleSetForm(forms.ModelForm):
-    """Rules of the company or of a client; saving makes the next version."""
-
-    min_billable_hours = StrictDecimalField(label=_("Minimum hours"), max_digits=6, decimal_places=2, min_value=0)
-    tax_rate = StrictDecimalField(
-        label=_("Tax rate, %"), max_digits=6, decimal_places=3, min_value=0, max_value=Decimal(100), required=False
-    )
-
-    class Meta:
-        model = RuleSet
-        exclude = ("is_current", "version", "created_by")  # noqa: DJ006  (every rule, also those of the future)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "billing_timezone" in self.fields:
-            self.fields["billing_timezone"].help_text = gettext("IANA name; empty: %(zone)s.") % {
-                "zone": settings.BILLING_TIMEZONE
-            }
-
-    def clean_tax_rate(self) -> Decimal:
-        """Empty is 0."""
-        return self.cleaned_data.get("tax_rate") or Decimal(0)
-
-    def clean(self) -> dict[str, Any]:
-        """One set of rules per client; a biweekly schedule finds its anchor by itself."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if self.instance.pk is None:
-            client = cleaned.get("client")
-            existing = RuleSet.objects.filter(client=client, is_current=True).first()
-            if existing is not None:
-                whose = client or gettext("the company")
-                sentence = gettext("There are rules of %(whose)s already (%(rules)s): change those.")
-                self.add_error("client", sentence % {"whose": whose, "rules": existing})
-        if cleaned.get("frequency") == Frequency.BIWEEKLY and cleaned.get("anchor_date") is None:
-            zone = cleaned.get("billing_timezone") or settings.BILLING_TIMEZONE
-            if is_time_zone(zone):
-                cleaned["anchor_date"] = rules.iso_week(clock.today(zone)).start
-        return cleaned
-
-    def warnings(self) -> list[str]:
-        """What is allowed, but usually a slip."""
-        found = []
-        if hour_rules(self.instance).has_uneven_minimum:
-            facts = {"minimum": self.instance.min_billable_hours, "step": hour_rules(self.instance).increment}
-            found.append(gettext("The minimum of %(minimum)s h is no multiple of the rounding of %(step)s h.") % facts)
-        if self.instance.frequency != Frequency.BIWEEKLY and self.instance.anchor_date is not None:
-            facts = {"day": day(self.instance.anchor_date)}
-            found.append(gettext("The anchor date %(day)s counts only for runs every two weeks.") % facts)
-        return found

@@ -1,8 +1,8 @@
-"""How a later step learns that who pays what has changed, without mappings knowing of it.
+"""How a later step learns that who pays what has changed, or would change, without mappings knowing of it.
 
-The steps that hold priced entries register a callback in `AppConfig.ready`; mappings calls `changed` after a
-project, client, person, membership, role, rate or rule set was saved or deleted, and `want_lists` when a person wants
-the lists of both servers read again.
+The steps that hold priced entries register callbacks in `AppConfig.ready`. Mappings calls `changed` after a project,
+client, person, membership, role, rate or rule set was saved or deleted, `effect_of` before a rate or a rule set is
+saved, and `want_lists` when a person wants the lists of both servers read again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import Final
 
 from django.db import models, transaction
 
+from mappings.effects import Change, Effect
+
 Callback = Callable[[models.Model], None]
 WantLists = Callable[[], None]
+FindEffects = Callable[[Change], list[Effect]]
 
 _callbacks: Final[list[Callback]] = []
 _want_lists: Final[list[WantLists]] = []
+_find_effects: Final[list[FindEffects]] = []
 
 
 def on_changed(callback: Callback) -> Callback:
@@ -45,3 +49,15 @@ def want_lists() -> None:
     """Ask for the lists of both servers (clients, projects) to be read again soon. Calls no server."""
     for callback in _want_lists:
         callback()
+
+
+def on_effect_of(callback: FindEffects) -> FindEffects:
+    """Register one who knows what a change would move; it writes nothing and calls no server. Usable as a decorator."""
+    if callback not in _find_effects:
+        _find_effects.append(callback)
+    return callback
+
+
+def effect_of(change: Change) -> list[Effect]:
+    """What `change` would move, from everybody who registered: the unclaimed entries first, then closed months."""
+    return [effect for find in _find_effects for effect in find(change)]

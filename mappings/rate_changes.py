@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from django.db.models import Count, Max, Min
+from django.db.models import Count, F, Max, Min, Q
 from django.utils.formats import date_format
 from django.utils.translation import ngettext
 
 from billing_console.states import EntryState
 from mappings.models import Rate
 from mappings.models.rates import LEVEL_KEYS, RateLevel
+from mappings.rules import ONE_DAY
 
 FIXED_STATES: Final = (EntryState.CLAIMED, EntryState.INVOICED)
 
@@ -33,16 +34,53 @@ def refusal_of_change(
     return None if keeps_price and keeps_days else _refusal(used)
 
 
-def open_predecessor(rate: Rate) -> Rate | None:
-    """The rate of the same kind that is open-ended and began before `rate` (not stored yet) does; one query."""
+def predecessor_of(rate: Rate) -> Rate | None:
+    """The rate of the same kind that holds on the first day of `rate` (not stored yet) and began before it; one query.
+
+    None where it would go on after `rate` ends: ending it would leave days without a rate that have one now.
+    """
     if rate.valid_from is None:
         return None
-    keys = {f"{key}_id": getattr(rate, f"{key}_id") for key in LEVEL_KEYS[RateLevel(rate.level)]}
-    earlier = Rate.objects.filter(level=rate.level, valid_to__isnull=True, **keys).exclude(pk=rate.pk)
-    found = earlier.first()
-    if found is None or (found.valid_from is not None and found.valid_from >= rate.valid_from):
+    goes_on = Q(valid_to__isnull=True) | Q(valid_to__gt=rate.valid_from)
+    has_begun = Q(valid_from__isnull=True) | Q(valid_from__lt=rate.valid_from)
+    found = Rate.objects.filter(goes_on, has_begun, **_kind_of(rate)).exclude(pk=rate.pk).first()
+    if found is None or (rate.valid_to is not None and found.valid_to is not None and rate.valid_to < found.valid_to):
         return None
     return found
+
+
+def next_rate_from(rate: Rate, today: dt.date, *, is_soonest: bool = False) -> Rate:
+    """A rate that follows the stored `rate`, not stored: the same in all but its days, from the first free day.
+
+    That is the day after the last entry in a draft or on an invoice that was priced with it, or `today` if that is
+    later (not with `is_soonest`); it ends where `rate` ends. One that has ended is followed from the day on which it
+    ended. One query.
+    """
+    used = _use_of(rate)
+    begins = today
+    if used is not None:
+        begins = used.last + ONE_DAY if is_soonest else max(today, used.last + ONE_DAY)
+    if rate.valid_from is not None:
+        begins = max(begins, rate.valid_from + ONE_DAY)
+    ends = rate.valid_to
+    if ends is not None and ends <= begins:
+        begins, ends = ends, None
+    return Rate(amount=rate.amount, currency=rate.currency, valid_from=begins, valid_to=ends, **_kind_of(rate))
+
+
+def overlapping(rate: Rate) -> list[Rate]:
+    """Stored rates of the same kind that hold on some day of `rate` (not stored yet), the earliest first; one query."""
+    rows = Rate.objects.filter(**_kind_of(rate)).exclude(pk=rate.pk)
+    if rate.valid_from is not None:
+        rows = rows.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=rate.valid_from))
+    if rate.valid_to is not None:
+        rows = rows.filter(Q(valid_from__isnull=True) | Q(valid_from__lt=rate.valid_to))
+    return list(rows.order_by(F("valid_from").asc(nulls_first=True)))
+
+
+def _kind_of(rate: Rate) -> dict[str, Any]:
+    keys = {f"{key}_id": getattr(rate, f"{key}_id") for key in LEVEL_KEYS[RateLevel(rate.level)]}
+    return {"level": rate.level, **keys}
 
 
 class _Use(NamedTuple):
@@ -64,4 +102,4 @@ def _refusal(used: _Use) -> str:
         "%(count)s entries in drafts or on invoices were priced with this rate, so it stays as it is. "
         "Add a new rate from %(day)s instead.",
         used.entries,
-    ) % {"count": used.entries, "day": date_format(used.last + dt.timedelta(days=1), "j M Y")}
+    ) % {"count": used.entries, "day": date_format(used.last + ONE_DAY, "j M Y")}

@@ -82,7 +82,7 @@ class ChosenRate:
     def facts(self) -> dict[str, Any]:
         """The snapshot kept on the entry: JSON values only, amounts as text with the currency's decimals."""
         return {
-            "amount": _plain(self.amount, self.currency),
+            "amount": plain_amount(self.amount, self.currency),
             "currency": self.currency,
             "source": self.source,
             "row": self.row_id,
@@ -91,7 +91,7 @@ class ChosenRate:
             "skipped": self.skipped,
             "losers": [
                 {
-                    "amount": _plain(loser.amount, loser.currency),
+                    "amount": plain_amount(loser.amount, loser.currency),
                     "currency": loser.currency,
                     "source": loser.source,
                     "row": loser.row_id,
@@ -153,5 +153,6 @@ def _loser(row: RateRow, on: dt.date) -> Loser:
     return Loser(row.level, row.amount, row.currency, row.row_id, row.label, reason)
 
 
-def _plain(amount: Decimal, currency: str) -> str:
+def plain_amount(amount: Decimal, currency: str) -> str:
+    """The amount as digits with the decimals of `currency`, or all it has where it is finer."""
     return f"{money.quantize(amount, currency):f}" if has_currency_decimals(amount, currency) else f"{amount:f}"

@@ -10,14 +10,15 @@ class SyncConfig(AppConfig):
     verbose_name = _("Work")
 
     def ready(self) -> None:
-        """Ask mappings to tell when something changes that entries were priced by."""
+        """Ask mappings to tell when something changes, or would change, that entries are priced by."""
         from mappings import hooks  # noqa: PLC0415 -- models exist only now
-        from sync import gate, lists, reevaluate  # noqa: PLC0415
+        from sync import effects, gate, lists, reevaluate  # noqa: PLC0415
 
         post_migrate.connect(gate.on_migrate, sender=self, dispatch_uid="sync.gate.on_migrate")
 
         hooks.on_changed(reevaluate.on_changed)
         hooks.on_lists_wanted(lists.want_lists)
+        hooks.on_effect_of(effects.effect_on_unclaimed)
         for model in reevaluate.WATCHED:
             label = f"sync.reevaluate.{model.__name__}"
             post_save.connect(reevaluate.on_saved, sender=model, dispatch_uid=f"{label}.saved")

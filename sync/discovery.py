@@ -1,4 +1,4 @@
-"""What both servers have that pricing and pushing need: clients, projects, currencies, people and their roles.
+"""What both servers have that we need: clients, projects, products, currencies, the tax, people and their roles.
 
 Read, never written there. A change is told to everybody who priced by it (`mappings.hooks`).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from django.db import models, transaction
@@ -16,7 +17,7 @@ from django.utils import timezone
 from billing_console.errors import ConsoleError
 from mappings import hooks
 from mappings.lookups import fold
-from mappings.models import Client, Company, Membership, NinjaProject, Person, ProjectMapping
+from mappings.models import Client, Company, Membership, NinjaProject, Person, Product, ProjectMapping
 from sync import heartbeats, upstreams
 from sync.clients import ninja_rows, taiga_rows
 from sync.clients.taiga import TaigaClient
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MAX_AGE: Final = dt.timedelta(minutes=10)
 NINJA_HEARTBEAT: Final = "invoice_ninja_discovery"
+_THOUSANDTH: Final = Decimal("0.001")  # as fine as a rule set's rate
 _ALL: Final = "active,archived,deleted"
 _UNKNOWN_WAIT: Final = dt.timedelta(minutes=1)
 
@@ -71,27 +73,39 @@ def is_client_alive(ninja_id: str) -> bool:
 
 
 def refresh_invoice_ninja() -> None:
-    """Read the company, clients and projects of Invoice Ninja into our cached rows; what it lost is unknown."""
+    """Read Invoice Ninja's company, clients, projects and products into our cached rows; what it lost is unknown."""
     ninja = upstreams.ninja_client()
     company, currencies = ninja.company(), {row.id: row.code for row in ninja.currencies()}
-    clients, projects = ninja.clients(_ALL), ninja.projects(status=_ALL)
+    clients, projects, products = ninja.clients(_ALL), ninja.projects(status=_ALL), ninja.products(_ALL)
     default = currencies.get(ninja_rows.NinjaId(str(company.settings.get("currency_id") or "")), "")
     now = timezone.now()
     with transaction.atomic():
-        _store_company(company.name, default)
+        _store_company(company, default)
         changed = _store_clients(clients, currencies, default, now)
         _store_projects(projects, now)
+        _store_products(products, now)
         heartbeats.note(NINJA_HEARTBEAT)
         heartbeats.note("invoice_ninja")
         for row in changed:
             hooks.changed(row)
 
 
-def _store_company(name: str, currency: str) -> None:
+def _store_company(there: ninja_rows.NinjaCompany, currency: str) -> None:
     company = Company.current()
-    if (company.name, company.currency) != (name, currency or company.currency):
-        company.name, company.currency = name, currency or company.currency
-        company.save(update_fields=["name", "currency"])
+    rate = there.tax_rate.quantize(_THOUSANDTH) if 0 <= there.tax_rate <= 100 else None
+    values = {
+        "name": there.name,
+        "currency": currency or company.currency,
+        "tax_name": there.tax_name[:50],
+        "tax_rate": rate if there.tax_name else None,
+    }
+    changed = [name for name, value in values.items() if getattr(company, name) != value]
+    if not changed:
+        return
+    for name in changed:
+        setattr(company, name, values[name])
+    company.save(update_fields=changed)
+    if {"name", "currency"} & set(changed):
         hooks.changed(company)
 
 
@@ -159,6 +173,24 @@ def _store_projects(rows: Iterable[ninja_rows.NinjaProject], now: dt.datetime) -
         update_fields=["client", "name", "is_known", "is_archived", "is_deleted", "refreshed_at"],
     )
     NinjaProject.objects.exclude(ninja_id__in=fresh).update(is_known=False)
+
+
+def _store_products(rows: Iterable[ninja_rows.NinjaProduct], now: dt.datetime) -> None:
+    fresh = [
+        Product(
+            ninja_id=row.id,
+            product_key=row.product_key[:255],
+            notes=row.notes,
+            is_known=True,
+            is_archived=row.archived_at is not None,
+            is_deleted=row.is_deleted,
+            refreshed_at=now,
+        )
+        for row in rows
+    ]
+    columns = ["product_key", "notes", "is_known", "is_archived", "is_deleted", "refreshed_at"]
+    Product.objects.bulk_create(fresh, update_conflicts=True, unique_fields=["ninja_id"], update_fields=columns)
+    Product.objects.exclude(ninja_id__in=[row.ninja_id for row in fresh]).update(is_known=False)
 
 
 # --- Taiga ------------------------------------------------------------------------------------------------------------

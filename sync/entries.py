@@ -21,7 +21,7 @@ from sync import claimed, pricing, push, reasons, stories, writeback
 from sync.models import TimeEntry, WorkItem
 from sync.pricing import Cycle, Judgement
 from sync.transitions import advance, record
-from sync.typists import find_typist
+from sync.typists import Typist, find_typist
 from sync.world import World
 
 if TYPE_CHECKING:
@@ -121,8 +121,10 @@ def _open_cycle(
         first_closed_at=item.finished_at or item.closed_seen_at or timezone.now(),
         correlation_id=item.correlation_id,
     )
-    typed_at = _find_typist(entry, world)
-    judgement = _judge(item, _cycle_of(entry, earlier, is_known_there, typed_at), world)
+    typist = _find_typist(entry, world)
+    judgement = _judge(item, _cycle_of(entry, earlier, is_known_there, typist.at if typist else None), world)
+    if typist:
+        judgement.facts["typed_by"] = _name_of(typist)
     judgement.facts["values_version"] = item.values_version
     for name, value in _columns(entry, judgement).items():
         setattr(entry, name, value)
@@ -134,18 +136,35 @@ def _open_cycle(
     return entry
 
 
+def judge_again(
+    item: WorkItem,
+    entries: list[TimeEntry],
+    world: World,
+    typed_at: dt.datetime | None,
+    *,
+    is_known_there: bool = False,
+) -> Judgement:
+    """What pricing the last, unclaimed one of a closed item's entries again comes to; reads and writes no row."""
+    judgement = _judge(item, _cycle_of(entries[-1], entries[:-1], is_known_there, typed_at), world)
+    _keep_holds(entries[-1], judgement)
+    return judgement
+
+
 def _judge_again(
     item: WorkItem, entries: list[TimeEntry], world: World, user: User | None, is_known_there: bool
 ) -> None:
     entry, earlier = entries[-1], entries[:-1]
     inputs, version = pricing.read_inputs(item), entry.facts.get("values_version")
     is_typed_anew = inputs != entry.facts.get("inputs")
-    typed_at = _find_typist(entry, world) if is_typed_anew else _typed_at(entry)
-    if typed_at is None and is_typed_anew:
-        typed_at = _typed_since_last_reading(entry, inputs)
-    judgement = _judge(item, _cycle_of(entry, earlier, is_known_there, typed_at), world)
+    typed_at, typed_by = typed_at_of(entry), entry.facts.get("typed_by")
+    if is_typed_anew:
+        typist = _find_typist(entry, world)
+        typed_at = (typist.at if typist else None) or _typed_since_last_reading(entry, inputs)
+        typed_by = _name_of(typist)
+    judgement = judge_again(item, entries, world, typed_at, is_known_there=is_known_there)
+    if typed_by:
+        judgement.facts["typed_by"] = typed_by
     judgement.facts["values_version"] = item.values_version if is_typed_anew else version
-    _keep_holds(entry, judgement)
     changes = _columns(entry, judgement) | {"closing": item.closings}
     if _is_unchanged(entry, judgement, changes):
         return
@@ -208,11 +227,15 @@ def _judge(item: WorkItem, cycle: Cycle, world: World) -> Judgement:
     return judgement
 
 
-def _find_typist(entry: TimeEntry, world: World) -> dt.datetime | None:
-    """Note who typed the hours, where a delivery says so; returns when."""
+def _find_typist(entry: TimeEntry, world: World) -> Typist | None:
+    """Note who typed the hours, where a delivery says so; returns who and when."""
     typist = find_typist(entry.item, world.company.attribute_hours, entry.item.attributes.get("hours"))
     entry.typed_by = typist.name if typist else ""
-    return typist.at if typist else None
+    return typist
+
+
+def _name_of(typist: Typist | None) -> str:
+    return (typist.full_name or typist.name) if typist else ""
 
 
 def _typed_since_last_reading(entry: TimeEntry, inputs: dict[str, Any]) -> dt.datetime | None:
@@ -221,12 +244,13 @@ def _typed_since_last_reading(entry: TimeEntry, inputs: dict[str, Any]) -> dt.da
     The same values under another name of the attribute were there before.
     """
     if inputs["hours"] == entry.facts.get("inputs", {}).get("hours"):
-        return _typed_at(entry)
+        return typed_at_of(entry)
     seen, now = entry.facts.get("values_version"), entry.item.values_version
     return clock.now() if seen is not None and now is not None and now > seen else None
 
 
-def _typed_at(entry: TimeEntry) -> dt.datetime | None:
+def typed_at_of(entry: TimeEntry) -> dt.datetime | None:
+    """When the hours of `entry` were typed, as far as that is known."""
     at = entry.facts.get("typed_at")
     return dt.datetime.fromisoformat(at) if at else None
 

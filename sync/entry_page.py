@@ -82,7 +82,8 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
         "calls": UpstreamCall.objects.filter(item=item).order_by("-id")[:SHOWN],
         "taiga_url": links.taiga_item(item),
         "ninja_url": links.ninja_task(entry.remote_task.remote_id if entry.remote_task else None),
-        "losers": entry.facts.get("rate", {}).get("losers", []) if entry.facts.get("rate") else [],
+        "source": explain.source(entry.facts),
+        "losers": explain.losers(entry.facts),
     }
 
 

@@ -26,7 +26,7 @@ KINDS: Final[dict[str, str]] = {"task": "T", "userstory": "U", "issue": "I"}
 
 MAX_DEPTH: Final = 100
 _MAX_ID: Final = 2**63 - 1
-_TYPE_LENGTH, _ACTION_LENGTH, _NAME_LENGTH, _SUBJECT_LENGTH = 40, 20, 255, 500
+_TYPE_LENGTH, _ACTION_LENGTH, NAME_LENGTH, _SUBJECT_LENGTH = 40, 20, 255, 500
 
 
 class MalformedPayload(ConsoleError):
@@ -62,7 +62,7 @@ class Delivery:
 def read_delivery(raw: bytes) -> Delivery:
     """Read and classify one raw body; raises MalformedPayload for what is no JSON object, and nothing else."""
     body = parse_body(raw)
-    action, event_type = _text(body.get("action"), _ACTION_LENGTH), _text(body.get("type"), _TYPE_LENGTH)
+    action, event_type = storable(body.get("action"), _ACTION_LENGTH), storable(body.get("type"), _TYPE_LENGTH)
     by, data = _object(body.get("by")), _object(body.get("data"))
     project = _object(data.get("project"))
     kind = KINDS.get(event_type, "")
@@ -81,14 +81,14 @@ def read_delivery(raw: bytes) -> Delivery:
         action=action,
         type=event_type,
         by_id=_integer(by.get("id")),
-        by_username=_text(by.get("username"), _NAME_LENGTH),
+        by_username=storable(by.get("username"), NAME_LENGTH),
         date=_instant(body.get("date")),
         kind=kind,
         item_id=item_id,
         item_ref=_integer(data.get("ref")) if is_item else None,
-        subject=_text(data.get("subject"), _SUBJECT_LENGTH) if is_item else "",
+        subject=storable(data.get("subject"), _SUBJECT_LENGTH) if is_item else "",
         project_id=_integer(project.get("id")),
-        project_name=_text(project.get("name"), _NAME_LENGTH),
+        project_name=storable(project.get("name"), NAME_LENGTH),
         fingerprint=fingerprint(body),
     )
 
@@ -171,7 +171,7 @@ def _integer(value: object) -> int | None:
     return value
 
 
-def _text(value: object, length: int) -> str:
+def storable(value: object, length: int) -> str:
     """Return text that PostgreSQL can store: no NUL, no lone surrogate, cut to its column."""
     if not isinstance(value, str):
         return ""

@@ -33,6 +33,7 @@ class Cycle:
 
     `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja was asked and holds a task of this
     item; `is_pushed`: we wanted one there ourselves. `typed_at`: when the hours were typed, as far as anybody told us.
+    `was_billed`: it was billed once, so whatever a brake would ask has been answered.
     """
 
     first_closed_at: dt.datetime
@@ -43,6 +44,7 @@ class Cycle:
     is_known_there: bool = False
     is_pushed: bool = False
     typed_at: dt.datetime | None = None
+    was_billed: bool = False
 
 
 @dataclass
@@ -177,8 +179,10 @@ class _Judge:
         limit = self.world.company.max_item_hours
         if hours == 0:
             self.hold(Reason.NO_HOURS)
-        elif hours > limit and confirm_hours_token(hours) not in self.cycle.confirmed:
-            self.hold(Reason.TOO_MANY_HOURS, hours=plain(hours), limit=plain(limit))
+        elif hours > limit:
+            self.facts["hours_confirmed"] = confirm_hours_token(hours) in self.cycle.confirmed
+            if not self.facts["hours_confirmed"]:
+                self.hold(Reason.TOO_MANY_HOURS, hours=plain(hours), limit=plain(limit))
 
     def _bill(self, total: Decimal, rule_set: RuleSet) -> Decimal:
         rules = hour_rules(rule_set)
@@ -300,7 +304,7 @@ class _Judge:
         if chosen is None:
             self.hold(Reason.NO_RATE)
             return
-        self.facts["rate"] = chosen.facts()
+        self.facts |= {"rate": chosen.facts(), "prefer": rule_set.prefer}
         self.columns.update(rate=chosen.amount, currency=chosen.currency, rate_row_id=chosen.row_id)
         if chosen.currency != currency:
             self.hold(Reason.CURRENCY, rate_currency=chosen.currency, client_currency=currency)
@@ -311,6 +315,8 @@ class _Judge:
 
     def _brake(self, hours: Decimal, billed: Decimal) -> None:
         """Hold what nothing is wrong with, but what is too unlikely to be billed unseen."""
+        if self.cycle.was_billed:
+            return
         columns = self.columns
         priced = brakes.Priced(
             item=self.item,

@@ -33,7 +33,7 @@ BATCH: Final = 100
 # Discovery stores these without `save()`, so that no signal tells of them; it holds clients locked, which an evaluation
 # refers to, and so may not wait for items in its own transaction.
 STORED_IN_BULK: Final = (Client, Membership)
-_UNCLAIMED: Final = (EntryState.HELD, EntryState.READY, EntryState.VOID, EntryState.BELOW_MINIMUM)
+UNCLAIMED: Final = (EntryState.HELD, EntryState.READY, EntryState.VOID, EntryState.BELOW_MINIMUM)
 
 
 def mark_affected(row: models.Model) -> int:
@@ -45,7 +45,7 @@ def mark_affected(row: models.Model) -> int:
     find = _SCOPES.get(type(row))
     if find is None:
         return 0
-    mine = TimeEntry.objects.filter(find(row), item=OuterRef("pk"), state__in=_UNCLAIMED)
+    mine = TimeEntry.objects.filter(find(row), item=OuterRef("pk"), state__in=UNCLAIMED)
     with transaction.atomic():
         locked = WorkItem.objects.select_for_update(no_key=True).filter(Exists(mine)).order_by("pk")
         return WorkItem.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(needs_evaluation=True)
@@ -78,6 +78,11 @@ def on_changed(row: models.Model) -> None:
         mark_affected(row)
     if evaluate_marked(AT_ONCE) >= AT_ONCE:
         doorbell.ring("items")
+
+
+def scope_of(row: models.Model) -> Q:
+    """The entries that a row of mappings, stored or not, may concern: a filter over TimeEntry."""
+    return _SCOPES[type(row)](row)
 
 
 # --- which entries a row may concern ----------------------------------------------------------------------------------

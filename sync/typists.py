@@ -8,16 +8,17 @@ from typing import Any, Final
 
 from sync import attributes
 from sync.models import Verdict, WebhookDelivery, WorkItem
-from sync.payloads import MalformedPayload, parse_body
+from sync.payloads import NAME_LENGTH, MalformedPayload, parse_body, storable
 
 LOOK_BACK: Final = 10
 
 
 @dataclass(frozen=True)
 class Typist:
-    """A person's username at Taiga, and when (aware, UTC) the value was typed."""
+    """A person's username and name at Taiga, and when (aware, UTC) the value was typed."""
 
     name: str
+    full_name: str
     at: dt.datetime | None
 
 
@@ -33,8 +34,13 @@ def find_typist(item: WorkItem, attribute: str, value: Any) -> Typist | None:
         except MalformedPayload:
             continue  # it was read once, so this is a row that somebody damaged: it names nobody
         if any(typed == value for typed in _typed_values(body, names)):
-            return Typist(delivery.by_username, delivery.event_at)
+            return Typist(delivery.by_username, _full_name(body), delivery.event_at)
     return None
+
+
+def _full_name(body: dict[str, Any]) -> str:
+    by = body.get("by")
+    return storable(by.get("full_name"), NAME_LENGTH) if isinstance(by, dict) else ""
 
 
 def _typed_values(body: dict[str, Any], names: set[str]) -> list[Any]:

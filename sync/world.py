@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from django.db.models import Q
 
 from billing_console.states import ItemKind
+from mappings.effects import Change
 from mappings.lookups import rule_set_for, rule_sets_for
 from mappings.models import Client, Company, Membership, Person, ProjectMapping, Rate, RateLevel, RuleSet
 from mappings.rates import ChosenRate, RateRow, choose_rate
@@ -38,6 +39,12 @@ class World:
     _company_rules: RuleSet | None = field(default=None, repr=False)
     _billable_tasks: dict[int, list[int]] | None = field(default=None, repr=False)
     _billed_stories: dict[int, int | None] | None = field(default=None, repr=False)
+    _rows: dict[tuple[object, ...], list[RateRow]] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find rates by what they are for: an entry asks for a handful among hundreds."""
+        for rate in self.rates:
+            self._rows.setdefault(_target_of(rate), []).append(_as_row(rate))
 
     @classmethod
     def load(cls, items: Iterable[WorkItem], entries: Iterable[TimeEntry]) -> World:
@@ -68,6 +75,18 @@ class World:
         own = frozenset(item.taiga_id for item in items if item.kind == ItemKind.STORY)
         above = frozenset(item.story_taiga_id for item in items if item.story_taiga_id is not None)
         return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles, past, own, above)
+
+    def changed_by(self, change: Change) -> World:
+        """This world as it would be after `change`, which is not stored. Reads nothing; this one stays as it is."""
+        replaced = {rate.pk for rate in change.rates}
+        rates = [*(rate for rate in self.rates if rate.pk not in replaced), *change.rates]
+        rule_sets, company_rules, new = dict(self.rule_sets), self._company_rules, change.rule_set
+        if new is not None and new.client_id is not None:
+            rule_sets[new.client_id] = new
+        elif new is not None:
+            rule_sets = {pk: new if rules.client_id is None else rules for pk, rules in rule_sets.items()}
+            company_rules = new
+        return replace(self, rates=rates, rule_sets=rule_sets, _company_rules=company_rules)
 
     def others_of_family(self, item: WorkItem) -> list[int]:
         """Refs of what stands against billing `item`: a story's billable tasks, or a task's story already billed.
@@ -114,24 +133,31 @@ class World:
         prefer: str,
     ) -> ChosenRate | None:
         """The hourly rate on the local day `on`, or None, as `mappings.lookups.find_rate`, without a query."""
-        rows = [_as_row(rate) for rate in self.rates if self._applies(rate, person, project, client)]
+        wanted: list[tuple[object, ...]] = [(RateLevel.PROJECT, project.pk)]
+        if client is not None:
+            wanted.append((RateLevel.CLIENT, client.pk))
+        if person is not None:
+            wanted += [(RateLevel.USER_IN_PROJECT, person.pk, project.pk), (RateLevel.USER, person.pk)]
+            roles = self.role_keys.get((person.pk, project.taiga_project_id), frozenset())
+            wanted += [(RateLevel.ROLE, role) for role in sorted(roles)]
+        rows = [row for target in wanted for row in self._rows.get(target, ())]
         return choose_rate(
             item_rate, rows, prefer=prefer, on=on, currency=self.currency_of(client), has_person=person is not None
         )
 
-    def _applies(self, rate: Rate, person: Person | None, project: ProjectMapping, client: Client | None) -> bool:
-        match rate.level:
-            case RateLevel.PROJECT:
-                return rate.project_id == project.pk
-            case RateLevel.CLIENT:
-                return client is not None and rate.client_id == client.pk
-            case RateLevel.USER_IN_PROJECT:
-                return person is not None and rate.person_id == person.pk and rate.project_id == project.pk
-            case RateLevel.USER:
-                return person is not None and rate.person_id == person.pk
-        if person is None or rate.role is None:
-            return False
-        return rate.role.key in self.role_keys.get((person.pk, project.taiga_project_id), frozenset())
+
+def _target_of(rate: Rate) -> tuple[object, ...]:
+    level = RateLevel(rate.level)
+    match level:
+        case RateLevel.PROJECT:
+            return level, rate.project_id
+        case RateLevel.CLIENT:
+            return level, rate.client_id
+        case RateLevel.USER_IN_PROJECT:
+            return level, rate.person_id, rate.project_id
+        case RateLevel.ROLE:
+            return level, rate.role.key if rate.role is not None else None
+    return level, rate.person_id
 
 
 def _as_row(rate: Rate) -> RateRow:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import InvoiceState
 from mappings.models import TaxDecision
+from sync import explain
 
 
 class Invoice(models.Model):
@@ -210,3 +211,8 @@ class InvoiceLine(models.Model):
     def adjustment(self) -> Decimal:
         """What the person's figures added to the amount; negative where they wrote it down."""
         return Decimal(0) if self.original_amount is None else self.amount - self.original_amount
+
+    @property
+    def why(self) -> str:
+        """Why its amount is what it is, from the facts that were frozen with it; "" for a line added by hand."""
+        return explain.explain_facts(self.facts)

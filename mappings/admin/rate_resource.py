@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from import_export.widgets import ForeignKeyWidget, Widget
 from billing_console.form_fields import StrictDecimalField
 from mappings import hooks
 from mappings.models import Client, Person, ProjectMapping, Rate, Role
+from mappings.models.rates import NOT_POSITIVE
 from mappings.rate_changes import refusal_of_change
 
 
@@ -23,7 +25,8 @@ class AmountWidget(Widget):
         """The amount. Raises ValueError with one sentence."""
         try:
             # A spreadsheet holds a typed 85.5 as a binary number whose shortest text is what was typed.
-            amount = StrictDecimalField(required=True).clean("" if value is None else str(value))
+            field = StrictDecimalField(min_value=0, error_messages={"min_value": NOT_POSITIVE})
+            amount = field.clean("" if value is None else str(value))
         except ValidationError as error:
             raise ValueError(" ".join(error.messages)) from error
         assert isinstance(amount, Decimal)
@@ -32,6 +35,28 @@ class AmountWidget(Widget):
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
         """At least two decimals, a point in every language."""
         return str(StrictDecimalField().prepare_value(value))
+
+
+class DayWidget(Widget):
+    """A day as YYYY-MM-DD, or as the date cell that a spreadsheet makes of it."""
+
+    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> dt.date | None:
+        """The day, or None for an empty cell. Raises ValueError with one sentence."""
+        if isinstance(value, dt.datetime):
+            return value.date()
+        if isinstance(value, dt.date):
+            return value
+        text = "" if value is None else str(value).strip()
+        if not text:
+            return None
+        try:
+            return dt.date.fromisoformat(text.removesuffix(" 00:00:00"))
+        except ValueError:
+            raise ValueError(_("“%(typed)s” is no day. Write it like 2026-01-31.") % {"typed": text}) from None
+
+    def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
+        """ISO in every language."""
+        return value.isoformat() if value else ""
 
 
 class NamedRowWidget(ForeignKeyWidget):
@@ -60,6 +85,8 @@ class RateResource(resources.ModelResource):
     project = _named("project", ProjectMapping, "taiga_project_id")
     client = _named("client", Client, "ninja_id")
     amount = fields.Field(column_name="amount", attribute="amount", widget=AmountWidget())
+    valid_from = fields.Field(column_name="valid_from", attribute="valid_from", widget=DayWidget())
+    valid_to = fields.Field(column_name="valid_to", attribute="valid_to", widget=DayWidget())
 
     class Meta:
         model = Rate
@@ -69,6 +96,7 @@ class RateResource(resources.ModelResource):
         clean_model_instances = True
         skip_unchanged = True
         use_transactions = True
+        store_instance = True  # for the effect of the whole file
 
     def get_queryset(self) -> Any:
         """With the rows whose names are written, in one query."""

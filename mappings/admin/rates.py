@@ -6,12 +6,14 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from billing_console import clock
 from billing_console.admin_base import (
@@ -24,10 +26,15 @@ from billing_console.admin_base import (
     rate,
 )
 from mappings import hooks
+from mappings.admin.effect_words import shown_all
+from mappings.admin.effects import ShowsEffect
 from mappings.admin.rate_resource import RateResource
 from mappings.admin.telling import TellsChanges
+from mappings.effects import Change
 from mappings.forms import RateForm
-from mappings.models import Rate
+from mappings.models import Rate, RateLevel
+from mappings.rate_changes import next_rate_from
+from mappings.rates import LEVELS_BY_PREFERENCE
 
 
 class ValidityFilter(admin.SimpleListFilter):
@@ -56,12 +63,15 @@ class ValidityFilter(admin.SimpleListFilter):
 
 
 @admin.register(Rate)
-class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
+class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
     """Amounts per hour, with the days on which they hold; the order in which they win is the levels' order."""
 
     form = RateForm
     resource_classes = (RateResource,)
-    list_display = ("whose", "level", "amount_per_hour", "first_day", "last_day", "validity", "source")
+    change_form_before_template = "mappings/rate_form_head.html"
+    list_before_template = "mappings/rate_scopes.html"
+    import_template_name = "mappings/rate_import.html"
+    list_display = ("whose", "amount_per_hour", "first_day", "last_day", "validity", "versions", "source", "follow")
     list_select_related = ("person", "role", "project", "client")
     list_filter = (
         ("level", ChoicesDropdownFilter),
@@ -71,7 +81,7 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
         ("client", AutocompleteSelectFilter),
         ("role", AutocompleteSelectFilter),
     )
-    secondary_columns = ("source",)
+    secondary_columns = ("source", "versions")
     search_fields = (
         "person__full_name",
         "person__username",
@@ -119,8 +129,67 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
         return ("level", "whose", "source") if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rate]:
-        """With the rows it names."""
-        return super().get_queryset(request).select_related("person", "role", "project", "client")
+        """With the rows it names, and the number of its versions."""
+        versions = Rate.history.filter(id=OuterRef("pk")).order_by().values("id").annotate(count=Count("pk"))
+        rows = super().get_queryset(request).select_related("person", "role", "project", "client")
+        return rows.annotate(version_count=Subquery(versions.values("count")))
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        """By scope in the order in which they win, then by whose it is, then by days."""
+        ranks = [When(level=level, then=Value(rank)) for rank, level in enumerate(LEVELS_BY_PREFERENCE["user"])]
+        names = ("person__full_name", "role__key", "project__taiga_project_name", "client__name")
+        return [Case(*ranks).asc(), *names, F("valid_from").asc(nulls_first=True)]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Who may not add a rate is not offered one."""
+        shown = super().get_list_display(request)
+        return shown if self.has_add_permission(request) else [name for name in shown if name != "follow"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With the scopes above the table, each with its number of rates."""
+        counts = dict(Rate.objects.order_by().values_list("level").annotate(count=Count("pk")))
+        chosen = request.GET.get("level__exact", "")
+        scopes = [("", _t("All"), sum(counts.values()), not chosen)]
+        for level in LEVELS_BY_PREFERENCE["user"]:
+            scopes.append((level, RateLevel(level).label, counts.get(level, 0), chosen == level))
+        return super().changelist_view(request, {"scopes": scopes, **(extra_context or {})})
+
+    def import_action(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """The question before an import also says what the file would move."""
+        response = super().import_action(request, **kwargs)
+        context = getattr(response, "context_data", None) or {}
+        result = context.get("result")
+        if result is not None and not (result.has_errors() or result.has_validation_errors()):
+            moved = [row.instance for row in result.rows if row.import_type in ("new", "update")]
+            context["effects"] = shown_all(hooks.effect_of(Change(rates=tuple(moved)))) if moved else []
+        return response
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """`?from=<id>`: the rate that follows that one, ready to be saved with another amount."""
+        initial = super().get_changeform_initial_data(request)
+        number = initial.pop("from", "")
+        before = Rate.objects.filter(pk=number).first() if number.isdigit() else None
+        if before is None:
+            return initial
+        following = next_rate_from(before, clock.today(settings.BILLING_TIMEZONE))
+        names = ("level", "person_id", "role_id", "project_id", "client_id", "amount", "currency")
+        values = {name.removesuffix("_id"): getattr(following, name) for name in (*names, "valid_from", "valid_to")}
+        return {name: value for name, value in values.items() if value is not None} | initial
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        """With the offer of a new rate that follows this one, or the one that was refused."""
+        refused = getattr(context["adminform"].form, "follows", None)
+        before = refused or kwargs.get("obj")
+        if before is not None and self.has_add_permission(request):
+            following = next_rate_from(before, clock.today(settings.BILLING_TIMEZONE), is_soonest=refused is not None)
+            address = f"{reverse('admin:mappings_rate_add')}?from={before.pk}&valid_from={following.valid_from}"
+            context |= {"follow_url": address, "follow_day": day(following.valid_from), "was_refused": bool(refused)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def change_of(self, form: RateForm) -> Change:
+        """The rate as typed, and the one before it that would end."""
+        ended = form.ended_predecessor()
+        return Change(rates=(form.instance, ended) if ended is not None else (form.instance,))
 
     def save_model(self, request: HttpRequest, obj: Any, form: RateForm, change: bool) -> None:
         """Store the rate; where it follows an open one, end that first."""
@@ -132,9 +201,9 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
             messages.info(request, _t("The rate before it, %(amount)s, ends where this one begins: %(day)s.") % facts)
 
     @display(description=_("whose"), ordering="person__full_name")
-    def whose(self, row: Rate) -> str:
-        """The person, the role, the project or the client."""
-        return row.target
+    def whose(self, row: Rate) -> SafeString:
+        """The person, the role, the project or the client, and below it the scope."""
+        return format_html('{}<span class="bc-sub">{}</span>', row.target, row.get_level_display())
 
     @display(description=_("per hour"), ordering="amount")
     def amount_per_hour(self, row: Rate) -> SafeString:
@@ -150,6 +219,20 @@ class RateAdmin(TellsChanges, ImportExportHistoryModelAdmin):
     def last_day(self, row: Rate) -> str:
         """The first day on which it no longer holds, or open."""
         return day(row.valid_to) if row.valid_to else _t("open")
+
+    @display(description=_("history"))
+    def versions(self, row: Any) -> SafeString:
+        """How often it was stored, linked to who changed what and when."""
+        words = ngettext("%(count)d version", "%(count)d versions", row.version_count or 0)
+        address = reverse("admin:mappings_rate_history", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', address, words % {"count": row.version_count or 0})
+
+    @display(description="")
+    def follow(self, row: Rate) -> SafeString:
+        """The form of a new rate that ends this one, filled in."""
+        address = f"{reverse('admin:mappings_rate_add')}?from={row.pk}"
+        label = _t("Add a new rate from… after %(rate)s") % {"rate": row}
+        return format_html('<a href="{}" aria-label="{}">{}</a>', address, label, _t("Add a new rate from…"))
 
     @display(description=_("today"))
     def validity(self, row: Rate) -> SafeString:

@@ -8,17 +8,19 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from billing_console.admin_base import AutocompleteSelectFilter, ModelAdmin, display, hours, percent, pill
+from billing_console.admin_base import AutocompleteSelectFilter, ModelAdmin, PageView, display, hours, percent, pill
 from billing_console.errors import StaleRevision
-from mappings.forms import RuleSetForm
-from mappings.lookups import RULE_FIELDS, new_rule_set_version, zone_of
+from mappings.admin.effects import ShowsEffect
+from mappings.effects import Change
+from mappings.lookups import RULE_FIELDS, new_rule_set_version, rule_set_for, zone_of
 from mappings.models import MinimumMode, Rounding, RuleSet, TaxDecision
 from mappings.models.rule_sets import is_time_zone
+from mappings.rule_set_form import RuleSetForm, warnings_of
 from mappings.texts import next_run_sentence, next_run_words
 
 
@@ -44,8 +46,45 @@ class VersionFilter(admin.SimpleListFilter):
         return queryset if self.value() == "all" else queryset.filter(is_current=True)
 
 
+SAID_IN_WORDS = (
+    "frequency",
+    "generation_day",
+    "generation_weekday",
+    "anchor_date",
+    "billing_timezone",
+    "rounding",
+    "min_billable_hours",
+    "product_key",
+)
+
+
+def words_of(rule_set: RuleSet) -> SafeString:
+    """What the next run of the rules, stored or not, does, and each thing that is usually a slip, a line each."""
+    is_known = is_time_zone(zone_of(rule_set)) and (rule_set.frequency != "biweekly" or rule_set.anchor_date)
+    says = next_run_sentence(rule_set) if is_known else _t("The next run is said here once the values are right.")
+    lines = [format_html("{}", says)]
+    lines += [pill("warning", "triangle", warning) for warning in warnings_of(rule_set)]
+    return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
+
+
+class RuleSetWords(PageView):
+    """What rules would do, said from values that are typed and not saved: the part of the form that follows them."""
+
+    template_name = "mappings/rule_words.html"
+    title = _("Rules in words")
+    permission = "mappings.view_ruleset"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        form = RuleSetForm(self.request.GET)
+        form.is_valid()  # other fields may be missing: only these are said
+        wrong = [message for name in SAID_IN_WORDS for message in form.errors.get(name, ())]
+        typed = {name: form.cleaned_data[name] for name in SAID_IN_WORDS if name in form.cleaned_data}
+        words = " ".join(wrong) if wrong else words_of(RuleSet(**typed))
+        return super().get_context_data(words=words, **kwargs)
+
+
 @admin.register(RuleSet)
-class RuleSetAdmin(ModelAdmin):
+class RuleSetAdmin(ShowsEffect, ModelAdmin):
     """How hours become invoices, for the company and for clients with rules of their own."""
 
     form = RuleSetForm
@@ -90,6 +129,8 @@ class RuleSetAdmin(ModelAdmin):
         ),
     )
 
+    pages = (("words/", "words", RuleSetWords),)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Whose rules they are is chosen once."""
         return ("client", "next_run") if obj else ("next_run",)
@@ -115,6 +156,21 @@ class RuleSetAdmin(ModelAdmin):
             return super().change_view(request, object_id, form_url, extra_context)
         except StaleRevision:
             return self._to_current(request, RuleSet.objects.get(pk=object_id))
+
+    def change_of(self, form: RuleSetForm) -> Change:
+        """The version that a save would make, and the rules that hold for the same clients until then."""
+        typed = {name: form.cleaned_data[name] for name in RULE_FIELDS if name in form.cleaned_data}
+        client = form.instance.client
+        before = rule_set_for(client)
+        version = before.version + 1 if before.client_id == form.instance.client_id else 1
+        values = {name: getattr(form.instance, name) for name in RULE_FIELDS} | typed
+        return Change(rule_set=RuleSet(client=client, version=version, **values), rules_before=before)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """New rules of a client begin as the company's are now."""
+        company = RuleSet.objects.filter(client__isnull=True, is_current=True).first()
+        values = {name: getattr(company, name) for name in RULE_FIELDS} if company is not None else {}
+        return values | super().get_changeform_initial_data(request)
 
     def save_model(self, request: HttpRequest, obj: Any, form: RuleSetForm, change: bool) -> None:
         """Make the next version of what was on the screen; the object becomes that version."""
@@ -152,11 +208,14 @@ class RuleSetAdmin(ModelAdmin):
         return str(rule_set)
 
     @display(description=_("next run"))
-    def next_run(self, rule_set: RuleSet) -> str:
-        """What the next run does, from the stored values."""
-        if rule_set.pk is None or not is_time_zone(zone_of(rule_set)):
-            return _t("Is shown when the rules are saved.")
-        return next_run_sentence(rule_set)
+    def next_run(self, rule_set: RuleSet) -> SafeString:
+        """What the next run does, by the values in the form; asked again whenever one of them changes."""
+        return format_html(
+            '<span role="status" hx-get="{}" hx-include="{}" hx-trigger="change from:#ruleset_form">{}</span>',
+            reverse("admin:mappings_ruleset_words"),
+            ", ".join(f"#ruleset_form [name={name}]" for name in SAID_IN_WORDS),
+            words_of(rule_set),
+        )
 
     @display(description=_("next run"))
     def next_run_column(self, rule_set: RuleSet) -> str:

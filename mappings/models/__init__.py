@@ -1,6 +1,6 @@
 """Who pays what: the company, clients, projects, people, rates and rule sets."""
 
-from mappings.models.clients import Client, NinjaProject
+from mappings.models.clients import Client, NinjaProject, Product
 from mappings.models.company import Company
 from mappings.models.people import Membership, Person, Role
 from mappings.models.projects import ProjectMapping, TaigaProject
@@ -28,6 +28,7 @@ __all__ = [
     "NinjaProject",
     "Person",
     "Prefer",
+    "Product",
     "ProjectMapping",
     "Rate",
     "RateLevel",

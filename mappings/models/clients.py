@@ -1,4 +1,4 @@
-"""What Invoice Ninja has: clients and projects, cached and refreshed, never typed."""
+"""What Invoice Ninja has: clients, projects and products, cached and refreshed, never typed."""
 
 from __future__ import annotations
 
@@ -56,3 +56,23 @@ class NinjaProject(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.ninja_id
+
+
+class Product(models.Model):
+    """A product of Invoice Ninja's price list, as last read from it; rules name one by its key."""
+
+    ninja_id = models.CharField(_("Invoice Ninja id"), max_length=64, unique=True)
+    product_key = models.CharField(_("key"), max_length=255, db_index=True)
+    notes = models.TextField(_("description"), blank=True)
+    is_known = models.BooleanField(_("known to Invoice Ninja"), default=False)
+    is_archived = models.BooleanField(_("archived"), default=False)
+    is_deleted = models.BooleanField(_("deleted"), default=False)
+    refreshed_at = models.DateTimeField(_("last read"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
+        ordering = ["product_key", "ninja_id"]
+
+    def __str__(self) -> str:
+        return self.product_key

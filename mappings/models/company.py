@@ -17,6 +17,16 @@ class Company(models.Model):
     currency = models.CharField(
         _("currency"), max_length=3, default="EUR", help_text=_("ISO code; used where a rate names none.")
     )
+    tax_name = models.CharField(
+        _("tax in Invoice Ninja"),
+        max_length=50,
+        blank=True,
+        editable=False,
+        help_text=_("As last read there; a rule set takes it over only when somebody says so."),
+    )
+    tax_rate = models.DecimalField(
+        _("tax rate in Invoice Ninja, %"), max_digits=6, decimal_places=3, null=True, blank=True, editable=False
+    )
     attribute_billable = models.CharField(_("billable attribute"), max_length=64, default="Billable")
     attribute_hours = models.CharField(_("hours attribute"), max_length=64, default="Duration (Hours)")
     attribute_rate = models.CharField(_("rate attribute"), max_length=64, default="Hourly Rate")

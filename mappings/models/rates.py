@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from decimal import Decimal
 from functools import reduce
 from operator import or_
+from typing import Final
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
@@ -17,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from billing_console.money import exponent
-from mappings.rates import has_currency_decimals
+from mappings.rates import has_currency_decimals, plain_amount
 
 
 class RateLevel(models.TextChoices):
@@ -37,6 +39,10 @@ LEVEL_KEYS = {
 }
 
 
+NOT_POSITIVE: Final = _("A rate is more than 0. Free work is typed as 0 on the item itself.")
+OVERLAP: Final = _("Another rate of this kind is valid on some of these days. End that one first.")
+
+
 def _key_range(field: str) -> Func:
     # A range of one number: ranges have a GiST operator class of their own, so no extension is needed.
     return Func(F(field), F(field), Value("[]"), function="int8range")
@@ -49,7 +55,7 @@ def _no_overlap(level: RateLevel) -> ExclusionConstraint:
         name=f"rate_no_overlap_{level.value}",
         expressions=[*keys, (days, RangeOperators.OVERLAPS)],
         condition=Q(level=level.value),
-        violation_error_message=_("Another rate of this kind is valid on some of these days. End that one first."),
+        violation_error_message=OVERLAP,
     )
 
 
@@ -101,7 +107,7 @@ class Rate(models.Model):
             models.CheckConstraint(
                 condition=Q(amount__gt=0),
                 name="rate_amount_positive",
-                violation_error_message=_("A rate is more than 0. Free work is typed as 0 on the item itself."),
+                violation_error_message=NOT_POSITIVE,
             ),
             models.CheckConstraint(
                 condition=Q(valid_from__isnull=True) | Q(valid_to__isnull=True) | Q(valid_from__lt=F("valid_to")),
@@ -111,7 +117,7 @@ class Rate(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.target}: {self.amount} {self.currency}"
+        return f"{self.target}: {plain_amount(Decimal(self.amount), self.currency)} {self.currency}"
 
     @property
     def target(self) -> str:

@@ -6,6 +6,7 @@ Pure: no network, no database, no settings.
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 from sync.clients.ninja_rows import (
     NinjaAllocation,
@@ -58,6 +59,8 @@ def parse_company(data: object) -> NinjaCompany:
         company_key=key,
         name=Row(settings, "company.settings").text("name"),
         settings=settings,
+        tax_name=Row(settings, "company.settings").text("tax_name1"),
+        tax_rate=Row(settings, "company.settings").decimal("tax_rate1") if settings.get("tax_rate1") else Decimal(0),
         is_task_locked_when_invoiced=row.flag("invoice_task_lock"),
         updates_products=row.flag("update_products"),
         raw=row.raw,

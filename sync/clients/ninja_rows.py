@@ -34,12 +34,17 @@ class NinjaPing:
 
 @dataclass(frozen=True)
 class NinjaCompany:
-    """The company of the token. `company_key` is what identifies an installation, ids do not."""
+    """The company of the token. `company_key` is what identifies an installation, ids do not.
+
+    `tax_name` and `tax_rate` (percent) are the first of its settings; the server puts them on no invoice by itself.
+    """
 
     id: NinjaId
     company_key: str
     name: str
     settings: JsonObject = field(repr=False)
+    tax_name: str
+    tax_rate: Decimal
     is_task_locked_when_invoiced: bool
     updates_products: bool
     raw: JsonObject = _raw()

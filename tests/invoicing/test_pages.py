@@ -181,6 +181,21 @@ def test_the_draft_page_says_who_how_much_and_why() -> None:
     assert "project default" in text
 
 
+def test_a_line_says_why_for_good_on_the_draft_and_on_the_invoice() -> None:
+    invoice = drafts(lines=1).invoices.get()
+    line = invoice.lines.get()
+    words = '2.10 h typed → 2.25 h (quarter hour, up; rule "Standard" v1) × 95.00 EUR (project default) = 213.75 EUR.'
+    pages = [url("invoice_review", invoice.pk), url("invoice_change", invoice.pk)]
+    assert line.why == words
+    # The entry may be released and priced otherwise: the line stays with what it was.
+    TimeEntry.objects.update(facts={}, typed_by="somebody")
+    for page in pages:
+        assert words.replace('"', "&quot;") in browser().get(page).content.decode()
+    InvoiceLine.objects.update(facts={}, entry=None)
+    assert invoice.lines.get().why == ""
+    assert [browser().get(page).status_code for page in pages] == [200, 200]
+
+
 def test_approve_and_next_walks_through_the_run() -> None:
     run = drafts(3)
     ids = list(run.invoices.order_by("client__name").values_list("pk", flat=True))

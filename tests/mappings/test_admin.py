@@ -217,7 +217,7 @@ def test_the_currency_is_the_clients_else_the_companys(admin_browser: Browser) -
         ({"level": "role"}, "This level needs it."),
         ({"level": "boss", "person": "PERSON"}, "boss is not one of the available choices."),
         ({"person": "PERSON", "amount": "0"}, "A rate is more than 0. Free work is typed as 0 on the item itself."),
-        ({"person": "PERSON", "amount": "-5"}, "greater than or equal to 0"),
+        ({"person": "PERSON", "amount": "-5"}, "A rate is more than 0. Free work is typed as 0 on the item itself."),
         ({"person": "PERSON", "amount": "9.9951"}, "no more than 3 decimal places"),
         ({"person": "PERSON", "amount": "95.5", "currency": "JPY"}, "A rate in JPY has at most 0 decimals."),
         ({"person": "PERSON", "currency": "E1"}, "Write the three letters of the currency, for example EUR."),
@@ -258,7 +258,10 @@ def test_overlapping_rates_are_refused(admin_browser: Browser) -> None:
     person = Person.objects.create(taiga_user_id=6, username="alice")
     Rate.objects.create(level="user", person=person, amount=Decimal(90), currency="EUR", valid_from=dt.date(2026, 1, 1))
     answer = admin_browser.post(url("rate", "add"), rate_form(person=person.pk, amount="100"))
-    assert "Another rate of this kind is valid on some of these days. End that one first." in errors_of(answer)
+    assert errors_of(answer) == (
+        "Another rate of this kind is valid on some of these days. End that one first. "
+        "90.00\xa0EUR is valid: 1 Jan 2026 → open."
+    )
     assert Rate.objects.count() == 1
 
 
@@ -376,13 +379,21 @@ def test_the_rule_form_ends_with_what_the_next_run_does(admin_browser: Browser) 
     ("changes", "sentence"),
     [
         ({"payment_terms": "net-5"}, "“net-5” is no payment term."),
-        ({"generation_day": "32"}, "less than or equal to 31"),
-        ({"generation_day": "0"}, "greater than or equal to 1"),
+        (
+            {"generation_day": "32"},
+            "Write a day of the month from 1 to 31; in a shorter month",
+        ),
+        ({"generation_day": "0"}, "Write a day of the month from 1 to 31;"),
+        ({"generation_day": "1.5"}, "Write a day of the month from 1 to 31;"),
+        ({"generation_weekday": "8"}, "Write a weekday from 1 (Monday) to 7 (Sunday)."),
         ({"billing_timezone": "Mars"}, "This is no time zone that we know."),
         ({"tax_decision": "tax"}, "Say how the tax is called on the invoice, for example VAT."),
         ({"tax_decision": "no_tax"}, "Say why no tax is charged; it is printed on the invoice."),
         ({"min_billable_hours": "1.234"}, "can mean 1234 or 1.234"),
-        ({"tax_rate": "101"}, "less than or equal to 100"),
+        ({"tax_rate": "101"}, "Write a number of 100 or less."),
+        ({"tax_rate": "-1"}, "Write a number of 0 or more."),
+        ({"min_billable_hours": "-0,25"}, "Write a number of 0 or more."),
+        ({"min_billable_hours": "Infinity"}, "“Infinity” is no number that we can read. Write it like 1234.50."),
     ],
 )
 def test_rules_that_are_refused(admin_browser: Browser, changes: dict[str, Any], sentence: str) -> None:

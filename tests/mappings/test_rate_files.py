@@ -83,11 +83,20 @@ def test_a_changed_line_changes_its_rate() -> None:
         (["user", "alice", "", "", "", "5", "EUR", "2026-01-01", "2025-01-01"], "Valid until"),
         ([*PM[:6], "euro", "", ""], "Ensure this value has at most 3 characters"),
         (["boss", *PM[1:]], "Value 'boss' is not a valid choice."),
+        ([*PM[:7], "31/01/2026", ""], "“31/01/2026” is no day. Write it like 2026-01-31."),
+        ([*PM[:5], "-85", *PM[6:]], "A rate is more than 0."),
+        ([*PM[:5], "NaN", *PM[6:]], "“NaN” is no number that we can read."),
     ],
 )
 def test_bad_lines_are_named(line: list[Any], sentence: str) -> None:
     assert any(sentence in fault for fault in load(line)), load(line)
     assert not Rate.objects.exists()
+
+
+@pytest.mark.parametrize("day", ["2026-01-01", "2026-01-01 00:00:00", dt.date(2026, 1, 1), dt.datetime(2026, 1, 1)])  # noqa: DTZ001
+def test_a_day_is_read_as_text_and_as_a_spreadsheets_cell(day: Any) -> None:
+    assert load([*PM[:7], day, None]) == []
+    assert Rate.objects.get().valid_from == dt.date(2026, 1, 1)
 
 
 def test_overlapping_lines_are_refused() -> None:

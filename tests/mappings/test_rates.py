@@ -5,8 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from decimal import Decimal
+from itertools import pairwise
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mappings.rates import RateRow, choose_rate, fold, has_currency_decimals
 
@@ -87,6 +91,50 @@ def test_the_work_date_chooses(on: str, row_id: int) -> None:
     assert chosen.row_id == row_id
     assert {loser.row_id for loser in chosen.losers} == {1, 2, 3} - {row_id}
     assert "outranked" not in {loser.reason for loser in chosen.losers}
+
+
+LEVELS = ["user_in_project", "user", "role", "project", "client"]
+
+
+@st.composite
+def dated_rows(draw: st.DrawFn) -> list[RateRow]:
+    """At most one rate per level and day, as the database keeps them: consecutive spans at each level."""
+    rows = []
+    for place, level in enumerate(LEVELS):
+        bounds = sorted(draw(st.lists(st.dates(dt.date(2025, 11, 1), dt.date(2026, 1, 31)), max_size=3, unique=True)))
+        edges: list[dt.date | None] = [None, *bounds, None]
+        for number, (start, end) in enumerate(pairwise(edges)):
+            if draw(st.booleans()):
+                amount = Decimal(10 * place + number + 1)
+                rows.append(RateRow(level, amount, "EUR", 10 * place + number, start, end, label=level))
+    return rows
+
+
+@given(dated_rows(), st.sampled_from(["user", "project"]), st.dates(dt.date(2025, 10, 1), dt.date(2026, 3, 1)))
+def test_the_choice_is_the_first_level_with_a_rate_on_the_day(rows: list[RateRow], prefer: str, on: dt.date) -> None:
+    order = LEVELS if prefer == "user" else ["project", "user_in_project", "user", "role", "client"]
+    valid = {one.level: one for one in rows if one.is_valid_on(on)}
+    expected = next((valid[level] for level in order if level in valid), None)
+    chosen = choose_rate(None, rows, prefer=prefer, on=on)
+    assert (chosen.row_id if chosen else None) == (expected.row_id if expected else None)
+    if chosen is None:
+        return
+    # Everybody else lost, each with the reason that is true on that day.
+    assert {loser.row_id for loser in chosen.losers} == {one.row_id for one in rows} - {chosen.row_id}
+    by_id = {one.row_id: one for one in rows}
+    for loser in chosen.losers:
+        assert (loser.reason == "outranked") == by_id[loser.row_id].is_valid_on(on)
+    for item in (Decimal(0), Decimal("60.50")):
+        own = choose_rate(item, rows, prefer=prefer, on=on, currency="EUR")
+        assert own is not None
+        assert (own.source, own.amount, len(own.losers)) == ("item", item, len(rows))
+
+
+@given(dated_rows(), st.dates(dt.date(2025, 10, 1), dt.date(2026, 3, 1)), st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(rows: list[RateRow], on: dt.date, random: Random) -> None:
+    mixed = list(rows)
+    random.shuffle(mixed)
+    assert choose_rate(None, mixed, prefer="user", on=on) == choose_rate(None, rows, prefer="user", on=on)
 
 
 def test_rates_of_other_days_are_no_rates() -> None:

@@ -127,3 +127,41 @@ def test_billed_hours_have_two_decimals_at_most(raw: Decimal, rules: HourRules) 
     result = bill_hours(raw, rules)
     assert result.billed.as_tuple().exponent == -2
     assert result.is_below_minimum == (raw > 0 and result.billed == 0)
+
+
+@given(hours, any_rules)
+def test_raising_and_skipping_differ_only_below_the_minimum(raw: Decimal, rules: HourRules) -> None:
+    raised = bill_hours(raw, HourRules(rules.rounding, rules.mode, rules.minimum, "raise"))
+    skipped = bill_hours(raw, HourRules(rules.rounding, rules.mode, rules.minimum, "skip"))
+    assert raised.rounded == skipped.rounded
+    if raw == 0 or raised.rounded >= rules.minimum:
+        assert raised.billed == skipped.billed == raised.rounded
+    else:
+        assert (raised.billed, skipped.billed) == (rules.minimum, Decimal(0))
+
+
+@given(hours, st.sampled_from(["quarter_hour", "half_hour", "hour"]), st.sampled_from(["up", "nearest", "down"]))
+def test_rounded_hours_are_a_multiple_less_than_a_step_away(raw: Decimal, rounding: str, mode: str) -> None:
+    rules = HourRules(rounding, mode, Decimal(0))
+    rounded, step = bill_hours(raw, rules).rounded, rules.increment
+    assert step is not None
+    assert rounded % step == 0
+    away = rounded - raw
+    assert {"up": 0 <= away < step, "down": -step < away <= 0, "nearest": -step / 2 < away <= step / 2}[mode]
+
+
+@given(st.lists(hours, min_size=1, max_size=6), any_rules)
+def test_cycles_bill_together_what_the_last_total_bills(totals: list[Decimal], rules: HourRules) -> None:
+    billed = Decimal(0)
+    for total in sorted(totals):
+        added = cycle_hours(total, billed, rules)
+        assert added >= 0
+        billed += added
+    assert billed == bill_hours(max(totals), rules).billed
+
+
+@pytest.mark.parametrize("rounding", ["none", "quarter_hour", "half_hour", "hour"])
+@pytest.mark.parametrize("mode", ["up", "nearest", "down"])
+@pytest.mark.parametrize("raw", ["0", "1", "2.00", "24"])
+def test_exact_multiples_stay_whatever_the_rounding(rounding: str, mode: str, raw: str) -> None:
+    assert bill_hours(Decimal(raw), HourRules(rounding, mode, Decimal(0))).billed == Decimal(raw)

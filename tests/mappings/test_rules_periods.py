@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -173,6 +174,18 @@ def test_periods_tile_ten_years(schedule: PlainSchedule) -> None:
             assert period.bounds(zone)[1] == following.bounds(zone)[0]
 
 
+@pytest.mark.parametrize("zone", ZONES)
+@given(schedules, st.integers(0, 10 * 365 * 86_400 - 1))
+def test_every_instant_of_ten_years_is_billed_by_exactly_one_run(
+    zone: str, schedule: PlainSchedule, second: int
+) -> None:
+    instant = utc("2021-01-01T00:00:00") + dt.timedelta(seconds=second)
+    runs = due_runs(schedule, dt.date(2020, 1, 1), dt.date(2032, 3, 1))
+    holding = [period for _, period in runs if period.bounds(zone)[0] <= instant < period.bounds(zone)[1]]
+    assert len(holding) == 1
+    assert holding[0].contains(instant.astimezone(ZoneInfo(zone)).date())
+
+
 @given(schedules, st.dates(dt.date(2020, 1, 1), dt.date(2030, 1, 1)), st.integers(0, 400))
 def test_catching_up_in_pieces_is_catching_up_at_once(schedule: PlainSchedule, after: dt.date, gap: int) -> None:
     middle, end = after + dt.timedelta(days=gap), after + dt.timedelta(days=2 * gap)
@@ -208,8 +221,26 @@ def test_payment_terms_that_are_none(terms: str) -> None:
         payment_days(terms)
 
 
-def test_due_date_counts_calendar_days() -> None:
-    assert due_date(day("2026-01-02"), 30) == day("2026-02-01")
+@pytest.mark.parametrize(
+    ("invoiced", "terms", "due"),
+    [
+        ("2026-01-02", "net30", "2026-02-01"),
+        ("2026-01-31", "net0", "2026-01-31"),
+        ("2026-01-31", "due_on_receipt", "2026-01-31"),
+        ("2028-02-28", "net1", "2028-02-29"),
+        ("2026-03-28", "net2", "2026-03-30"),  # over the change to summer time
+        ("2025-12-15", "net60", "2026-02-13"),
+        ("2026-01-01", "net999", "2028-09-26"),
+    ],
+)
+def test_due_date_counts_calendar_days(invoiced: str, terms: str, due: str) -> None:
+    assert due_date(day(invoiced), payment_days(terms)) == day(due)
+
+
+@given(st.integers(0, 999))
+def test_every_number_of_days_is_a_term(days: int) -> None:
+    assert payment_days(f"net{days}") == days
+    assert due_date(day("2026-01-01"), days) - day("2026-01-01") == dt.timedelta(days=days)
 
 
 def test_terms_text() -> None:

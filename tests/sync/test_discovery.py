@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from billing_console.states import EntryState, Reason
-from mappings.models import Client, Company, Membership, NinjaProject, Person, ProjectMapping, Rate, Role
+from mappings import hooks
+from mappings.models import Client, Company, Membership, NinjaProject, Person, Product, ProjectMapping, Rate, Role
 from sync import discovery, upstreams
 from sync.models import Heartbeat, TimeEntry, UpstreamCall
 from tests.standins import World
@@ -28,6 +29,33 @@ def test_clients_and_projects_are_cached_as_they_are(world: World) -> None:
     assert (project.client.ninja_id, project.is_known) == ("client_xyz789", True)
     assert Company.current().name
     assert Heartbeat.objects.filter(name="invoice_ninja").exists()
+
+
+def test_products_and_the_companys_tax_are_cached_and_nobody_is_priced_again(
+    world: World, django_capture_on_commit_callbacks: object
+) -> None:
+    company = world.api_ninja("GET", "/companies")["data"][0]
+    world.api_ninja("POST", "/products", {"product_key": "Advice", "notes": "By the hour"})
+    discovery.refresh_invoice_ninja()
+    assert list(Product.objects.values_list("product_key", "is_known")) == [("Advice", True), ("Consulting", True)]
+    assert (Company.current().tax_name, Company.current().tax_rate) == ("", None)
+    settings = {"tax_name1": "VAT", "tax_rate1": 21}
+    world.api_ninja("PUT", f"/companies/{company['id']}", {"settings": settings})
+    advice = next(row for row in world.api_ninja("GET", "/products")["data"] if row["product_key"] == "Advice")
+    world.api_ninja("DELETE", f"/products/{advice['id']}")
+    heard: list[object] = []
+    hooks.on_changed(heard.append)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+            discovery.refresh_invoice_ninja()
+    finally:
+        hooks._callbacks.remove(heard.append)
+    assert heard == []
+    assert (Company.current().tax_name, Company.current().tax_rate) == ("VAT", Decimal(21))
+    assert list(Product.objects.values_list("product_key", "is_deleted")) == [("Advice", True), ("Consulting", False)]
+    before = UpstreamCall.objects.count()
+    discovery.refresh_invoice_ninja()
+    assert UpstreamCall.objects.count() - before == 5
 
 
 def test_what_is_gone_there_is_unknown_here(world: World) -> None:

@@ -300,30 +300,6 @@ def test_the_limit_of_hours_is_a_setting(office: Office) -> None:
 # --- the snapshot -----------------------------------------------------------------------------------------------------
 
 
-def test_the_why_in_words(office: Office) -> None:
-    entry = office.entry(hours=Decimal("2.1"))
-    assert explain.explain(entry) == (
-        '2.1 h typed → 2.25 h (quarter hour, up; rule "Standard" v1) × '
-        "95.00 EUR (role rate senior_dev; project default Website Redesign 75.00 EUR not used) = 213.75 EUR."
-    )
-
-
-def test_the_why_names_the_minimum_the_missing_assignee_and_the_items_own_rate(office: Office) -> None:
-    item = office.item(taiga_id=2, hours=Decimal("0.1"))
-    RuleSet.objects.update(min_billable_hours=Decimal("0.5"))
-    words = explain.explain(office.entry(item))
-    assert "0.50 h (quarter hour, up; minimum 0.5 h" in words
-    assert "nobody was assigned" in words
-    own = explain.explain(office.entry(who=office.alice, rate=110))
-    assert "110.00 EUR (typed on the item; " in own
-
-
-def test_the_why_of_what_is_not_billed(office: Office) -> None:
-    assert "box is not ticked" in explain.explain(office.entry(billable=False))
-    item = office.item(taiga_id=3, status="Not Billable")
-    assert "invoice status" in explain.explain(office.entry(item))
-
-
 def test_facts_are_json_and_name_the_rules_the_rate_and_the_losers(office: Office) -> None:
     facts = office.entry(hours=Decimal("2.1")).facts
     assert facts["rule_set"] == {"id": office.rules.pk, "name": "Standard", "version": 1}
