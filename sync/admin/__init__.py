@@ -2,7 +2,8 @@
 
 from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
+from sync.brake_views import ConfirmBrake
 from sync.coverage_views import CoveragePage
 from sync.unmapped_views import UnmappedPage
 
-__all__ = ["AttentionPage", "CoveragePage", "UnmappedPage", "entries", "gates", "journals", "remote"]
+__all__ = ["AttentionPage", "ConfirmBrake", "CoveragePage", "UnmappedPage", "entries", "gates", "journals", "remote"]
