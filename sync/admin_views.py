@@ -60,6 +60,11 @@ class Group:
     amounts: dict[str, Decimal] = field(default_factory=dict)
 
     @property
+    def confirm_url(self) -> str:
+        """Where a brake is confirmed for all of them; "" for every other reason."""
+        return f"{reverse('admin:sync_confirm_brake')}?brake={self.reason}" if self.reason in attention.BRAKES else ""
+
+    @property
     def count(self) -> int:
         """How many entries wait."""
         return len(self.rows)

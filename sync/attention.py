@@ -76,16 +76,18 @@ def can_release(entry: TimeEntry) -> bool:
     return entry.state == EntryState.HELD and (entry.held_by_person or entry.reason in RELEASABLE)
 
 
-def confirm_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
+def confirm_entry(entry: TimeEntry, *, user: User, note: str = "", asked: str = "") -> TimeEntry:
     """Confirm what the console asks about: hours, a rate of 0, a story beside its task, a brake, billed elsewhere.
 
-    All but the last are billed as they are; what was billed elsewhere is excluded. Another value asks again. Raises
-    IllegalTransition when nothing is asked.
+    All but the last are billed as they are; what was billed elsewhere is excluded. Another value asks again. `asked`
+    is the value that was on the screen. Raises IllegalTransition when nothing is asked, or about another value by now.
     """
     with transaction.atomic():
         row = _lock(entry)
         if row.state != EntryState.HELD or row.reason not in CONFIRMABLE:
             raise _refused(row, EntryState.READY, _("This entry is %(state)s: there is nothing to confirm."))
+        if asked and asked != row.facts.get("asked"):
+            raise _refused(row, EntryState.READY, _("It has another value by now. Look at it again."))
         if row.reason == Reason.BILLED_ELSEWHERE:
             why = note or _("billed elsewhere, confirmed")
             _leave(row, EntryState.EXCLUDED, user=user, why=why, reason=Reason.BILLED_ELSEWHERE, reason_note=note)

@@ -2,12 +2,14 @@
 
 from sync.admin import entries, gates, journals, remote
 from sync.admin_views import AttentionPage
+from sync.brake_views import ConfirmBrake
 from sync.coverage_views import CoveragePage
 from sync.provision_views import ConnectPage, ProgressPage, ProvisionPage
 from sync.unmapped_views import UnmappedPage
 
 __all__ = [
     "AttentionPage",
+    "ConfirmBrake",
     "ConnectPage",
     "CoveragePage",
     "ProgressPage",

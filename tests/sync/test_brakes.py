@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.groups import update_groups
 from accounts.models import User
 from billing_console import clock
 from billing_console.errors import IllegalTransition
@@ -19,6 +21,7 @@ from mappings.lookups import new_rule_set_version
 from mappings.models import Client, Company, Rate
 from sync import attention, entries, reevaluate
 from sync.models import RemoteRecord, TimeEntry, Transition
+from tests.people import browser_of
 from tests.sync.making import CLOSED_AT, Office
 
 pytestmark = pytest.mark.django_db
@@ -357,3 +360,71 @@ def test_a_brake_is_a_group_of_needs_attention_with_a_button_on_its_entry(office
     groups = client.get("/admin/sync/attention/").content.decode()
     assert groups.count("Unusual rate? (1 entry, 900.00") == 1
     assert "Confirm the rate" in groups
+
+
+# --- many at once ---
+
+CONFIRM = "/admin/sync/attention/confirm/"
+
+
+def three_of_an_unusual_rate(office: Office) -> list[TimeEntry]:
+    """Three entries that one changed rate row holds, after one that was invoiced at the old rate."""
+    office.claim(closed(office, 9, CLOSED_AT - timedelta(days=1)))
+    found = [office.entry(office.item(number, who=office.alice)) for number in (1, 2, 3)]
+    Rate.objects.filter(role__key="senior_dev").update(amount=190)
+    entries.evaluate_many([entry.item_id for entry in found])
+    return found
+
+
+def test_what_one_brake_holds_is_confirmed_at_once_after_a_question(office: Office) -> None:
+    three_of_an_unusual_rate(office)
+    User.objects.filter(pk=office.user.pk).update(username="office")
+    update_groups("sync")
+    browser = browser_of("clerk")
+    groups = browser.get("/admin/sync/attention/").content.decode()
+    assert f'href="{CONFIRM}?brake=brake_rate"' in groups
+    page = browser.get(f"{CONFIRM}?brake=brake_rate")
+    words = html.unescape(page.content.decode()).replace("\xa0", " ")
+    assert "bill 3 entries, 2,565.00 EUR, as they stand?" in words
+    assert "Confirm 2,565.00 EUR" in words
+    assert TimeEntry.objects.filter(state=HELD).count() == 3
+
+    asked = page.context_data["confirmation"].fields["asked"]
+    assert browser.post(CONFIRM, {"asked": asked, "reason": ""}).status_code == 302
+    assert TimeEntry.objects.filter(state=HELD).count() == 3
+    # One of them gets another value while the question stands on the screen.
+    moved = TimeEntry.objects.get(item__taiga_id=3)
+    office.type(moved.item, rate=500)
+    answer = browser.post(CONFIRM, {"asked": asked, "reason": "new rates"}, follow=True)
+    said = html.unescape(answer.content.decode())
+    assert "2 entries confirmed." in said
+    assert "It has another value by now." in said
+    assert set(TimeEntry.objects.values_list("item__taiga_id", "state")) == {(1, READY), (2, READY), (3, HELD), (9, "invoiced")}
+    assert Transition.objects.filter(why="new rates").count() == 2
+    said = html.unescape(browser.post(CONFIRM, {"asked": asked, "reason": "again"}, follow=True).content.decode())
+    assert "0 entries confirmed." in said
+
+
+@pytest.mark.parametrize("asked", ["", "7", "[]x", '{"x": 1}', "[[1]]"])
+def test_a_broken_confirmation_confirms_nothing(office: Office, asked: str) -> None:
+    three_of_an_unusual_rate(office)
+    update_groups("sync")
+    answer = browser_of("administrator").post(CONFIRM, {"asked": asked, "reason": "x"}, follow=True)
+    assert "The page was incomplete." in answer.content.decode()
+    assert TimeEntry.objects.filter(state=HELD).count() == 3
+
+
+@pytest.mark.parametrize("brake", ["", "no_rate", "by_person", "brake_uplift"])
+def test_there_is_nothing_to_confirm_for_another_reason(office: Office, brake: str) -> None:
+    three_of_an_unusual_rate(office)
+    update_groups("sync")
+    answer = browser_of("administrator").get(f"{CONFIRM}?brake={brake}", follow=True)
+    assert "Nothing waits for this confirmation" in answer.content.decode()
+
+
+def test_a_viewer_confirms_nothing(office: Office) -> None:
+    three_of_an_unusual_rate(office)
+    update_groups("sync")
+    browser = browser_of("viewer")
+    assert [browser.get(CONFIRM).status_code, browser.post(CONFIRM, {}).status_code] == [403, 403]
+    assert "Confirm all…" not in browser.get("/admin/sync/attention/").content.decode()
