@@ -26,8 +26,11 @@ from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
+    correction_views,  # noqa: F401 - puts its pages on the site
+    credit_admin,  # noqa: F401 - puts its list on the site
     draft_acts,
     draft_views,
+    ending_views,
     invoice_page,
     payments,
     reconcile_views,  # noqa: F401 - puts its page on the site
@@ -137,7 +140,13 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
     secondary_columns = ("period_cell", "net_cell", "due_cell")
     list_select_related = ("client", "run")
     actions = ("approve_selected", "send_selected")
-    pages = (*draft_views.PAGES, *draft_acts.PAGES, *approve_views.INVOICE_PAGES, *sending_views.INVOICE_PAGES)
+    pages = (
+        *draft_views.PAGES,
+        *draft_acts.PAGES,
+        *approve_views.INVOICE_PAGES,
+        *sending_views.INVOICE_PAGES,
+        *ending_views.PAGES,
+    )
     change_form_before_template = "invoicing/invoice.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> list[Any]:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from billing_console import formats
 from billing_console.admin_base import PageView, site_page
 from billing_console.states import EntryState, Reason, RecordState
-from sync import attention, links, reasons
+from sync import attention, hooks, links, reasons
 from sync.admin.common import act_on_each
 from sync.models import RecordKind, RemoteRecord, TimeEntry
 
@@ -90,6 +90,7 @@ class AttentionPage(PageView):
         groups = group_by_reason(held.order_by("state_since")[:1000])
         return super().get_context_data(
             groups=groups,
+            questions=hooks.questions(),
             writes=[_write(record) for record in stuck.order_by("state_since")[:SHOWN_PER_GROUP]],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,

@@ -262,7 +262,7 @@ def _try_record(remote: RemoteRecord, user: User) -> None:
     transaction.on_commit(lambda: doorbell.ring(_BELLS.get(remote.kind, "push")))
 
 
-_BELLS = {"task": "push", "status": "writeback", "invoice": "invoices"}
+_BELLS = {"task": "push", "status": "writeback", "invoice": "invoices", "credit": "invoices", "credit_use": "invoices"}
 
 
 def _required(note: str) -> str:

@@ -152,6 +152,9 @@ class InvoiceLine(models.Model):
         related_name="+",
         verbose_name=_("excluded by"),
     )
+    freed_at = models.DateTimeField(
+        _("set free"), null=True, blank=True, help_text=_("Its invoice ended, and the entry may be billed anew.")
+    )
 
     class Meta:
         verbose_name = _("invoice line")

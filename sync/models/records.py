@@ -19,13 +19,16 @@ class RecordKind(models.TextChoices):
     TASK = "task", _("task in Invoice Ninja")
     STATUS = "status", _("invoice status in Taiga")
     INVOICE = "invoice", _("invoice in Invoice Ninja")
+    CREDIT = "credit", _("credit in Invoice Ninja")
+    CREDIT_USE = "credit_use", _("use of a credit in Invoice Ninja")
 
 
 class RemoteRecord(models.Model):
     """What we want a server to hold (`desired`, at `revision`) and what it is proven to hold (`synced_revision`).
 
     `our_key` is chosen before the first call and looked up by. Claimed as in design: A claim is fenced.
-    `kind=task`: our_key is the task's number; `status`: the item; `invoice`: `bc-<uuid of our invoice>;`.
+    `kind=task`: our_key is the task's number; `status`: the item; `invoice`: `bc-<uuid of our invoice>;`;
+    `credit`: `bc-<uuid of our credit>;`; `credit_use`: the same, used.
     """
 
     server = models.CharField(_("server"), max_length=15, choices=Server.choices)
