@@ -107,7 +107,9 @@ class DecidePage(_DifferencePage):
 
     def _sides(self) -> list[Side]:
         row = self.difference
-        entries = [e for e in TimeEntry.objects.filter(item=row.item_id).order_by("cycle") if e.cycle <= row.entry.cycle]
+        entries = [
+            e for e in TimeEntry.objects.filter(item=row.item_id).order_by("cycle") if e.cycle <= row.entry.cycle
+        ]
         earlier = [credit for credit in claimed.credited_of(row.item_id) if credit.pk < row.pk]
         then = settled.stand(entries, earlier)
         amount = sum((piece.amount for piece in then), start=row.amount * 0)
@@ -149,7 +151,8 @@ class DecidePage(_DifferencePage):
                 _("Bill %(amount)s with the next run…") % words,
                 _("The next cycle of the item holds %(hours)s and is held until its question is answered.") % words
                 if held
-                else _("The next cycle of the item bills %(hours)s; the next run takes it along, marked as late.") % words,
+                else _("The next cycle of the item bills %(hours)s; the next run takes it along, marked as late.")
+                % words,
             )
         ]
         if not held and self.line is not None:
@@ -257,8 +260,9 @@ class ConfirmDecision(_DifferencePage, ConfirmView):
         entry, why_not = self.next_cycle
         if entry is None:
             raise NotAllowed(why_not)
-        words |= {"amount": self.money(entry.amount), "hours": formats.hours(entry.billed_hours)}
-        facts = [(_("More hours"), words["hours"]), (_("Before tax"), words["amount"])]
+        amount, hours = self.money(entry.amount), formats.hours(entry.billed_hours)
+        words |= {"amount": amount, "hours": hours}
+        facts = [(_("More hours"), hours), (_("Before tax"), amount)]
         if self.verdict == WRITE_OFF:
             return (
                 _("Write off %(amount)s of #%(ref)s?") % words,
@@ -270,8 +274,8 @@ class ConfirmDecision(_DifferencePage, ConfirmView):
             return (
                 _("Bill %(amount)s of #%(ref)s at once?") % words,
                 _(
-                    "A supplement is started for the period of the invoice. Its draft takes along whatever else of this "
-                    "client is ready; nothing leaves before you approve and send it."
+                    "A supplement is started for the period of the invoice. Its draft takes along whatever else of "
+                    "this client is ready; nothing leaves before you approve and send it."
                 ),
                 _("Bill %(amount)s at once") % words,
                 facts,

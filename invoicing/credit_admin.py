@@ -62,6 +62,7 @@ class CreditAdmin(ReadOnlyModelAdmin):
     def state_cell(self, credit: Credit) -> SafeString:
         if credit.is_given_up:
             return badge("cancelled", gettext("Given up"))
-        words = badge("credited", gettext("Credited")) if credit.is_there else ""
+        if credit.is_there:
+            return badge("credited", gettext("Credited"))
         waits = badge(credit.remote.state, credit.remote.get_state_display())
-        return words or format_html('{}<span class="bc-sub">{}</span>', waits, credit.remote.sentence)
+        return format_html('{}<span class="bc-sub">{}</span>', waits, credit.remote.sentence)

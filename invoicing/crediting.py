@@ -18,8 +18,8 @@ from billing_console import clock, money
 from billing_console.errors import Forbidden, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, RecordState
 from invoicing import content, credit_use
-from invoicing.credit_offer import Offer, offer
 from invoicing.creating_compare import describe
+from invoicing.credit_offer import Offer, offer
 from invoicing.models import Credit
 from sync import doorbell, supplements, upstreams
 from sync import entries as entry_service
@@ -119,7 +119,9 @@ def give_up(credit: Credit, *, user: User, note: str) -> None:
         row = Credit.objects.select_for_update(of=("self",)).select_related("difference").get(pk=credit.pk)
         remote = RemoteRecord.objects.select_for_update().get(pk=row.remote_id)
         if not can_give_up(row, remote):
-            raise NotAllowed(_("This credit does not wait for a decision, or is in Invoice Ninja: it is not taken back."))
+            raise NotAllowed(
+                _("This credit does not wait for a decision, or is in Invoice Ninja: it is not taken back.")
+            )
         advance(remote, RecordState.PENDING, why=reason, user=user)
         advance(remote, RecordState.DROPPED, why=reason, user=user)
         Credit.objects.filter(pk=row.pk).update(is_given_up=True)

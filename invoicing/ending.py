@@ -84,4 +84,4 @@ def is_stuck(invoice: Invoice) -> bool:
 
 
 def _lock_record(invoice: Invoice) -> RemoteRecord:
-    return RemoteRecord.objects.select_for_update(of=("self",)).get(pk=invoice.remote_id)
+    return RemoteRecord.objects.select_for_update(of=("self",)).get(invoice=invoice)

@@ -84,11 +84,13 @@ class ConfirmEnd(_InvoiceQuestion):
         lines = list(self.invoice.lines.filter(is_voided=False).order_by("position", "pk"))
         return Confirmation(
             question=_("Cancel %(number)s of %(client)s, %(gross)s with tax?") % self.words,
-            consequence=_("Nobody has it yet: it is deleted in Invoice Ninja. Its hours are priced again and can be billed anew.")
+            consequence=_(
+                "Nobody has it yet: it is deleted in Invoice Ninja. Its hours are priced again and can be billed anew."
+            )
             if is_draft
             else _(
-                "The client has it: it is cancelled in Invoice Ninja, and you tell the client. Its hours are priced again "
-                "and can be billed anew, on an invoice with another number."
+                "The client has it: it is cancelled in Invoice Ninja, and you tell the client. Its hours are priced "
+                "again and can be billed anew, on an invoice with another number."
             ),
             submit_label=_("Cancel %(number)s, %(gross)s") % self.words,
             cancel_label=_("Back, cancel nothing"),
@@ -107,7 +109,9 @@ class ConfirmEnd(_InvoiceQuestion):
     def do(self, reason: str) -> str:
         seal = self.request.POST.get("seal", "")
         ending.request_end(self.invoice, seal=seal, user=self.request.user, note=reason)  # type: ignore[arg-type]
-        return _("%(number)s is being cancelled in Invoice Ninja. Its hours are free when that is read back.") % self.words
+        return (
+            _("%(number)s is being cancelled in Invoice Ninja. Its hours are free when that is read back.") % self.words
+        )
 
 
 class ConfirmKeep(_InvoiceQuestion):
@@ -238,7 +242,9 @@ class ConfirmGiveUp(_CreditQuestion):
     def get_confirmation(self) -> Confirmation:
         credit = self.credit
         if not crediting.can_give_up(credit, credit.remote):
-            raise NotAllowed(_("This credit does not wait for a decision, or is in Invoice Ninja: it is not taken back."))
+            raise NotAllowed(
+                _("This credit does not wait for a decision, or is in Invoice Ninja: it is not taken back.")
+            )
         words = {"amount": formats.money(credit.gross, credit.currency)}
         return Confirmation(
             question=_("Give up the credit of %(amount)s?") % words,

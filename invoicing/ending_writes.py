@@ -1,4 +1,4 @@
-"""The end of an invoice in Invoice Ninja, and its proof: a draft is deleted, a sent one cancelled, a paid one left alone.
+"""The end of an invoice in Invoice Ninja, and its proof: a draft is deleted, a sent one cancelled, a paid one left.
 
 A revision of the invoice's own record: whoever sends or dates anew waits until it is written. Deleting sets the tasks
 free, cancelling leaves them linked; either way each task's own record proves that it names this invoice no more.

@@ -56,9 +56,9 @@ def why_not(invoice: Invoice) -> str:
     if invoice.attention_sentence:
         return invoice.attention_sentence
     if has_money(invoice):
-        return _("Money came in on %(number)s. Give it back in Invoice Ninja first; then its hours can be set free.") % {
-            "number": invoice.number
-        }
+        return _(
+            "Money came in on %(number)s. Give it back in Invoice Ninja first; then its hours can be set free."
+        ) % {"number": invoice.number}
     if sentence := credit_sentence(invoice):
         return sentence
     if not live_lines(invoice).exists():
@@ -95,7 +95,7 @@ def lock_for_release(invoice: Invoice) -> None:
 
 
 def free_lines(invoice: Invoice, *, user: User | None, why: str, is_written_off: bool = False) -> int:
-    """Void the (locked) invoice's lines and price their entries again, in the caller's transaction. Returns how many."""
+    """Void the (locked) invoice's lines, price their entries again, in the caller's transaction; returns how many."""
     lines = list(live_lines(invoice).values_list("pk", "entry_id", "entry__item_id"))
     line_ids, entry_ids = [row[0] for row in lines], [row[1] for row in lines]
     InvoiceLine.objects.filter(pk__in=line_ids).update(
@@ -172,23 +172,25 @@ def questions() -> list[Question]:
         for invoice in blocked.select_related("client").order_by("state_since")[:100]
     ]
     rows = waiting().filter(attention_sentence="", paid_to_date__lte=0).exclude(Exists(kept))
-    return found + [
-        Question(
-            what=f"{invoice.client} {invoice.number}",
-            sentence=ngettext(
-                "The invoice ended in Invoice Ninja. %(count)d entry is still held by it: bill it anew, or write it off?",
-                "The invoice ended in Invoice Ninja. %(count)d entries are still held by it: bill them anew, or write "
-                "them off?",
-                invoice.lines_left,  # type: ignore[attr-defined]
+    return (
+        found
+        + [
+            Question(
+                what=f"{invoice.client} {invoice.number}",
+                sentence=ngettext(
+                    "It ended in Invoice Ninja and still holds %(count)d entry: bill it anew, or write it off?",
+                    "It ended in Invoice Ninja and still holds %(count)d entries: bill them anew, or write them off?",
+                    invoice.lines_left,  # type: ignore[attr-defined]
+                )
+                % {"count": invoice.lines_left},  # type: ignore[attr-defined]
+                url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
+                verb=_("Decide"),
+                amount=formats.money(invoice.net, invoice.currency),
+                since=invoice.state_since,
             )
-            % {"count": invoice.lines_left},  # type: ignore[attr-defined]
-            url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
-            verb=_("Decide"),
-            amount=formats.money(invoice.net, invoice.currency),
-            since=invoice.state_since,
-        )
-        for invoice in rows.select_related("client").order_by("state_since")[:100]
-    ]
+            for invoice in rows.select_related("client").order_by("state_since")[:100]
+        ]
+    )
 
 
 def left_invoices(entry: TimeEntry) -> set[str]:

@@ -26,8 +26,8 @@ from sync.clients.ninja_rows import NinjaId, NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
 from sync.push_checks import check_client_alive, check_never_there, check_ours
-from sync.push_freeing import is_left_behind, set_free
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
+from sync.push_freeing import is_left_behind, set_free
 from sync.transitions import advance, record
 
 # --- what we want there -------------------------------------------------------------------------------------------
