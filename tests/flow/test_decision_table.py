@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from billing_console.errors import NotAllowed
-from invoicing import reconcile, releasing, review, sending
+from invoicing import reconcile, releasing, sending
 from invoicing.models import Invoice, InvoiceLine
 from sandbox.scenario import MOBILE
-from sync import hooks
+from sync import hooks, sweep
 from sync.models import Difference, RemoteRecord, TimeEntry
-from tests.flow.steps import DECEMBER, JANUARY, Flow, amount_of, december, fresh, january, person
+from tests.flow.steps import DECEMBER, Flow, amount_of, december, fresh, january, person
 
 UNCLAIMED, DRAFT, APPROVED, SENT, PAID = "unclaimed", "draft", "approved", "sent", "paid"
 COLUMNS = (UNCLAIMED, DRAFT, APPROVED, SENT, PAID)  # "approved or sent" is one column of the table, two of ours
@@ -43,13 +43,13 @@ ITEM_ROWS: dict[str, dict[str, str]] = {
         **dict.fromkeys(AFTER, "1 invoiced 2.00 h 190.00, task 190.00 billed; difference open -30.00"),
     },
     "client changed": {
-        UNCLAIMED: "1 ready 2.00 h 190.00 for MobileCo, task 190.00 free",
-        DRAFT: "stale; then 1 ready 2.00 h 190.00 for MobileCo, task 190.00 free",
+        UNCLAIMED: "1 ready 2.00 h 190.00 for Beacon Mobile, task 190.00 free",
+        DRAFT: "stale; then 1 ready 2.00 h 190.00 for Beacon Mobile, task 190.00 free",
         **dict.fromkeys(AFTER, "1 invoiced 2.00 h 190.00, task 190.00 billed; difference open -190.00"),
     },
     "billable unchecked": {
-        UNCLAIMED: "1 void 2.00 h –, task 190.00 archived",
-        DRAFT: "stale; then 1 void 2.00 h –, task 190.00 archived",
+        UNCLAIMED: "1 void – –, task 190.00 archived",
+        DRAFT: "stale; then 1 void – –, task 190.00 archived",
         **dict.fromkeys(AFTER, "1 invoiced 2.00 h 190.00, task 190.00 billed; difference open -190.00"),
     },
     "reopened": {
@@ -60,9 +60,7 @@ ITEM_ROWS: dict[str, dict[str, str]] = {
     "reopened, closed with more": {
         UNCLAIMED: "1 ready 2.50 h 237.50, task 237.50 free",
         DRAFT: "stale; then 1 claimed 2.50 h 237.50, task 237.50 free",
-        **dict.fromkeys(
-            AFTER, "1 invoiced 2.00 h 190.00, task 190.00 billed; 2 ready 0.50 h 47.50, task 47.50 free"
-        ),
+        **dict.fromkeys(AFTER, "1 invoiced 2.00 h 190.00, task 190.00 billed; 2 ready 0.50 h 47.50, task 47.50 free"),
     },
     "re-closed, same hours": {
         UNCLAIMED: "1 ready 2.00 h 190.00, task 190.00 free",
@@ -180,6 +178,7 @@ def play_items(office: Flow, stage: str) -> Play:
     office.type(tasks["reopened, closed with more"], hours=2.5)
     for row in ("reopened, closed with more", "re-closed, same hours"):
         office.move(tasks[row], "Closed")
+    sweep.want_census()  # what was promoted vanishes without a word
     office.sweep()
     office.poll()
     play = Play()
@@ -227,9 +226,10 @@ def sentence_of(office: Flow, entry: TimeEntry) -> str:
         elif there["invoice_id"]:
             link = "billed" if there["invoice_id"] in ours else "billed by hand"
         reason = f" ({row.reason})" if row.reason else ""
-        payer = f" for {row.client}" if row.client.ninja_id != office.project.client_id else ""
+        payer = f" for {row.client}" if row.client and row.client.ninja_id != office.project.client_id else ""
+        hours = f"{row.billed_hours:.2f} h" if row.billed_hours is not None else "–"
         amount = f"{row.amount:.2f}" if row.amount is not None else "–"
-        billed = f"{row.cycle} {row.state}{reason} {row.billed_hours:.2f} h {amount}{payer}"
+        billed = f"{row.cycle} {row.state}{reason} {hours} {amount}{payer}"
         parts.append(f"{billed}, task {amount_of(there)} {link}")
     difference = Difference.objects.filter(item=entry.item_id).order_by("-pk").first()
     if difference is not None:
@@ -241,7 +241,7 @@ def sentence_of(office: Flow, entry: TimeEntry) -> str:
 
 
 @pytest.fixture
-def played(request: pytest.FixtureRequest, stage: str, django_db_setup: None) -> Play:
+def played(request: pytest.FixtureRequest, stage: str, db: None) -> Play:
     """The play of this column, played once for all its cells."""
     if stage not in PLAYED:
         office = request.getfixturevalue("office")
@@ -333,9 +333,7 @@ NOTHING_CELLS = [(row, stage) for row, columns in INVOICE_ROWS.items() for stage
 
 
 @pytest.mark.parametrize(("stage", "row", "expected"), INVOICE_CELLS)
-def test_what_happens_to_an_invoice_does_what_the_table_says(
-    office: Flow, stage: str, row: str, expected: str
-) -> None:
+def test_what_happens_to_an_invoice_does_what_the_table_says(office: Flow, stage: str, row: str, expected: str) -> None:
     entry = office.closed(2, at=december(3))
     invoice = reach(office, stage)
     mails = len(office.mails())
@@ -415,7 +413,7 @@ QUIET: dict[str, tuple[Any, Any]] = {}
 
 @pytest.mark.parametrize(("row", "stage"), NOTHING_CELLS, ids=lambda value: f"{value}")
 def test_where_the_table_has_a_dash_nothing_can_happen(
-    request: pytest.FixtureRequest, django_db_setup: None, row: str, stage: str
+    request: pytest.FixtureRequest, db: None, row: str, stage: str
 ) -> None:
     if stage not in QUIET:
         QUIET[stage] = play_quietly(request.getfixturevalue("office"), stage)
@@ -452,5 +450,3 @@ def test_the_table_is_whole() -> None:
     assert {row: tuple(columns) for row, columns in {**ITEM_ROWS, **INVOICE_ROWS}.items()} == dict.fromkeys(
         [*ITEM_ROWS, *INVOICE_ROWS], COLUMNS
     )
-    assert review.approve is not None
-    assert JANUARY.start == DECEMBER.end
