@@ -22,6 +22,7 @@ from invoicing.models import Credit, Invoice, InvoiceLine
 from mappings.lookups import hour_rules
 from mappings.rules import Period, bill_hours
 from sync import attributes
+from sync.entries import is_given_away
 from sync.models import Difference, TimeEntry, WorkItem
 
 UNREADABLE = (Reason.UNREADABLE_HOURS, Reason.UNREADABLE_BILLABLE, Reason.UNREADABLE_RATE)
@@ -193,7 +194,8 @@ def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *
     """
     last = cycles[-1]
     now = attributes.quote(item.attributes.get(attributes.HOURS))
-    if last.state not in (EntryState.CLAIMED, EntryState.INVOICED) or now == last.facts.get("inputs", {}).get("hours"):
+    is_settled = last.state in (EntryState.CLAIMED, EntryState.INVOICED) or is_given_away(last)
+    if not is_settled or now == last.facts.get("inputs", {}).get("hours"):
         return False
     billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
     return has_difference or (

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from billing_console import clock
 from billing_console.states import EntryState, InvoiceState, RecordState, TransitionMap
-from invoicing import creating, review
+from invoicing import creating, credit_use, crediting, review
 from invoicing.models import Invoice
 from mappings.rules import month
-from sync import push, writeback
+from sync import outbox, push, writeback
 from sync.models import RemoteRecord, TimeEntry, UpstreamGate
 from tests.invoicing.world import built, make_user, sweep_project
 from tests.outbound import expire_lease
@@ -29,7 +29,13 @@ def add_entry(world: World, subject: str) -> TimeEntry:
 
 def sweep(*kinds: str) -> None:
     """What the next ordinary rounds do once time has passed: leases end, doubts are looked at, the due is written."""
-    drains = {"task": push.push_due, "status": writeback.write_due, "invoice": creating.create_due}
+    drains = {
+        "task": push.push_due,
+        "status": writeback.write_due,
+        "invoice": creating.create_due,
+        "credit": lambda: outbox.drain(crediting.HANDLER),
+        "credit_use": credit_use.write_due,
+    }
     for kind in kinds:
         for record in RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT):
             expire_lease(record)

@@ -14,11 +14,12 @@ from django.utils import timezone
 
 from billing_console import states
 from billing_console.states import RecordState
-from invoicing import creating
-from invoicing.models import Invoice
-from sync import push, writeback
+from invoicing import creating, credit_use, crediting, payments
+from invoicing.credit_offer import offer
+from invoicing.models import Credit, Invoice
+from sync import outbox, push, writeback
 from sync.attention import try_again
-from sync.models import RecordKind, RemoteRecord, UpstreamGate, WorkItem
+from sync.models import Difference, RecordKind, RemoteRecord, TimeEntry, UpstreamGate, WorkItem
 from tests.crash.conftest import Nursery, wait_for
 from tests.crash.rounds import (
     KILLED,
@@ -41,6 +42,8 @@ Arrow = tuple[str, str]
 Provoke = Callable[[World, RemoteRecord], Any]
 PATCH = {"server": "taiga", "method": "PATCH", "path": "custom-attributes-values"}
 POST = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices$"}
+POST_CREDIT = {"server": "ninja", "method": "POST", "path": "/api/v1/credits$"}
+POST_PAYMENT = {"server": "ninja", "method": "POST", "path": "/api/v1/payments$"}
 THROTTLED: dict[str, Any] = {"kind": "status", "status": 429}
 BROKEN: dict[str, Any] = {"kind": "status", "status": 500}
 LOST: dict[str, Any] = {"kind": "lost_answer"}
@@ -58,8 +61,14 @@ def fails(call: dict[str, Any], fault: dict[str, Any], *, drained: bool = False)
 
 
 def drain_once(kind: str) -> None:
-    {"status": writeback.write_due, "invoice": creating.create_due}[kind](limit=1)
+    drains = {"status": writeback.write_due, "invoice": creating.create_due, "credit": draining(crediting.HANDLER)}
+    drains["credit_use"] = credit_use.write_due
+    drains[kind](limit=1)
     UpstreamGate.objects.update(resume_at=None)
+
+
+def draining(handler: Any) -> Callable[..., int]:
+    return lambda limit: outbox.drain(handler, limit)
 
 
 def nothing(world: World, record: RemoteRecord) -> None:
@@ -92,6 +101,22 @@ def wanted_anew(world: World, record: RemoteRecord) -> Any:
     return middle
 
 
+def credit_deleted_by_hand(world: World, record: RemoteRecord) -> None:
+    fails(POST_CREDIT, LOST, drained=True)(world, record)
+    rows = world.api_ninja("GET", "/credits?per_page=5000&sort=id|asc")["data"]
+    world.api_ninja("POST", "/credits/bulk", {"action": "delete", "ids": [rows[-1]["id"]]})
+
+
+def used_otherwise(world: World, record: RemoteRecord) -> None:
+    """Somebody uses a part of the credit by hand, and the answer of our own use got lost."""
+    fails(POST_PAYMENT, BROKEN, drained=True)(world, record)
+    wanted = record.desired
+    body = {"client_id": wanted["client_id"], "amount": 0, "date": wanted["date"]}
+    used = {"credits": [{"credit_id": wanted["credit_id"], "amount": 1}]}
+    used |= {"invoices": [{"invoice_id": wanted["invoice_id"], "amount": 1}]}
+    world.api_ninja("POST", "/payments", {**body, **used})
+
+
 def deleted_by_hand(world: World, record: RemoteRecord) -> None:
     fails(POST, LOST, drained=True)(world, record)
     world.api_ninja("POST", "/invoices/bulk", {"action": "delete", "ids": [world.invoices()[-1]["id"]]})
@@ -119,9 +144,28 @@ PROVOKED: dict[tuple[str, Arrow], Provoke] = {
     ("invoice", ("in_doubt", "synced")): fails(POST, LOST, drained=True),
     ("invoice", ("in_doubt", "pending")): fails(POST, BROKEN, drained=True),
     ("invoice", ("in_doubt", "attention")): deleted_by_hand,
+    ("credit", ("pending", "in_flight")): nothing,
+    ("credit", ("in_flight", "synced")): nothing,
+    ("credit", ("in_flight", "retry")): fails(POST_CREDIT, THROTTLED),
+    ("credit", ("in_flight", "in_doubt")): fails(POST_CREDIT, LOST),
+    ("credit", ("in_flight", "attention")): fails(POST_CREDIT, INVALID),
+    ("credit", ("retry", "in_flight")): fails(POST_CREDIT, THROTTLED, drained=True),
+    ("credit", ("in_doubt", "synced")): fails(POST_CREDIT, LOST, drained=True),
+    ("credit", ("in_doubt", "pending")): fails(POST_CREDIT, BROKEN, drained=True),
+    ("credit", ("in_doubt", "attention")): credit_deleted_by_hand,
+    ("credit_use", ("pending", "in_flight")): nothing,
+    ("credit_use", ("in_flight", "synced")): nothing,
+    ("credit_use", ("in_flight", "retry")): fails(POST_PAYMENT, THROTTLED),
+    ("credit_use", ("in_flight", "in_doubt")): fails(POST_PAYMENT, LOST),
+    ("credit_use", ("in_flight", "attention")): fails(POST_PAYMENT, INVALID),
+    ("credit_use", ("retry", "in_flight")): fails(POST_PAYMENT, THROTTLED, drained=True),
+    ("credit_use", ("in_doubt", "synced")): fails(POST_PAYMENT, LOST, drained=True),
+    ("credit_use", ("in_doubt", "pending")): fails(POST_PAYMENT, BROKEN, drained=True),
+    ("credit_use", ("in_doubt", "attention")): used_otherwise,
 }
 # A new revision of an invoice is refused while it is written, so only a person's act takes this arrow (test_kills).
-NEVER_BY_WORKER = {("invoice", ("synced", "pending"))}
+# A credit and its use have no second revision.
+NEVER_BY_WORKER = {(kind, ("synced", "pending")) for kind in ("invoice", "credit", "credit_use")}
 
 
 def test_every_arrow_of_every_kind_has_a_case() -> None:
@@ -171,6 +215,72 @@ def test_a_creation_killed_at_an_arrow_ends_in_one_invoice(near: World, nursery:
         else:
             tried_again(record, "invoice")
             assert_one_invoice_each(near)
+
+
+@cases("credit")
+def test_a_credit_killed_at_an_arrow_ends_in_one_credit(near: World, nursery: Nursery, arrow: Arrow) -> None:
+    for number, moment in enumerate(MOMENTS):
+        credit = ask_credit(near, number)
+        record = credit.remote
+        PROVOKED["credit", arrow](near, record)
+
+        code = nursery.run("invoicing.crediting.write_due", die_at=(RECORD, *arrow, moment))
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        sweep("credit")
+        there = near.api_ninja("GET", "/credits?per_page=5000&sort=id|asc")["data"]
+        if arrow == ("in_doubt", "attention"):
+            assert (fresh(record).state, there[-1]["is_deleted"]) == ("attention", True)
+        else:
+            tried_again(record, "credit")
+            there = near.api_ninja("GET", "/credits?per_page=5000&sort=id|asc")["data"]
+            assert fresh(record).state == "synced"
+        keys = [row["private_notes"] for row in there]
+        assert keys == [row.key for row in Credit.objects.order_by("pk")]
+
+
+@cases("credit_use")
+def test_the_use_of_a_credit_killed_at_an_arrow_ends_in_one_payment(
+    near: World, nursery: Nursery, arrow: Arrow
+) -> None:
+    for number, moment in enumerate(MOMENTS):
+        credit = ask_credit(near, number)
+        sweep("credit")
+        payments.poll()
+        record = credit_use.request_use(fresh(credit))
+        near.ninja.store.guard.clear()  # two months of the story lie within a second of the server
+        PROVOKED["credit_use", arrow](near, record)
+
+        code = nursery.run("invoicing.credit_use.write_due", die_at=(RECORD, *arrow, moment))
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        near.ninja.store.guard.clear()
+        sweep("credit_use")
+        if arrow == ("in_doubt", "attention"):
+            assert fresh(record).state == "attention"
+        else:
+            tried_again(record, "credit_use")
+            assert (fresh(record).state, fresh(credit).used) == ("synced", fresh(credit).gross)
+        assert len(near.api_ninja("GET", "/payments")["data"]) == number + 1
+
+
+def ask_credit(world: World, number: int) -> Credit:
+    """A sent invoice of which somebody took 1 h back, and the credit that an approver asks for."""
+    invoice = approve_one(world, number)
+    creating.create_due()
+    remote_id = fresh(invoice).remote.remote_id
+    world.api_ninja("POST", "/invoices/bulk", {"action": "mark_sent", "ids": [remote_id]})
+    payments.poll()
+    entry = TimeEntry.objects.latest("pk")
+    world.set_values(entry.item.taiga_id, hours=3.5)
+    world.read(entry.item.taiga_id)
+    difference = Difference.objects.get(item=entry.item, state="open")
+    offered, _why = offer(difference)
+    assert offered is not None
+    gross = str(offered.gross)
+    return crediting.request_credit(difference, mark=difference.mark, gross=gross, user=make_user(), note="agreed")
 
 
 def assert_left_deleted(world: World) -> None:
