@@ -137,7 +137,9 @@ class DecidePage(_DifferencePage):
         ]
 
     def _ways(self) -> list[Way]:
-        return [*self._more(), *self._less(), self._ignore()]
+        """What is possible first; the first of it is the primary button."""
+        ways = [*self._more(), *self._less(), self._ignore()]
+        return sorted(ways, key=lambda way: not way.is_possible)
 
     def _more(self) -> list[Way]:
         entry, why_not = self.next_cycle
