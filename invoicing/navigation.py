@@ -74,6 +74,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
             Item(_("Runs"), "event_repeat", ("admin:invoicing_invoicerun_changelist",), "invoicing.view_invoicerun"),
             Item(_("Invoices"), "receipt_long", ("admin:invoicing_invoice_changelist",), "invoicing.view_invoice"),
             Item(_("Payments"), "payments", ("admin:invoicing_payment_changelist",), "invoicing.view_payment"),
+            Item(_("Credits"), "undo", ("admin:invoicing_credit_changelist",), "invoicing.view_credit"),
         ),
     ),
     (
