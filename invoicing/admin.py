@@ -26,7 +26,7 @@ from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
-    correction_questions,  # noqa: F401 - puts its pages on the site
+    correction_confirm_views,  # noqa: F401 - puts its pages on the site
     credit_admin,  # noqa: F401 - puts its list on the site
     draft_acts,
     draft_views,

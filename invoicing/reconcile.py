@@ -266,8 +266,8 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     right = (
         Term(_("net in Invoice Ninja"), len(rows), amounts=_add(theirs)),
         Term(_("of it paid, gross"), amounts=_minus(paid, used)),
-        Term(_("of it credited, gross"), amounts=_add(used, unused)),
-        Term(_("of it open, gross, without open credits"), amounts=_minus(open_now, unused)),
+        *([Term(_("of it credited, gross"), amounts=_add(used, unused))] if _add(used, unused) else []),
+        Term(_("of it open, gross"), amounts=_minus(open_now, unused)),
     )
     residue.extend(_unequal(ours, _add(theirs)))
     return Identity(_("Invoiced"), Term(_("our lines"), lines.count(), amounts=ours), right, tuple(residue))

@@ -102,8 +102,8 @@ class DifferenceAdmin(ReadOnlyModelAdmin):
     secondary_columns = ("noticed",)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The page that settles it is the page of a difference."""
-        if not object_id.isdecimal() or not self.has_view_permission(request):
+        """The page that settles it is the page of a difference; nothing is posted here."""
+        if request.method != "GET" or not object_id.isdecimal() or not self.has_view_permission(request):
             return super().change_view(request, object_id, *args, **kwargs)
         return HttpResponseRedirect(reverse("admin:sync_difference_decide", args=[object_id]))
 
