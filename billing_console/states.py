@@ -94,6 +94,7 @@ class DifferenceState(TextChoices):
     OPEN = "open", _("Open")
     SUPPLEMENTED = "supplemented", _("Supplemented")
     CREDITED = "credited", _("Credited")
+    WRITTEN_OFF = "written_off", _("Written off")
     IGNORED = "ignored", _("Ignored")
     CLOSED = "closed", _("Closed")
 
@@ -192,7 +193,12 @@ REMINDER: TransitionMap = _map(
 )
 
 DIFFERENCE: TransitionMap = _map(
-    open="supplemented credited ignored closed", supplemented="", credited="", ignored="open", closed=""
+    open="supplemented credited written_off ignored closed",
+    supplemented="",
+    credited="open",  # the credit could not be made, and a person gave it up
+    written_off="",
+    ignored="open",
+    closed="",
 )
 
 # Every state of every model has a tone and a shape; a test walks them all (ui: Badges).

@@ -26,10 +26,13 @@ from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
+    correction_confirm_views,  # noqa: F401 - puts its pages on the site
+    credit_admin,  # noqa: F401 - puts its list on the site
     deviation_views,
     doctor_page,  # noqa: F401 - puts its page on the site
     draft_acts,
     draft_views,
+    ending_views,
     invoice_page,
     marking_views,
     pdf_views,
@@ -134,6 +137,7 @@ class InvoiceAdmin(ReadOnlyModelAdmin):
         *marking_views.PAGES,
         *deviation_views.PAGES,
         *pdf_views.PAGES,
+        *ending_views.PAGES,
     )
     change_form_before_template = "invoicing/invoice.html"
 

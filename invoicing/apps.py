@@ -10,12 +10,14 @@ class InvoicingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what invoicing offers to the steps before it."""
-        from invoicing import effects, hooks  # noqa: PLC0415 -- models are loaded only now
+        from invoicing import effects, hooks, releasing  # noqa: PLC0415 -- models are loaded only now
         from mappings import hooks as mappings_hooks  # noqa: PLC0415
         from sync import hooks as sync_hooks  # noqa: PLC0415
 
         sync_hooks.on_claimed_entry_changed(hooks.mark_draft_stale)
         sync_hooks.on_claimed_entry_restored(hooks.unmark_draft)
         sync_hooks.on_invoice_stage(hooks.invoice_stage)
+        sync_hooks.on_left_invoices(releasing.left_invoices)
+        sync_hooks.on_questions(releasing.questions)
         mappings_hooks.on_changed(hooks.apply_tax_decision)
         mappings_hooks.on_effect_of(effects.effect_on_closed_months)

@@ -18,9 +18,10 @@ from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim as claims
-from invoicing import deviations
+from invoicing import deviations, releasing
 from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
 from invoicing.creating_compare import change_body, invoice_body
+from invoicing.ending_writes import after_end, is_to_end, look_up_end, write_end
 from invoicing.models import Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from sync import doorbell, upstreams, writeback
@@ -123,6 +124,8 @@ def write_invoice(claim: Claim) -> Proof:
     """
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
+    if is_to_end(remote):
+        return write_end(claim)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
     claim.before_call()
     found = find_invoice(remote, ninja)
@@ -146,6 +149,8 @@ def write_invoice(claim: Claim) -> Proof:
 
 def look_up_invoice(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere when it is to be written (again)."""
+    if is_to_end(remote):
+        return look_up_end(remote)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
     found = find_invoice(remote, ninja)
     if found is None or is_to_change(found, remote):
@@ -158,6 +163,8 @@ def look_up_invoice(remote: RemoteRecord) -> Proof:
 
 def _lock_first(remote: RemoteRecord) -> None:
     """Items, entries, then the invoice: the order in which everybody takes them."""
+    if is_to_end(remote):
+        releasing.lock_for_release(Invoice.objects.get(remote=remote))
     items = InvoiceLine.objects.filter(invoice__remote=remote, is_voided=False).values_list("entry__item_id", flat=True)
     claims.lock_work(items)
     Invoice.objects.select_for_update(of=("self",), no_key=True).filter(remote=remote).first()
@@ -166,8 +173,11 @@ def _lock_first(remote: RemoteRecord) -> None:
 def _after_sync(remote: RemoteRecord) -> None:
     """The invoice is created, its entries are invoiced. Runs in the transaction that writes the proof.
 
-    One that is further already was only changed: nothing follows.
+    One that is further already was only changed: nothing follows, unless the change was its end.
     """
+    if is_to_end(remote):
+        after_end(remote)
+        return
     invoice = Invoice.objects.get(remote=remote)
     deviations.end(invoice)
     if invoice.state != InvoiceState.APPROVED:

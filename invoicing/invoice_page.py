@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.money import same_amount
 from billing_console.states import InvoiceState
-from invoicing import deviations
+from invoicing import credit_use, crediting, deviations, ending, releasing
 from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
 from sync.models import RemoteRecord, Transition
@@ -33,7 +33,7 @@ class Side:
 def context_of(invoice_id: int) -> dict[str, Any]:
     """Everything the page shows; {} for an invoice that does not exist. A constant number of queries."""
     rows = Invoice.objects.select_related("client", "run", "rule_set", "approved_by", "remote")
-    printed = InvoiceLine.objects.filter(is_voided=False).order_by("position", "pk")
+    printed = InvoiceLine.objects.filter(Q(is_voided=False) | Q(freed_at__isnull=False)).order_by("position", "pk")
     sendings = Sending.objects.select_related("by", "selection").prefetch_related("mails").order_by("-pk")
     reminders = Reminder.objects.select_related("by").order_by("-pk")
     prefetched = (Prefetch("sendings", sendings), Prefetch("reminders", reminders), "payments")
@@ -53,10 +53,32 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "has_more_lines": len(lines) > LINES_SHOWN,
         "is_owed": owed,
         "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
+        **_corrections(invoice),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
         "deviation": deviations.open_of(invoice),
         "pdf": InvoicePdf.objects.filter(invoice=invoice).defer("content").first(),
         "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
+    }
+
+
+def _corrections(invoice: Invoice) -> dict[str, Any]:
+    """Its credits, and which of the acts on an invoice that must not exist are open to a person."""
+    credits = list(invoice.credits.select_related("remote", "use", "difference__item").order_by("pk"))
+    for credit in credits:
+        credit.invoice = invoice
+    return {
+        "credits": [
+            {
+                "row": credit,
+                "may_use": not credit_use.why_not(credit),
+                "may_give_up": crediting.can_give_up(credit, credit.remote),
+            }
+            for credit in credits
+        ],
+        "may_end": invoice.state in ending.ENDABLE and not ending.why_not(invoice),
+        "is_ending": ending.is_ending(invoice),
+        "may_keep": ending.is_stuck(invoice),
+        "may_free": invoice.state in releasing.ENDED and not releasing.why_not(invoice),
     }
 
 

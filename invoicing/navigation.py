@@ -82,6 +82,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
                 count="reminders",
                 variant="warning",
             ),
+            Item(_("Credits"), "undo", ("admin:invoicing_credit_changelist",), "invoicing.view_credit"),
         ),
     ),
     (

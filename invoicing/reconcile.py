@@ -19,11 +19,12 @@ from django.utils.translation import gettext as _
 from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Credit, Invoice, InvoiceLine
 from invoicing.run import DEAD
 from mappings.lookups import hour_rules
 from mappings.rules import Period, bill_hours
 from sync import attributes
+from sync.entries import is_given_away
 from sync.models import Difference, TimeEntry, WorkItem
 
 __all__ = ["ADJUSTMENTS", "Identity", "Leftover", "Term", "check", "entries_of", "typed_hours"]
@@ -187,7 +188,8 @@ def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *
     """
     last = cycles[-1]
     now = attributes.quote(item.attributes.get(attributes.HOURS))
-    if last.state not in (EntryState.CLAIMED, EntryState.INVOICED) or now == last.facts.get("inputs", {}).get("hours"):
+    is_settled = last.state in (EntryState.CLAIMED, EntryState.INVOICED) or is_given_away(last)
+    if not is_settled or now == last.facts.get("inputs", {}).get("hours"):
         return False
     billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
     return has_difference or (
@@ -232,7 +234,10 @@ def _on_lines(lines: QuerySet[InvoiceLine], column: str = "amount") -> dict[str,
 
 
 def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
-    """4. Our invoiced lines = the server's net; and of each sent invoice gross = paid + open there."""
+    """4. Our invoiced lines = the server's net; of each sent invoice gross = paid + open there; gross − credits = both.
+
+    The server counts a credit that was set against an invoice as paid; here it stands for itself.
+    """
     invoices = Invoice.objects.filter(state__in=THERE, lines__entry__in=entries, lines__is_voided=False).distinct()
     rows = list(invoices.select_related("remote", "client"))
     theirs: dict[str, Decimal] = defaultdict(Decimal)
@@ -259,11 +264,37 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
         currency: money.total(row.paid_to_date for row in rows if row.currency == currency)
         for currency in {row.currency for row in rows}
     }
+    used, unused, gaps = credited(rows)
+    residue.extend(gaps)
     right = (
         Term(_("net in Invoice Ninja"), len(rows), amounts=add(theirs)),
-        Term(_("of it paid, gross"), amounts=add(paid)),
-        Term(_("of it open, gross"), amounts=add(open_now)),
+        Term(_("of it paid, gross"), amounts=_minus(paid, used)),
+        *([Term(_("of it credited, gross"), amounts=add(used, unused))] if add(used, unused) else []),
+        Term(_("of it open, gross"), amounts=_minus(open_now, unused)),
     )
     residue.extend(unequal(ours, add(theirs)))
     whole = Term(_("our lines"), lines.count(), amounts=ours)
     return Identity(_("Invoiced"), whole, right, tuple(residue), leftovers=tuple(leftovers))
+
+
+def credited(invoices: list[Invoice]) -> tuple[dict[str, Decimal], dict[str, Decimal], list[str]]:
+    """Credits of these invoices, gross by currency: set against them, still open; and where Invoice Ninja differs.
+
+    One that is not there yet, or was given up, gives nothing back.
+    """
+    used: dict[str, Decimal] = defaultdict(Decimal)
+    unused: dict[str, Decimal] = defaultdict(Decimal)
+    gaps = []
+    rows = Credit.objects.filter(invoice__in=[row.pk for row in invoices], is_given_up=False)
+    for credit in rows.filter(remote__remote_id__isnull=False).select_related("remote", "invoice"):
+        there = Decimal(credit.remote.seen.get("amount", "0"))
+        used[credit.currency] += credit.used
+        unused[credit.currency] += credit.gross - credit.used
+        if there != credit.gross:
+            words = {"number": credit.number, "gap": credit.gross - there, "currency": credit.currency}
+            gaps.append(_("credit %(number)s: ours − there = %(gap)s %(currency)s") % words)
+    return used, unused, gaps
+
+
+def _minus(left: dict[str, Decimal], right: dict[str, Decimal]) -> dict[str, Decimal]:
+    return add(left, {currency: -amount for currency, amount in right.items()})

@@ -16,12 +16,13 @@ def build_runs() -> int:
 
 @shared_task
 def create_invoices(is_helper: bool = False) -> int:
-    """Create approved invoices in Invoice Ninja; returns how many."""
-    from invoicing import creating
+    """Create approved invoices in Invoice Ninja, end those that are to end, make and use credits; returns how many."""
+    from invoicing import creating, crediting
     from sync import fan_out, outbox
 
     due = outbox.due(creating.HANDLER.kind)
-    return fan_out.drain_together("invoices", creating.create_due, due, is_helper=is_helper)
+    credited = 0 if is_helper else crediting.write_due()
+    return credited + fan_out.drain_together("invoices", creating.create_due, due, is_helper=is_helper)
 
 
 @shared_task

@@ -17,7 +17,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from billing_console import clock, formats
 from billing_console.admin_base import PageView, site_page
 from billing_console.states import EntryState, Reason, RecordState
-from sync import attention, links, reasons, weeks
+from sync import attention, hooks, links, reasons, weeks
 from sync.admin.common import act_on_each
 from sync.models import RecordKind, RemoteRecord, TimeEntry
 
@@ -99,6 +99,7 @@ class AttentionPage(PageView):
         return super().get_context_data(
             groups=groups,
             long_weeks=weeks.long_weeks(today - WEEKS_SHOWN * weeks.WEEK, today),
+            questions=hooks.questions(),
             writes=[_write(record) for record in stuck.order_by("state_since")[:SHOWN_PER_GROUP]],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,

@@ -279,6 +279,8 @@ _BELLS = {
     "provision": "provision",
     "invoice": "invoices",
     "mark_sent": "marks",
+    "credit": "invoices",
+    "credit_use": "invoices",
 }
 
 

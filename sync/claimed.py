@@ -17,10 +17,11 @@ from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.lookups import hour_rules
 from mappings.models import RuleSet
 from mappings.rules import bill_hours
-from sync import attributes, hooks, pricing
+from sync import attributes, hooks, pricing, settled
 from sync.attributes import Unreadable
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.pricing import Judgement
+from sync.settled import Piece
 from sync.transitions import advance, record
 from sync.world import World
 
@@ -43,33 +44,51 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
         return False
     changes = _changes(last.facts.get("inputs", {}), pricing.read_inputs(item))
     is_closed_again = item.closings > last.closing
+    credited = credited_of(item.pk)
     if not changes:
         hooks.claimed_entry_restored(last)
+    if not changes and not credited:
         _count_closing(last, item)
         _close_difference(item, _("Taiga says again what was billed."), user)
         return False
-    sentence = _("#%(ref)s changed in Taiga: %(changes)s.") % {"ref": item.ref, "changes": "; ".join(changes)}
-    if hooks.claimed_entry_changed(last, sentence) == hooks.DRAFT:
-        return False
+    pieces = settled.stand(entries, credited)
+    if changes:
+        sentence = _("#%(ref)s changed in Taiga: %(changes)s.") % {"ref": item.ref, "changes": "; ".join(changes)}
+        if hooks.claimed_entry_changed(last, sentence) == hooks.DRAFT:
+            return False
+    else:
+        sentence = _("#%(ref)s says again what was billed at first, but a part was credited.") % {"ref": item.ref}
     if is_closed_again:
-        return _close_again(item, entries, world, sentence, user)
-    _note_difference(item, entries, world, sentence, user)
+        return _close_again(item, last, pieces, world, sentence, user)
+    _note_difference(item, last, pieces, world, sentence, user)
     return False
 
 
-def _close_again(item: WorkItem, entries: list[TimeEntry], world: World, sentence: str, user: User | None) -> bool:
+def credited_of(item_id: int) -> list[Difference]:
+    """The item's credited Differences in order of their making, each with its entry: one query."""
+    rows = Difference.objects.filter(item=item_id, state=DifferenceState.CREDITED)
+    return list(rows.select_related("entry").order_by("pk"))
+
+
+def billed_before(entries: list[TimeEntry]) -> Decimal:
+    """Billed hours of these (earlier) cycles of one item, without what was credited since."""
+    return settled.hours_of(settled.stand(entries, credited_of(entries[0].item_id))) if entries else money.ZERO
+
+
+def _close_again(
+    item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World, sentence: str, user: User | None
+) -> bool:
     """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference."""
-    last = entries[-1]
-    billed = _billed(entries)
     hours_now = _hours_now(item, world, last, world.rule_set(last.client))
-    if hours_now is not None and hours_now == billed and _rate_now(item, world, last) == last.rate:
+    if hours_now is None or hours_now > settled.hours_of(pieces):
+        _close_difference(item, _("Closed again: what changed is billed in the next cycle."), user)
+        return True
+    is_same = hours_now == settled.hours_of(pieces)
+    if is_same and not settled.deltas(pieces, hours_now, _rate_now(item, world, last), last.currency):
         _count_closing(last, item)
         _close_difference(item, _("Closed again with nothing more to bill."), user)
         return False
-    if hours_now is None or hours_now > billed:
-        _close_difference(item, _("Closed again: what changed is billed in the next cycle."), user)
-        return True
-    _note_difference(item, entries, world, sentence, user)
+    _note_difference(item, last, pieces, world, sentence, user)
     return False
 
 
@@ -79,54 +98,52 @@ def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgeme
     if judgement.state not in (EntryState.VOID, EntryState.BELOW_MINIMUM):
         return
     earlier = entries[:-1]
+    pieces = settled.stand(earlier, credited_of(item.pk))
     hours_now = money.ZERO if judgement.state == EntryState.VOID else Decimal(words.get("billed_total", "0"))
-    if hours_now < _billed(earlier):
+    if hours_now < settled.hours_of(pieces):
         sentence = _("#%(ref)s now has fewer hours in Taiga than were billed.") % {"ref": item.ref}
-        _write_difference(item, earlier, hours_now, earlier[-1].rate or money.ZERO, sentence, None)
+        _write_difference(item, earlier[-1], pieces, hours_now, None, sentence, None)
 
 
-def _note_difference(item: WorkItem, entries: list[TimeEntry], world: World, sentence: str, user: User | None) -> None:
-    last = entries[-1]
+def _note_difference(
+    item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World, sentence: str, user: User | None
+) -> None:
     hours_now = _hours_now(item, world, last, last.rule_set or world.rule_set(last.client))
     if hours_now is None:
-        hours_now, sentence = _billed(entries), sentence + " " + _("The hours can no longer be read.")
-    rate_now = _rate_now(item, world, last)
-    _write_difference(item, entries, hours_now, rate_now if rate_now is not None else last.rate, sentence, user)
+        hours_now, sentence = settled.hours_of(pieces), sentence + " " + _("The hours can no longer be read.")
+    _write_difference(item, last, pieces, hours_now, _rate_now(item, world, last), sentence, user)
 
 
 def _write_difference(
     item: WorkItem,
-    entries: list[TimeEntry],
+    last: TimeEntry,
+    pieces: list[Piece],
     hours_now: Decimal,
     rate_now: Decimal | None,
     sentence: str,
     user: User | None,
 ) -> None:
     """Open the item's Difference, or bring the open one up to date; one that a person decided stays decided."""
-    last = entries[-1]
-    billed = _billed(entries)
-    rate = rate_now or money.ZERO
-    if rate == last.rate:
-        amount = money.line_amount(hours_now - billed, rate, last.currency)
-    else:
-        amount = money.line_amount(hours_now, rate, last.currency)
-        amount -= money.total(entry.amount or money.ZERO for entry in entries)
+    if rate_now is not None and all(piece.rate == rate_now for piece in pieces if not piece.is_given):
+        rate_now = None
     latest = Difference.objects.filter(item=item).order_by("-id").first()
     columns: dict[str, Any] = {
         "entry": last,
-        "billed_hours": billed,
+        "billed_hours": settled.hours_of(pieces),
         "hours_now": hours_now,
-        "amount": amount,
+        "rate_now": rate_now,
+        "amount": settled.total(settled.deltas(pieces, hours_now, rate_now, last.currency)),
         "currency": last.currency,
         "sentence": sentence,
     }
+    if hours_now == columns["billed_hours"] and columns["amount"] == 0 and not _is_unreadable(item):
+        _close_difference(item, _("Taiga says again what stands billed."), user)
+        return
     if latest is not None and latest.state == DifferenceState.OPEN:
         Difference.objects.filter(pk=latest.pk, state=DifferenceState.OPEN).update(**columns)
         return
-    is_decided = latest is not None and latest.state != DifferenceState.CLOSED
-    if latest is not None and is_decided and latest.hours_now == hours_now and latest.amount == amount:
-        return
-    if hours_now == billed and amount == 0 and not _is_unreadable(item):
+    is_decided = latest is not None and latest.state == DifferenceState.IGNORED
+    if latest is not None and is_decided and latest.hours_now == hours_now and latest.amount == columns["amount"]:
         return
     difference = Difference.objects.create(item=item, noticed_at=timezone.now(), **columns)
     record(difference, "", DifferenceState.OPEN, why=sentence, user=user, correlation_id=item.correlation_id)
@@ -142,10 +159,6 @@ def _count_closing(entry: TimeEntry, item: WorkItem) -> None:
     if entry.closing != item.closings:
         entry.closing = item.closings
         TimeEntry.objects.filter(pk=entry.pk).update(closing=item.closings)
-
-
-def _billed(entries: list[TimeEntry]) -> Decimal:
-    return money.total(entry.billed_hours or money.ZERO for entry in entries)
 
 
 def _hours_now(item: WorkItem, world: World, billed_by: TimeEntry, rule_set: RuleSet) -> Decimal | None:
@@ -168,14 +181,17 @@ def _hours_now(item: WorkItem, world: World, billed_by: TimeEntry, rule_set: Rul
 
 
 def _rate_now(item: WorkItem, world: World, entry: TimeEntry) -> Decimal | None:
-    """The rate by what the item's own says now; the billed one when nobody changed that, or it cannot be read."""
+    """The rate by what the item's own says now, None when nobody changed that or it cannot be read.
+
+    One that says again what was billed counts where a part was credited because of it.
+    """
     raw = item.attributes.get(attributes.RATE)
     if attributes.quote(raw) == entry.facts.get("inputs", {}).get("rate"):
-        return entry.rate
+        return entry.rate if any(row.rate_now is not None for row in credited_of(item.pk)) else None
     try:
         typed = attributes.parse_rate(raw)
     except Unreadable:
-        return entry.rate
+        return None
     if typed is not None or entry.project is None or entry.work_date is None:
         return typed if typed is not None else entry.rate
     chosen = world.find_rate(

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.errors import IllegalTransition, NotAllowed
+from billing_console.errors import NotAllowed
 from billing_console.states import DifferenceState, RecordState
-from sync import push
+from sync import push, supplements
 from sync.models import Difference, RecordKind, RemoteRecord
 from sync.outbox import IN_TAIGA
 from sync.transitions import advance
@@ -51,11 +51,15 @@ def can_adopt(record: RemoteRecord) -> bool:
     return is_known and record.state == RecordState.ATTENTION
 
 
-def ignore_difference(difference: Difference, *, user: User, note: str) -> None:
-    """Leave what was billed as it is. The note is required. Raises NotAllowed, IllegalTransition on a second click."""
+def ignore_difference(difference: Difference, *, user: User, note: str, mark: str = "") -> None:
+    """Leave what was billed as it is. The note is required; `mark` is what the person saw.
+
+    Raises NotAllowed, StaleRevision when Taiga changed since, IllegalTransition on a second click.
+    """
     reason = _required(note)
-    if not advance(difference, DifferenceState.IGNORED, why=reason, user=user, reason=reason):
-        raise IllegalTransition("sync.difference", difference.pk, difference.state, DifferenceState.IGNORED)
+    with transaction.atomic():
+        row = supplements.lock_open(difference, mark or difference.mark)
+        advance(row, DifferenceState.IGNORED, why=reason, user=user, reason=reason)
 
 
 def _required(note: str) -> str:

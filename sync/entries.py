@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CLAIMED = (EntryState.CLAIMED, EntryState.INVOICED)
 FINAL = (EntryState.EXCLUDED, EntryState.WRITTEN_OFF)
 WAITING = (EntryState.HELD, EntryState.READY)
+GIVEN_AWAY = "given_away"  # the fact of a cycle that a person wrote off instead of letting it be billed
 # Reasons that outlive a new evaluation, with their note, as long as nothing else stands in the way.
 STICKY = (Reason.NEXT_RUN, Reason.INVOICED_BY_HAND)
 
@@ -53,15 +54,7 @@ def evaluate_many(
     ours. Returns the latest entry by item id.
     """
     with transaction.atomic():
-        locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
-        items = {item.pk: item for item in locked.filter(pk__in=stories.with_family(item_ids)).order_by("pk")}
-        entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
-        rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
-        related = ("person", "rule_set", "client", "project", "remote_task")
-        for entry in rows.select_related(*related).order_by("item_id", "cycle"):
-            entry.item = items[entry.item_id]
-            entries[entry.item_id].append(entry)
-        world = World.load(items.values(), [entry for some in entries.values() for entry in some])
+        items, entries, world = lock_and_load(item_ids)
         latest = {}
         # Tasks first: whether a story is held depends on what its tasks came to.
         for pk, item in sorted(items.items(), key=lambda pair: (pair[1].kind == ItemKind.STORY, pair[0])):
@@ -71,15 +64,28 @@ def evaluate_many(
         return latest
 
 
+def lock_and_load(item_ids: Iterable[int]) -> tuple[dict[int, WorkItem], dict[int, list[TimeEntry]], World]:
+    """These items with their families and the entries of each in order, locked, and the world that prices them."""
+    locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
+    items = {item.pk: item for item in locked.filter(pk__in=stories.with_family(item_ids)).order_by("pk")}
+    entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
+    rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
+    related = ("person", "rule_set", "client", "project", "remote_task")
+    for entry in rows.select_related(*related).order_by("item_id", "cycle"):
+        entry.item = items[entry.item_id]
+        entries[entry.item_id].append(entry)
+    return items, entries, World.load(items.values(), [entry for some in entries.values() for entry in some])
+
+
 def _evaluate_one(
     item: WorkItem, entries: list[TimeEntry], world: World, user: User | None, is_known_there: bool
 ) -> TimeEntry | None:
     last = entries[-1] if entries else None
     if last is None:
-        return _open_cycle(item, [], world, user, is_known_there) if item.state == ItemState.CLOSED else None
-    if last.state in CLAIMED:
+        return open_cycle(item, [], world, user, is_known_there) if item.state == ItemState.CLOSED else None
+    if last.state in CLAIMED or is_given_away(last):
         if claimed.follow(item, entries, world, user):
-            return _open_cycle(item, entries, world, user, is_known_there)
+            return open_cycle(item, entries, world, user, is_known_there)
         return last
     if last.state in FINAL:
         return last
@@ -98,7 +104,7 @@ def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool, 
         person=entry.person,
         confirmed=confirmed_tokens(entry),
         raw_before=money.total(other.raw_hours or money.ZERO for other in earlier),
-        billed_before=money.total(other.billed_hours or money.ZERO for other in earlier),
+        billed_before=claimed.billed_before(earlier),
         is_known_there=is_known_there or bool(entry.facts.get("is_known_there")),
         is_pushed=any(other.remote_task_id is not None for other in [*earlier, entry]),
         typed_at=typed_at,
@@ -110,9 +116,15 @@ def confirmed_tokens(entry: TimeEntry) -> frozenset[str]:
     return frozenset(entry.confirmed_value.split()) if entry.is_confirmed else frozenset()
 
 
-def _open_cycle(
-    item: WorkItem, earlier: list[TimeEntry], world: World, user: User | None, is_known_there: bool
-) -> TimeEntry:
+def is_given_away(entry: TimeEntry) -> bool:
+    """Whether a person wrote this cycle off as it was offered to be billed later: what comes after it still counts."""
+    return entry.state == EntryState.WRITTEN_OFF and bool(entry.facts.get(GIVEN_AWAY))
+
+
+def next_cycle(
+    item: WorkItem, earlier: list[TimeEntry], world: World, *, is_known_there: bool = False
+) -> tuple[TimeEntry, Judgement]:
+    """The cycle after `earlier` as it would be priced now; nothing is written."""
     entry = TimeEntry(
         item=item,
         cycle=len(earlier) + 1,
@@ -126,11 +138,29 @@ def _open_cycle(
     if typist:
         judgement.facts["typed_by"] = _name_of(typist)
     judgement.facts["values_version"] = item.values_version
+    return entry, judgement
+
+
+def open_cycle(
+    item: WorkItem,
+    earlier: list[TimeEntry],
+    world: World,
+    user: User | None,
+    is_known_there: bool = False,
+    *,
+    why: str = "",
+    is_given: bool = False,
+) -> TimeEntry:
+    """Write the cycle after `earlier`, priced now; with `is_given` it is written off at once. Items are locked."""
+    entry, judgement = next_cycle(item, earlier, world, is_known_there=is_known_there)
+    if is_given:
+        judgement.state, judgement.reason = EntryState.WRITTEN_OFF, ""
+        judgement.facts[GIVEN_AWAY] = True
     for name, value in _columns(entry, judgement).items():
         setattr(entry, name, value)
     entry.state, entry.state_since = judgement.state, timezone.now()
     entry.save(force_insert=True)
-    record(entry, "", entry.state, why=entry.reason_sentence or _("first seen closed in Taiga"), user=user)
+    record(entry, "", entry.state, why=why or entry.reason_sentence or _("first seen closed in Taiga"), user=user)
     world.past.note(entry)
     _tell_outward(entry)
     return entry

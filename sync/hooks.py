@@ -5,7 +5,9 @@ Invoicing registers both in `AppConfig.ready`. Callbacks run in the caller's tra
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from sync.models import TimeEntry
@@ -15,10 +17,27 @@ DRAFT: Final = "draft"
 OnClaimedEntryChanged = Callable[[TimeEntry, str], str]
 OnClaimedEntryRestored = Callable[[TimeEntry], None]
 FindInvoiceStage = Callable[[TimeEntry], str]
+FindLeftInvoices = Callable[[TimeEntry], set[str]]
+AskQuestions = Callable[[], "list[Question]"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something only a person can decide, for the page "Needs attention"; `amount` is money as text."""
+
+    what: str
+    sentence: str
+    url: str
+    verb: str
+    amount: str = ""
+    since: dt.datetime | None = None
+
 
 _on_changed: Final[list[OnClaimedEntryChanged]] = []
 _on_restored: Final[list[OnClaimedEntryRestored]] = []
 _find_stage: Final[list[FindInvoiceStage]] = []
+_find_left: Final[list[FindLeftInvoices]] = []
+_ask: Final[list[AskQuestions]] = []
 
 
 def on_claimed_entry_changed(callback: OnClaimedEntryChanged) -> OnClaimedEntryChanged:
@@ -60,3 +79,26 @@ def on_invoice_stage(callback: FindInvoiceStage) -> FindInvoiceStage:
 def invoice_stage(entry: TimeEntry) -> str:
     """How far the invoice of `entry` is: "" (none), "draft", "approved" or "sent" (paid included)."""
     return _find_stage[0](entry) if _find_stage else ""
+
+
+def on_left_invoices(callback: FindLeftInvoices) -> FindLeftInvoices:
+    """Register the one who knows which invoices a person set an entry free from. Usable as a decorator."""
+    _find_left[:] = [callback]
+    return callback
+
+
+def left_invoices(entry: TimeEntry) -> set[str]:
+    """Invoice Ninja's ids of the ended invoices that the entry was set free from: its task may still name one."""
+    return _find_left[0](entry) if _find_left else set()
+
+
+def on_questions(callback: AskQuestions) -> AskQuestions:
+    """Register one who has questions for a person; see `questions`. Usable as a decorator."""
+    if callback not in _ask:
+        _ask.append(callback)
+    return callback
+
+
+def questions() -> list[Question]:
+    """Everything that a later step wants a person to decide, oldest first; a constant number of queries."""
+    return [question for callback in _ask for question in callback()]

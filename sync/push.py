@@ -27,6 +27,7 @@ from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
 from sync.push_checks import check_client_alive, check_never_there, check_ours
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
+from sync.push_freeing import is_left_behind, set_free
 from sync.transitions import advance, record
 
 # --- what we want there -------------------------------------------------------------------------------------------
@@ -70,6 +71,21 @@ def withdraw_task(entry: TimeEntry) -> None:
     elif remote.state != RecordState.DROPPED:
         _want(remote.pk, {**remote.desired, "archived": True}, _("the entry is no longer billed"))
         transaction.on_commit(lambda: doorbell.ring("push"))
+
+
+def free_task(entry: TimeEntry) -> None:
+    """Want the task of an entry that was set free from an ended invoice on no invoice. In the caller's transaction.
+
+    A revision of its own, so that nothing bills the entry again before its task is proven free.
+    """
+    if entry.remote_task_id is None:
+        return
+    remote = RemoteRecord.objects.select_for_update().get(pk=entry.remote_task_id)
+    remote.revision += 1
+    remote.save(update_fields=["revision"])
+    if remote.state in (RecordState.SYNCED, RecordState.ATTENTION, RecordState.DROPPED):
+        advance(remote, RecordState.PENDING, why=_("set free from its ended invoice"), not_before=None)
+    transaction.on_commit(lambda: doorbell.ring("push"))
 
 
 def _want(remote_id: int, desired: dict[str, Any], why: str) -> RemoteRecord:
@@ -143,6 +159,8 @@ def write_task(claim: Claim) -> Proof:
     else:
         check_ours(known, remote)
         task_id = known.id
+        if is_left_behind(known, remote):
+            known = set_free(claim, ninja, known)
         if mismatches(known, remote.desired):
             _change(claim, ninja, known)
     claim.before_call()
@@ -158,7 +176,7 @@ def look_up_task(remote: RemoteRecord) -> Proof:
             return Proof(None, {})
         raise NotThere
     check_ours(task, remote)
-    if mismatches(task, remote.desired):
+    if mismatches(task, remote.desired) or is_left_behind(task, remote):
         RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=task.id)
         raise NotThere  # it is there but not as wanted: the next write updates it
     return _proof(task, remote)
@@ -225,6 +243,8 @@ def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
 def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
     check_ours(task, remote)
     wrong = mismatches(task, remote.desired)
+    if is_left_behind(task, remote):
+        wrong["invoice"] = ("", task.invoice_id)
     if wrong:
         # The id is kept: the task exists, whatever a person decides about it.
         RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=task.id)

@@ -1,5 +1,6 @@
-"""Runs, invoices with their frozen lines, how they were sent, where they differ there, and what was paid."""
+"""Runs, invoices with their frozen lines, how they were sent, where they differ there, what was given back and paid."""
 
+from invoicing.models.credits import Credit
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine
 from invoicing.models.payments import Payment, PollCursor
@@ -15,6 +16,7 @@ __all__ = [
     "CountedInvoice",
     "CountedItem",
     "CountedLine",
+    "Credit",
     "Decision",
     "Deviation",
     "DoubleBilling",

@@ -180,6 +180,9 @@ class InvoiceLine(models.Model):
         verbose_name=_("excluded by"),
     )
     voided_at = models.DateTimeField(_("excluded at"), null=True, blank=True)
+    freed_at = models.DateTimeField(
+        _("set free"), null=True, blank=True, help_text=_("Its invoice ended, and the entry may be billed anew.")
+    )
 
     class Meta:
         verbose_name = _("invoice line")

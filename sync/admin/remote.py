@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
@@ -17,6 +20,7 @@ from billing_console.admin_base import (
     DialogForm,
     ReadOnlyModelAdmin,
     ReasonForm,
+    RelatedDropdownFilter,
     badge,
     dialog_action,
     display,
@@ -88,17 +92,41 @@ class RemoteRecordAdmin(ReadOnlyModelAdmin):
 
 @admin.register(Difference)
 class DifferenceAdmin(ReadOnlyModelAdmin):
-    """What changed in Taiga after it was claimed for an invoice."""
+    """What changed in Taiga after it was claimed for an invoice; a row opens the page that settles it."""
 
     list_display = ("what", "noticed", "hours_change", "amount_change", "state_cell")
-    list_display_links = ("what",)
-    list_filter = (("state", ChoicesCheckboxFilter),)
-    list_select_related = ("item", "entry")
-    actions_detail = ("ignore",)
+    list_display_links = None
+    list_filter = (("state", ChoicesCheckboxFilter), ("entry__client", RelatedDropdownFilter))
+    search_fields = ("item__subject", "item__ref")
+    list_select_related = ("item", "entry__client")
+    secondary_columns = ("noticed",)
 
-    @display(description=_("Item"))
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page that settles it is the page of a difference; nothing is posted here."""
+        if request.method != "GET" or not object_id.isdecimal() or not self.has_view_permission(request):
+            return super().change_view(request, object_id, *args, **kwargs)
+        return HttpResponseRedirect(reverse("admin:sync_difference_decide", args=[object_id]))
+
+    def get_list_totals(self, request: HttpRequest, rows: QuerySet[Difference]) -> list[tuple[str, str]]:
+        sums = rows.values("currency").annotate(
+            more=Sum("amount", filter=Q(amount__gt=0)), less=Sum("amount", filter=Q(amount__lt=0))
+        )
+        lines = []
+        for row in sums.order_by("currency"):
+            for words, amount in ((_t("To bill, before tax"), row["more"]), (_t("To give back"), row["less"])):
+                if amount:
+                    lines.append((words, formats.money(amount, row["currency"], is_signed=True)))
+        return lines
+
+    @display(description=_("Item"), ordering="item__ref")
     def what(self, row: Difference) -> SafeString:
-        return format_html('{}<span class="bc-sub">{}</span>', row.item, row.sentence)
+        return format_html(
+            '<a class="bc-row-link" href="{}">{}</a><span class="bc-sub">{} · {}</span>',
+            reverse("admin:sync_difference_decide", args=[row.pk]),
+            row.item,
+            row.entry.client,
+            row.sentence,
+        )
 
     @display(description=_("Noticed"), ordering="noticed_at")
     def noticed(self, row: Difference) -> str:
@@ -115,13 +143,6 @@ class DifferenceAdmin(ReadOnlyModelAdmin):
     @display(description=_("State"), ordering="state")
     def state_cell(self, row: Difference) -> SafeString:
         return badge(row.state, row.get_state_display())
-
-    @dialog_action(title=_("Ignore…"), permission="invoicing.approve_invoice", submit_text=_("Ignore"))
-    def ignore(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        decisions.ignore_difference(
-            find_row(Difference, object_id), user=request.user, note=form.cleaned_data["reason"]
-        )
-        return _t("Ignored, with your reason.")
 
 
 @admin.register(UpstreamPin)

@@ -19,6 +19,9 @@ class Difference(models.Model):
     state = models.CharField(_("state"), max_length=15, choices=DifferenceState.choices, default=DifferenceState.OPEN)
     billed_hours = models.DecimalField(_("billed hours"), max_digits=10, decimal_places=2)
     hours_now = models.DecimalField(_("hours now"), max_digits=10, decimal_places=2)
+    rate_now = models.DecimalField(
+        _("rate now"), max_digits=12, decimal_places=3, null=True, blank=True, help_text=_("Empty: as it was billed.")
+    )
     amount = models.DecimalField(_("amount, ±"), max_digits=14, decimal_places=3)
     currency = models.CharField(_("currency"), max_length=3)
     sentence = models.TextField(_("what changed"))
@@ -35,3 +38,8 @@ class Difference(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def mark(self) -> str:
+        """What it says, for a form: another mark is another question."""
+        return f"{self.entry_id}|{self.hours_now}|{self.rate_now or ''}|{self.amount}"

@@ -21,6 +21,8 @@ class RecordKind(models.TextChoices):
     INVOICE = "invoice", _("invoice in Invoice Ninja")
     PROVISION = "provision", _("attribute or webhook in Taiga")
     MARK_SENT = "mark_sent", _("mark an invoice as sent")
+    CREDIT = "credit", _("credit in Invoice Ninja")
+    CREDIT_USE = "credit_use", _("use of a credit in Invoice Ninja")
 
 
 class RemoteRecord(models.Model):
@@ -28,8 +30,8 @@ class RemoteRecord(models.Model):
 
     `our_key` is chosen before the first call and looked up by. Claimed as in design: A claim is fenced.
     `kind=task`: our_key is the task's number; `status`: the item; `invoice` and `mark_sent`:
-    `bc-<uuid of our invoice>;`; `provision`: the project and the thing, e.g. `P1/T/billable` or `P1/hook`
-    (sync/provisioning.py).
+    `bc-<uuid of our invoice>;`; `credit`: `bc-<uuid of our credit>;`; `credit_use`: the same, used; `provision`: the
+    project and the thing, e.g. `P1/T/billable` or `P1/hook` (sync/provisioning.py).
     """
 
     server = models.CharField(_("server"), max_length=15, choices=Server.choices)

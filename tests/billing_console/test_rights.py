@@ -24,7 +24,9 @@ NO_ROW = "987654321"
 ARGUMENTS = {"int": NO_ROW, "uuid": str(uuid.UUID(int=7)), "path": NO_ROW, "str": NO_ROW, "slug": "x"}
 # Answered with a redirect before rights are asked: to the form, home for a row that is not there, to a run's own page;
 # addresses with a "^" are the history's, which look their row up first.
-ELSEWHERE = re.compile(rf"^\w+/\w+/{NO_ROW}/(history/)?$|^invoicing/invoicerun/{NO_ROW}/change/$")
+ELSEWHERE = re.compile(
+    rf"^\w+/\w+/{NO_ROW}/(history/)?$|^invoicing/invoicerun/{NO_ROW}/change/$|^sync/difference/{NO_ROW}/change/$"
+)
 
 
 def addresses(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from billing_console import clock
 from billing_console.states import EntryState, InvoiceState, RecordState, TransitionMap
-from invoicing import creating, marking, review, sending
+from invoicing import creating, credit_use, crediting, marking, review, sending
 from invoicing.models import Invoice
 from mappings.rules import month
-from sync import provision_calls, push, writeback
+from sync import outbox, provision_calls, push, writeback
 from sync.models import RemoteRecord, TimeEntry, UpstreamGate
 from tests.invoicing.world import built, make_user, sweep_project
 from tests.outbound import expire_lease
@@ -36,6 +36,8 @@ def sweep(*kinds: str) -> None:
         "invoice": creating.create_due,
         "mark_sent": marking.mark_due,
         "provision": provision_calls.provision_due,
+        "credit": lambda: outbox.drain(crediting.HANDLER),
+        "credit_use": credit_use.write_due,
     }
     for kind in kinds:
         for record in RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT):

@@ -14,11 +14,12 @@ from django.utils import timezone
 
 from billing_console import states
 from billing_console.states import RecordState
-from invoicing import creating, marking
-from invoicing.models import Invoice
-from sync import provision_calls, provisioning, push, writeback
+from invoicing import creating, credit_use, crediting, marking, payments
+from invoicing.credit_offer import offer
+from invoicing.models import Credit, Invoice
+from sync import outbox, provision_calls, provisioning, push, writeback
 from sync.attention import try_again
-from sync.models import RecordKind, RemoteRecord, UpstreamGate, WorkItem
+from sync.models import Difference, RecordKind, RemoteRecord, TimeEntry, UpstreamGate, WorkItem
 from tests.crash.conftest import Nursery, wait_for
 from tests.crash.rounds import (
     KILLED,
@@ -44,6 +45,8 @@ PATCH = {"server": "taiga", "method": "PATCH", "path": "custom-attributes-values
 BULK = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices/bulk"}
 POST = {"server": "ninja", "method": "POST", "path": "/api/v1/invoices$"}
 MAKE = {"server": "taiga", "method": "POST", "path": "userstory-custom-attributes|/webhooks$"}
+POST_CREDIT = {"server": "ninja", "method": "POST", "path": "/api/v1/credits$"}
+POST_PAYMENT = {"server": "ninja", "method": "POST", "path": "/api/v1/payments$"}
 THROTTLED: dict[str, Any] = {"kind": "status", "status": 429}
 BROKEN: dict[str, Any] = {"kind": "status", "status": 500}
 LOST: dict[str, Any] = {"kind": "lost_answer"}
@@ -66,8 +69,14 @@ def drain_once(kind: str) -> None:
         "invoice": creating.create_due,
         "mark_sent": marking.mark_due,
         "provision": provision_calls.provision_due,
+        "credit": draining(crediting.HANDLER),
+        "credit_use": credit_use.write_due,
     }[kind](limit=1)
     UpstreamGate.objects.update(resume_at=None)
+
+
+def draining(handler: Any) -> Callable[..., int]:
+    return lambda limit: outbox.drain(handler, limit)
 
 
 def nothing(world: World, record: RemoteRecord) -> None:
@@ -98,6 +107,22 @@ def wanted_anew(world: World, record: RemoteRecord) -> Any:
         RemoteRecord.objects.filter(pk=record.pk).update(revision=2)
 
     return middle
+
+
+def credit_deleted_by_hand(world: World, record: RemoteRecord) -> None:
+    fails(POST_CREDIT, LOST, drained=True)(world, record)
+    rows = world.api_ninja("GET", "/credits?per_page=5000&sort=id|asc")["data"]
+    world.api_ninja("POST", "/credits/bulk", {"action": "delete", "ids": [rows[-1]["id"]]})
+
+
+def used_otherwise(world: World, record: RemoteRecord) -> None:
+    """Somebody uses a part of the credit by hand, and the answer of our own use got lost."""
+    fails(POST_PAYMENT, BROKEN, drained=True)(world, record)
+    wanted = record.desired
+    body = {"client_id": wanted["client_id"], "amount": 0, "date": wanted["date"]}
+    used = {"credits": [{"credit_id": wanted["credit_id"], "amount": 1}]}
+    used |= {"invoices": [{"invoice_id": wanted["invoice_id"], "amount": 1}]}
+    world.api_ninja("POST", "/payments", {**body, **used})
 
 
 def deleted_by_hand(world: World, record: RemoteRecord) -> None:
@@ -172,9 +197,28 @@ PROVOKED: dict[tuple[str, Arrow], Provoke] = {
     ("provision", ("in_doubt", "pending")): fails(MAKE, BROKEN, drained=True),
     ("provision", ("in_doubt", "attention")): taken_out,
     ("provision", ("synced", "pending")): wanted_once_more,
+    ("credit", ("pending", "in_flight")): nothing,
+    ("credit", ("in_flight", "synced")): nothing,
+    ("credit", ("in_flight", "retry")): fails(POST_CREDIT, THROTTLED),
+    ("credit", ("in_flight", "in_doubt")): fails(POST_CREDIT, LOST),
+    ("credit", ("in_flight", "attention")): fails(POST_CREDIT, INVALID),
+    ("credit", ("retry", "in_flight")): fails(POST_CREDIT, THROTTLED, drained=True),
+    ("credit", ("in_doubt", "synced")): fails(POST_CREDIT, LOST, drained=True),
+    ("credit", ("in_doubt", "pending")): fails(POST_CREDIT, BROKEN, drained=True),
+    ("credit", ("in_doubt", "attention")): credit_deleted_by_hand,
+    ("credit_use", ("pending", "in_flight")): nothing,
+    ("credit_use", ("in_flight", "synced")): nothing,
+    ("credit_use", ("in_flight", "retry")): fails(POST_PAYMENT, THROTTLED),
+    ("credit_use", ("in_flight", "in_doubt")): fails(POST_PAYMENT, LOST),
+    ("credit_use", ("in_flight", "attention")): fails(POST_PAYMENT, INVALID),
+    ("credit_use", ("retry", "in_flight")): fails(POST_PAYMENT, THROTTLED, drained=True),
+    ("credit_use", ("in_doubt", "synced")): fails(POST_PAYMENT, LOST, drained=True),
+    ("credit_use", ("in_doubt", "pending")): fails(POST_PAYMENT, BROKEN, drained=True),
+    ("credit_use", ("in_doubt", "attention")): used_otherwise,
 }
 # A new revision of an invoice is refused while it is written, so only a person's act takes this arrow (test_kills).
-NEVER_BY_WORKER = {("invoice", ("synced", "pending")), ("mark_sent", ("synced", "pending"))}
+# A credit and its use have no second revision.
+NEVER_BY_WORKER = {(kind, ("synced", "pending")) for kind in ("invoice", "mark_sent", "credit", "credit_use")}
 
 
 def test_every_arrow_of_every_kind_has_a_case() -> None:
@@ -290,6 +334,72 @@ def things_like(world: World, record: RemoteRecord) -> Any:
     if record.desired["thing"] == "hook":
         return hooks_of(world, project)
     return world.api_taiga("GET", f"/userstory-custom-attributes?project={project}", who="owner")
+
+
+@cases("credit")
+def test_a_credit_killed_at_an_arrow_ends_in_one_credit(near: World, nursery: Nursery, arrow: Arrow) -> None:
+    for number, moment in enumerate(MOMENTS):
+        credit = ask_credit(near, number)
+        record = credit.remote
+        PROVOKED["credit", arrow](near, record)
+
+        code = nursery.run("invoicing.crediting.write_due", die_at=(RECORD, *arrow, moment))
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        sweep("credit")
+        there = near.api_ninja("GET", "/credits?per_page=5000&sort=id|asc")["data"]
+        if arrow == ("in_doubt", "attention"):
+            assert (fresh(record).state, there[-1]["is_deleted"]) == ("attention", True)
+        else:
+            tried_again(record, "credit")
+            there = near.api_ninja("GET", "/credits?per_page=5000&sort=id|asc")["data"]
+            assert fresh(record).state == "synced"
+        keys = [row["private_notes"] for row in there]
+        assert keys == [row.key for row in Credit.objects.order_by("pk")]
+
+
+@cases("credit_use")
+def test_the_use_of_a_credit_killed_at_an_arrow_ends_in_one_payment(
+    near: World, nursery: Nursery, arrow: Arrow
+) -> None:
+    for number, moment in enumerate(MOMENTS):
+        credit = ask_credit(near, number)
+        sweep("credit")
+        payments.poll()
+        record = credit_use.request_use(fresh(credit))
+        near.ninja.store.guard.clear()  # two months of the story lie within a second of the server
+        PROVOKED["credit_use", arrow](near, record)
+
+        code = nursery.run("invoicing.credit_use.write_due", die_at=(RECORD, *arrow, moment))
+
+        assert code == KILLED
+        assert (fresh(record).state == arrow[1]) is (moment == "after")
+        near.ninja.store.guard.clear()
+        sweep("credit_use")
+        if arrow == ("in_doubt", "attention"):
+            assert fresh(record).state == "attention"
+        else:
+            tried_again(record, "credit_use")
+            assert (fresh(record).state, fresh(credit).used) == ("synced", fresh(credit).gross)
+        assert len(near.api_ninja("GET", "/payments")["data"]) == number + 1
+
+
+def ask_credit(world: World, number: int) -> Credit:
+    """A sent invoice of which somebody took 1 h back, and the credit that an approver asks for."""
+    invoice = approve_one(world, number)
+    creating.create_due()
+    remote_id = fresh(invoice).remote.remote_id
+    world.api_ninja("POST", "/invoices/bulk", {"action": "mark_sent", "ids": [remote_id]})
+    payments.poll()
+    entry = TimeEntry.objects.latest("pk")
+    world.set_values(entry.item.taiga_id, hours=3.5)
+    world.read(entry.item.taiga_id)
+    difference = Difference.objects.get(item=entry.item, state="open")
+    offered, _why = offer(difference)
+    assert offered is not None
+    gross = str(offered.gross)
+    return crediting.request_credit(difference, mark=difference.mark, gross=gross, user=make_user(), note="agreed")
 
 
 def assert_left_deleted(world: World) -> None:

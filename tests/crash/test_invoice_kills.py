@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from billing_console import clock, states
-from billing_console.states import InvoiceState
-from invoicing import adopting, creating, redating, sending
+from billing_console.states import EntryState, InvoiceState
+from invoicing import adopting, creating, ending, redating, sending
 from invoicing.models import Deviation, Invoice, Sending
+from sync import attention
+from sync.models import TimeEntry
 from tests.crash.conftest import Nursery, kill_when
 from tests.crash.rounds import INVOICE, KILLED, MOMENTS, RECORD, approve_one, arrows_of, assert_one_invoice_each, sweep
 from tests.invoicing.world import built, make_client, make_project, make_user, make_work
@@ -217,3 +220,40 @@ def test_every_other_arrow_of_an_invoice_is_done_wholly_or_not(nursery: Nursery,
             is_done = moment == "after"
             assert (row.state, row.note) == ((target, "moved") if is_done else (source, ""))
             assert len(states_of(invoice)) == trail + is_done
+
+
+# --- the end of an invoice ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_an_end_killed_at_every_moment_ends_in_one_dead_invoice_and_free_hours(
+    near: World, nursery: Nursery, is_sent: bool
+) -> None:
+    for number, moment in enumerate((*MOMENTS, "in the call")):
+        invoice = approve_one(near, number)
+        creating.create_due()
+        if is_sent:
+            remote_id = fresh(invoice).remote.remote_id
+            near.api_ninja("POST", "/invoices/bulk", {"action": "mark_sent", "ids": [remote_id]})
+            Invoice.objects.filter(pk=invoice.pk).update(state=InvoiceState.SENT)
+        ending.request_end(fresh(invoice), seal=invoice.seal, user=make_user("Approver"), note="wrong client")
+        if moment in MOMENTS:
+            die_at = (RECORD, "in_flight", "synced", moment)
+            code = nursery.run("invoicing.creating.create_due", die_at=die_at)
+        else:
+            near.fail("ninja", kind="delay", seconds=3, after=True, **EMAIL)
+            has_ended = kill_when(lambda: has_died(near.invoices()[-1]))
+            code = nursery.run("invoicing.creating.create_due", middle=has_ended)
+        assert code == KILLED
+        sweep("invoice")
+        assert [has_died(row) for row in near.invoices()] == [True] * (number + 1)
+        assert fresh(invoice).state == InvoiceState.CANCELLED
+        entry = TimeEntry.objects.latest("pk")
+        assert entry.state == EntryState.READY
+        sweep("task")
+        assert {task["invoice_id"] for task in near.tasks()} == {""}
+        attention.write_off_entry(entry, user=make_user("Approver"), note="so that the next month is one of its own")
+
+
+def has_died(row: dict[str, Any]) -> bool:
+    return bool(row["is_deleted"]) or row["status_id"] == "5"

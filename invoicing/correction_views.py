@@ -1,0 +1,203 @@
+"""A Difference on one page: what was billed, what Taiga says now, what it comes to, and every way to settle it.
+
+GET only shows; each way leads to a question with its money, which acts on POST (ui: Differences).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import Http404
+from django.utils.translation import gettext as _
+
+from billing_console import formats
+from billing_console.admin_base import PageView, site_page
+from billing_console.states import DifferenceState, EntryState
+from invoicing import credit_offer
+from invoicing.credit_offer import Offer
+from invoicing.models import Credit, InvoiceLine
+from sync import claimed, links, settled, supplements
+from sync.models import Difference, TimeEntry, Transition
+
+VIEW, APPROVE = "sync.view_difference", "invoicing.approve_invoice"
+NEXT_RUN, AT_ONCE, CREDIT, CREDIT_AND_USE = "supplement", "at-once", "credit", "credit-and-use"
+WRITE_OFF, IGNORE = "write-off", "ignore"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to settle it: the button's words with its money, what it does, or why it cannot be done here."""
+
+    verdict: str
+    label: str
+    sentence: str
+    is_possible: bool = True
+
+
+@dataclass(frozen=True)
+class Side:
+    """One figure then, now, and by how much it moved."""
+
+    name: str
+    then: str
+    now: str
+    change: str
+
+
+class DifferencePage(PageView):
+    """Base: the Difference of the address; 404 for none."""
+
+    permission = VIEW
+
+    @cached_property
+    def difference(self) -> Difference:
+        rows = Difference.objects.select_related("item__project", "entry__client", "entry__project")
+        row = rows.filter(pk=self.kwargs["pk"]).first()
+        if row is None:
+            raise Http404
+        return row
+
+    @cached_property
+    def next_cycle(self) -> tuple[TimeEntry | None, str]:
+        return supplements.preview(self.difference)
+
+    @cached_property
+    def offered(self) -> tuple[Offer | None, str]:
+        return credit_offer.offer(self.difference)
+
+    @cached_property
+    def line(self) -> InvoiceLine | None:
+        rows = InvoiceLine.objects.filter(entry=self.difference.entry_id, is_voided=False)
+        return rows.select_related("invoice__client", "invoice__run").first()
+
+    def money(self, amount: Any, *, is_signed: bool = False) -> str:
+        return formats.money(amount, self.difference.currency, is_signed=is_signed)
+
+
+@site_page("sync/difference/<int:pk>/decide/", "sync_difference_decide")
+class DecidePage(DifferencePage):
+    """Then, now, delta, and the ways to settle it with their money."""
+
+    template_name = "invoicing/decide.html"
+
+    def get_title(self) -> str:
+        return _("Difference of #%(ref)s") % {"ref": self.difference.item.ref}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        difference = self.difference
+        is_open = difference.state == DifferenceState.OPEN
+        trail = Transition.objects.filter(model="sync.difference", row_id=difference.pk)
+        return super().get_context_data(
+            difference=difference,
+            line=self.line,
+            sides=self._sides(),
+            ways=self._ways() if is_open else [],
+            credits=Credit.objects.filter(difference=difference).select_related("remote", "invoice"),
+            taiga_url=links.taiga_item(difference.item),
+            transitions=trail.select_related("user").order_by("-id")[:50],
+            may_act=self.request.user.has_perm(APPROVE),
+            **kwargs,
+        )
+
+    def _sides(self) -> list[Side]:
+        row = self.difference
+        entries = [
+            e for e in TimeEntry.objects.filter(item=row.item_id).order_by("cycle") if e.cycle <= row.entry.cycle
+        ]
+        earlier = [credit for credit in claimed.credited_of(row.item_id) if credit.pk < row.pk]
+        then = settled.stand(entries, earlier)
+        amount = sum((piece.amount for piece in then), start=row.amount * 0)
+        rates = sorted({piece.rate for piece in then if not piece.is_given})
+        now = [row.rate_now] if row.rate_now is not None else rates
+        return [
+            Side(
+                _("Hours"),
+                formats.hours(row.billed_hours),
+                formats.hours(row.hours_now),
+                formats.hours(row.hours_now - row.billed_hours, is_signed=True),
+            ),
+            Side(
+                _("Rate"),
+                " / ".join(formats.rate(rate, row.currency) for rate in rates),
+                " / ".join(formats.rate(rate, row.currency) for rate in now),
+                self.money(now[0] - rates[0], is_signed=True) if len(now) == len(rates) == 1 else "–",
+            ),
+            Side(
+                _("Before tax"),
+                self.money(amount),
+                self.money(amount + row.amount),
+                self.money(row.amount, is_signed=True),
+            ),
+        ]
+
+    def _ways(self) -> list[Way]:
+        """What is possible first; the first of it is the primary button."""
+        ways = [*self._more(), *self._less(), self._ignore()]
+        return sorted(ways, key=lambda way: not way.is_possible)
+
+    def _more(self) -> list[Way]:
+        entry, why_not = self.next_cycle
+        if entry is None:
+            return [Way(NEXT_RUN, _("Bill as the next cycle"), why_not, is_possible=False)]
+        words = {"amount": self.money(entry.amount), "hours": formats.hours(entry.billed_hours)}
+        held = entry.state == EntryState.HELD
+        ways = [
+            Way(
+                NEXT_RUN,
+                _("Bill %(amount)s with the next run…") % words,
+                _("The next cycle of the item holds %(hours)s and is held until its question is answered.") % words
+                if held
+                else _("The next cycle of the item bills %(hours)s; the next run takes it along, marked as late.")
+                % words,
+            )
+        ]
+        if not held and self.line is not None:
+            ways.append(
+                Way(
+                    AT_ONCE,
+                    _("Bill %(amount)s at once…") % words,
+                    _("The same, and a supplement is started for the period of the invoice: an extra draft to review."),
+                )
+            )
+        ways.append(
+            Way(
+                WRITE_OFF,
+                _("Write off %(amount)s…") % words,
+                _("The %(hours)s are given away: kept as a cycle of their own, never billed.") % words,
+            )
+        )
+        return ways
+
+    def _less(self) -> list[Way]:
+        found, why_not = self.offered
+        if found is None:
+            return [Way(CREDIT, _("Credit"), why_not, is_possible=False)]
+        words = {
+            "net": self.money(found.net),
+            "gross": self.money(found.gross),
+            "number": found.invoice.number,
+            "usable": self.money(found.usable),
+        }
+        ways = [
+            Way(
+                CREDIT,
+                _("Credit %(net)s…") % words,
+                _("A credit of %(gross)s with tax in Invoice Ninja, open for the client's next invoice.") % words,
+            )
+        ]
+        if found.usable > 0:
+            ways.insert(
+                0,
+                Way(
+                    CREDIT_AND_USE,
+                    _("Credit %(net)s and set it against %(number)s…") % words,
+                    _("A credit of %(gross)s with tax; %(usable)s of it is taken off what the client owes.") % words,
+                ),
+            )
+        return ways
+
+    def _ignore(self) -> Way:
+        words = {"amount": self.money(self.difference.amount, is_signed=True)}
+        return Way(IGNORE, _("Ignore %(amount)s…") % words, _("What was billed stays as it is, with your reason."))

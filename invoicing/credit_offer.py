@@ -1,0 +1,126 @@
+"""What a credit for a Difference would give back: lines, tax as on the invoice, totals; or why there can be none.
+
+What counts is what the invoice's lines billed, not what the entries were priced at: a person may have written a line
+down. Amounts are positive, in the invoice's currency. Reads rows, writes none, calls nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+
+from billing_console import money
+from billing_console.states import InvoiceState
+from invoicing import calculator
+from invoicing.models import Credit, Invoice, InvoiceLine
+from sync import claimed, settled
+from sync.models import Difference, TimeEntry
+from sync.settled import Delta, Piece
+
+CREDITABLE = (InvoiceState.CREATED, InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
+
+
+@dataclass(frozen=True)
+class CreditLine:
+    """One line of a credit: `hours` × `rate` = `amount`, all positive."""
+
+    notes: str
+    hours: Decimal
+    rate: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A credit that could be given; `usable` is how much of it the invoice still owes, with tax."""
+
+    invoice: Invoice
+    lines: tuple[CreditLine, ...]
+    net: Decimal
+    tax: Decimal
+    gross: Decimal
+    usable: Decimal
+
+
+def offer(difference: Difference) -> tuple[Offer | None, str]:
+    """The credit that would settle the Difference, or None and the sentence why there can be none."""
+    entries = list(TimeEntry.objects.filter(item=difference.item_id).order_by("cycle"))
+    lines = _lines_of(entries)
+    last = lines.get(difference.entry_id)
+    if last is None:
+        return None, _("What was billed is on no invoice any more, so there is nothing to credit.")
+    pieces = _as_printed(_standing(difference, entries), lines)
+    parts = settled.deltas(pieces, difference.hours_now, difference.rate_now, difference.currency)
+    if why := _why_not(difference, parts, [lines.get(part.entry_id) for part in parts], last.invoice):
+        return None, why
+    rows = [_credit_line(part, lines[part.entry_id]) for part in parts]
+    invoice = last.invoice
+    net = money.total(row.amount for row in rows)
+    tax = money.tax_amount(net, invoice.tax_rate, invoice.currency)
+    owed = invoice.balance or money.ZERO
+    is_owed = invoice.state in (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
+    usable = min(net + tax, owed) if is_owed else money.ZERO
+    return Offer(invoice, tuple(rows), net, tax, net + tax, usable), ""
+
+
+def _standing(difference: Difference, entries: list[TimeEntry]) -> list[Piece]:
+    """The pieces that the Difference is measured against: the cycles up to its own."""
+    own = [entry for entry in entries if entry.cycle <= difference.entry.cycle]
+    return settled.stand(own, claimed.credited_of(difference.item_id))
+
+
+def _lines_of(entries: list[TimeEntry]) -> dict[int, InvoiceLine]:
+    rows = InvoiceLine.objects.filter(entry__in=entries, is_voided=False)
+    found = rows.select_related("invoice__client", "invoice__remote", "entry__item")
+    return {line.entry_id: line for line in found if line.entry_id is not None}
+
+
+def _as_printed(pieces: Sequence[Piece], lines: dict[int, InvoiceLine]) -> list[Piece]:
+    """Pieces that stand as they were billed, with hours, rate and amount of their lines; credited ones as they are."""
+    return [
+        replace(piece, hours=line.billed_hours, rate=line.rate, amount=line.amount)
+        if (line := lines.get(piece.entry_id)) is not None and line.entry is not None and _is_as_billed(piece, line)
+        else piece
+        for piece in pieces
+    ]
+
+
+def _is_as_billed(piece: Piece, line: InvoiceLine) -> bool:
+    entry = line.entry
+    return entry is not None and (piece.hours, piece.rate) == (entry.billed_hours, entry.rate)
+
+
+def _why_not(
+    difference: Difference, parts: Sequence[Delta], lines: Sequence[InvoiceLine | None], invoice: Invoice
+) -> str:
+    if not parts or settled.total(parts) >= 0:
+        return _("Nothing is to be given back: not less was worked, and not at a lower rate.")
+    if any(part.amount > 0 for part in parts):
+        return _(
+            "A part of this is billed more and a part less. Let the next cycle bill the hours first; "
+            "a lower rate of what was billed can then be credited."
+        )
+    if None in lines:
+        return _("A part of what was billed is on no invoice any more, so it cannot be credited together.")
+    taxes = {(line.invoice.tax_name, line.invoice.tax_rate, line.invoice.client_id) for line in lines if line}
+    if len(taxes) > 1:
+        return _("The cycles of this item were billed with different taxes. Make the credits by hand in Invoice Ninja.")
+    if invoice.state not in CREDITABLE:
+        return _("The invoice %(invoice)s is “%(state)s”: it can be credited once it is in Invoice Ninja.") % {
+            "invoice": invoice,
+            "state": invoice.get_state_display(),
+        }
+    if Credit.objects.filter(difference=difference, is_given_up=False).exists():
+        return _("A credit for this was asked for already.")
+    return ""
+
+
+def _credit_line(part: Delta, line: InvoiceLine) -> CreditLine:
+    """Printed for clients, so its words are not translated: the text that was confirmed is the text that is sent."""
+    hours, rate = abs(part.hours), abs(part.rate)
+    shown = money.quantize(rate, line.invoice.currency)
+    words = f"{hours:f} h less" if part.hours < 0 else f"{shown:f} {line.invoice.currency} less per hour"
+    return CreditLine(calculator.neutralise(f"{line.notes} ({words})"), hours, rate, -part.amount)

@@ -1,0 +1,284 @@
+"""Credits in Invoice Ninja: made once, found again by our key, compared; each is one decided Difference.
+
+Invoice Ninja cannot search the private notes of credits, so the client's are listed and compared, before the POST and
+after it. A credit is a draft there until it is used; nobody is mailed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing_console import clock, money
+from billing_console.errors import Forbidden, NotAllowed, StaleRevision
+from billing_console.states import DifferenceState, RecordState
+from invoicing import content, credit_use
+from invoicing.creating_compare import describe
+from invoicing.credit_offer import Offer, offer
+from invoicing.models import Credit
+from sync import doorbell, supplements, upstreams
+from sync import entries as entry_service
+from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import NinjaCredit, NinjaId
+from sync.models import Difference, RecordKind, RemoteRecord, Server
+from sync.outbox import drain
+from sync.transitions import advance, record
+
+PRODUCT_LINE = "1"  # a line that bills no task: it must not take one over
+
+
+# --- what we want there ---------------------------------------------------------------------------------------------
+
+
+def request_credit(
+    difference: Difference, *, mark: str, gross: str, user: User, note: str, is_to_use: bool = False
+) -> Credit:
+    """Decide a Difference by a credit, and want it in Invoice Ninja; with `is_to_use` set against its invoice, too.
+
+    `mark` and `gross` are what the person saw, the note is required. Raises NotAllowed where there can be none,
+    StaleRevision when it comes to something else by now, IllegalTransition on a second click.
+    """
+    reason = supplements.required(note)
+    with transaction.atomic():
+        entry_service.lock_and_load([difference.item_id])
+        row = supplements.lock_open(difference, mark)
+        offered, why_not = offer(row)
+        if offered is None:
+            raise NotAllowed(why_not)
+        if str(offered.gross) != gross:
+            raise StaleRevision
+        credit = _make(row, offered, user, reason, is_to_use=is_to_use)
+        advance(row, DifferenceState.CREDITED, why=reason, user=user, reason=reason)
+        transaction.on_commit(lambda: doorbell.ring("invoices"))
+    return credit
+
+
+def _make(difference: Difference, offered: Offer, user: User, reason: str, *, is_to_use: bool) -> Credit:
+    invoice = offered.invoice
+    credit = Credit(
+        invoice=invoice,
+        difference=difference,
+        lines=[
+            {"notes": line.notes, "hours": str(line.hours), "rate": str(line.rate), "amount": str(line.amount)}
+            for line in offered.lines
+        ],
+        currency=invoice.currency,
+        net=offered.net,
+        tax_name=invoice.tax_name,
+        tax_rate=invoice.tax_rate,
+        tax=offered.tax,
+        gross=offered.gross,
+        credit_date=clock.today(invoice.timezone),
+        reason=reason,
+        made_by=user,
+        is_to_use=is_to_use and offered.usable > 0,
+    )
+    credit.remote = RemoteRecord.objects.create(
+        server=Server.NINJA,
+        kind=RecordKind.CREDIT,
+        our_key=credit.key,
+        desired=desired_credit(credit),
+        correlation_id=credit.uuid,
+    )
+    record(credit.remote, "", RecordState.PENDING, why=reason, user=user)
+    credit.save()
+    return credit
+
+
+def desired_credit(credit: Credit) -> dict[str, Any]:
+    """The credit as it must be there; amounts, hours and rates as text in its currency, the date ISO."""
+    return {
+        "client_id": credit.invoice.client.ninja_id,
+        "date": credit.credit_date.isoformat(),
+        "public_notes": f"Credit for invoice {credit.invoice.number}",  # printed for clients: not translated
+        "private_notes": credit.key,
+        "tax_name1": credit.tax_name,
+        "tax_rate1": str(credit.tax_rate),
+        "net": str(credit.net),
+        "tax": str(credit.tax),
+        "gross": str(credit.gross),
+        "currency": credit.currency,
+        "lines": credit.lines,
+    }
+
+
+def give_up(credit: Credit, *, user: User, note: str) -> None:
+    """Take back a credit that waits for a person and is not in Invoice Ninja; its Difference is open again.
+
+    Raises NotAllowed when it does not wait, or may be there.
+    """
+    reason = supplements.required(note)
+    with transaction.atomic():
+        entry_service.lock_and_load([credit.difference.item_id])
+        row = Credit.objects.select_for_update(of=("self",)).select_related("difference").get(pk=credit.pk)
+        remote = RemoteRecord.objects.select_for_update().get(pk=row.remote_id)
+        if not can_give_up(row, remote):
+            raise NotAllowed(
+                _("This credit does not wait for a decision, or is in Invoice Ninja: it is not taken back.")
+            )
+        advance(remote, RecordState.PENDING, why=reason, user=user)
+        advance(remote, RecordState.DROPPED, why=reason, user=user)
+        Credit.objects.filter(pk=row.pk).update(is_given_up=True)
+        _open_again(row.difference, user, reason)
+
+
+def can_give_up(credit: Credit, remote: RemoteRecord) -> bool:
+    """Whether a person may take the credit back: it waits for one, and nothing of it is known there."""
+    return remote.state == RecordState.ATTENTION and remote.remote_id is None and not credit.is_given_up
+
+
+def _open_again(difference: Difference, user: User, reason: str) -> None:
+    """The question stands again, with what Taiga says now; one that was asked meanwhile is a part of it."""
+    for newer in Difference.objects.filter(item=difference.item_id, state=DifferenceState.OPEN):
+        advance(newer, DifferenceState.CLOSED, why=_("asked together with the credit that was given up"), user=user)
+    advance(difference, DifferenceState.OPEN, why=reason, user=user, reason="")
+    entry_service.evaluate_many([difference.item_id], user=user)
+
+
+# --- calling --------------------------------------------------------------------------------------------------------
+
+
+def write_due(limit: int = 200) -> int:
+    """Make every credit that is due, then use those that are to be used; returns how many records were handled."""
+    return drain(HANDLER, limit) + credit_use.write_due(limit)
+
+
+def write_credit(claim: Claim) -> Proof:
+    """List the client's credits and look for ours; POST where it is not there; list again and compare."""
+    remote = claim.record
+    upstreams.check_pin(Server.NINJA)
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
+    claim.before_call()
+    found = find_credit(remote, ninja)
+    if found is None:
+        claim.before_call(writes=True)
+        try:
+            ninja.create_credit(credit_body(remote.desired))
+        except Forbidden:
+            raise NeedsPerson("no_credits", _no_right()) from None
+        claim.before_call()
+        found = find_credit(remote, ninja)
+        if found is None:
+            raise NeedsPerson(
+                "not_there",
+                _("Invoice Ninja accepted the credit but does not list it. Look at the client's credits there."),
+            )
+    return _prove(found, remote)
+
+
+def look_up_credit(remote: RemoteRecord) -> Proof:
+    """What became of a write whose outcome is unknown. Raises NotThere when the client has no credit of our key."""
+    found = find_credit(remote, upstreams.ninja_client(correlation_id=remote.correlation_id))
+    if found is None:
+        raise NotThere
+    return _prove(found, remote)
+
+
+def find_credit(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaCredit | None:
+    """Our credit among the client's. One that a person deleted is asked about; raises NeedsPerson."""
+    rows = ninja.credits(NinjaId(remote.desired["client_id"]), status="active,archived,deleted")
+    ours = [row for row in rows if remote.desired["private_notes"] in row.private_notes]
+    living = [row for row in ours if not row.is_deleted]
+    if len(living) > 1:
+        raise NeedsPerson(
+            "found_twice",
+            _("Invoice Ninja has %(count)d credits with our key %(key)s. Delete the wrong one, then try again.")
+            % {"count": len(living), "key": remote.our_key},
+        )
+    if ours and not living:
+        raise NeedsPerson(
+            "deleted_there",
+            _("Somebody deleted credit %(number)s in Invoice Ninja. Restore it there, then try again.")
+            % {"number": ours[0].number},
+        )
+    return living[0] if living else None
+
+
+def credit_body(desired: Mapping[str, Any]) -> dict[str, Any]:
+    """The request body, complete; no line names a task, which would move it off its invoice."""
+    keys = ("client_id", "date", "public_notes", "private_notes", "tax_name1")
+    return {
+        **{key: desired[key] for key in keys},
+        "tax_rate1": Decimal(desired["tax_rate1"]),
+        "line_items": [
+            {
+                "type_id": PRODUCT_LINE,
+                "product_key": "",
+                "notes": line["notes"],
+                "quantity": Decimal(line["hours"]),
+                "cost": Decimal(line["rate"]),
+            }
+            for line in desired["lines"]
+        ],
+    }
+
+
+def _prove(found: NinjaCredit, remote: RemoteRecord) -> Proof:
+    wrong = _differences(found, remote.desired)
+    if wrong:
+        RemoteRecord.objects.filter(pk=remote.pk).update(remote_id=found.id)
+        raise NeedsPerson(
+            "differs_there",
+            _(
+                "Credit %(number)s in Invoice Ninja is not what was decided (ours / there: %(differences)s). "
+                "Correct it there, then try again."
+            )
+            % {"number": found.number, "differences": describe(wrong)},
+        )
+    seen = {
+        "number": found.number,
+        "status_id": found.status_id,
+        "amount": str(found.amount),
+        "balance": str(found.balance),
+        "total_taxes": str(found.total_taxes),
+    }
+    return Proof(found.id, seen)
+
+
+def _differences(found: NinjaCredit, desired: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Where the credit there is not as decided: what → (ours, theirs). Lines that its use added are not compared."""
+    currency = desired["currency"]
+
+    def rounded(value: Any) -> str:
+        return str(money.quantize(Decimal(value), currency))
+
+    theirs = found.lines[: len(desired["lines"])]
+    pairs = {
+        _("client"): (desired["client_id"], str(found.client_id)),
+        _("date"): (desired["date"], found.date.isoformat() if found.date else ""),
+        _("tax"): (rounded(desired["tax"]), rounded(found.total_taxes)),
+        _("total"): (rounded(desired["gross"]), rounded(found.amount)),
+        _("net"): (
+            rounded(desired["net"]),
+            str(money.total(money.quantize(line.line_total, currency) for line in theirs)),
+        ),
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _no_right() -> str:
+    return _(
+        "This account of Invoice Ninja may not make credits. Switch on the module Credits in its settings and give our "
+        "user the right to create them, then try again; or give the credit up here and decide anew."
+    )
+
+
+# --- after the proof ------------------------------------------------------------------------------------------------
+
+
+def _after_sync(remote: RemoteRecord) -> None:
+    credit = Credit.objects.select_related("remote").get(remote=remote)
+    credit.invoice = content.lock_invoice(credit.invoice_id)
+    Credit.objects.filter(pk=credit.pk).update(number=remote.seen["number"])
+    credit.number = remote.seen["number"]
+    if credit.is_to_use and not credit_use.why_not(credit):
+        credit_use.request_use(credit)
+
+
+HANDLER = Handler(RecordKind.CREDIT, write_credit, look_up_credit, _after_sync)

@@ -1,0 +1,271 @@
+"""Questions about an invoice that must not exist: cancel it, keep it after all, set its hours free, use its credit.
+
+GET asks with the money, POST acts; each needs a reason, but the use of a credit that was decided already.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from billing_console import formats
+from billing_console.admin_base import Confirmation, ConfirmView
+from billing_console.errors import NotAllowed
+from billing_console.states import InvoiceState
+from invoicing import credit_use, crediting, ending, releasing
+from invoicing.models import Credit, Invoice, InvoiceLine
+
+APPROVE = "invoicing.approve_invoice"
+
+
+class _InvoiceQuestion(ConfirmView):
+    """Base: the invoice of the address; afterwards its page."""
+
+    permission = APPROVE
+    act_permission = APPROVE
+
+    @cached_property
+    def invoice(self) -> Invoice:
+        row = Invoice.objects.select_related("client", "remote").filter(pk=self.kwargs["pk"]).first()
+        if row is None:
+            raise Http404
+        return row
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """The invoice in words: number, client, amounts."""
+        invoice = self.invoice
+        return {
+            "number": invoice.number,
+            "client": invoice.client,
+            "gross": formats.money(invoice.gross, invoice.currency),
+            "net": formats.money(invoice.net, invoice.currency),
+        }
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        messages.success(request, self.do(request.POST.get("reason", "")))
+        return HttpResponseRedirect(self.get_failure_url())
+
+    def do(self, reason: str) -> str:
+        """Call the service; returns the sentence to show."""
+        raise NotImplementedError
+
+    def get_failure_url(self) -> str:
+        return reverse("admin:invoicing_invoice_change", args=[self.kwargs["pk"]])
+
+    def lines_table(self, lines: list[InvoiceLine]) -> dict[str, Any]:
+        """Columns and rows of these lines, for a Confirmation."""
+        currency = self.invoice.currency
+        return {
+            "columns": [_("Line"), _("Person"), _("Hours"), _("Before tax")],
+            "rows": [
+                [line.notes, line.person_name, formats.hours(line.billed_hours), formats.money(line.amount, currency)]
+                for line in lines
+            ],
+            "numeric_columns": frozenset({2, 3}),
+        }
+
+
+class ConfirmEnd(_InvoiceQuestion):
+    """Cancel a created or sent invoice in Invoice Ninja and set its hours free?"""
+
+    title = gettext_lazy("Cancel an invoice")
+
+    def get_confirmation(self) -> Confirmation:
+        if why := ending.why_not(self.invoice):
+            raise NotAllowed(why)
+        is_draft = self.invoice.state == InvoiceState.CREATED
+        lines = list(self.invoice.lines.filter(is_voided=False).order_by("position", "pk"))
+        return Confirmation(
+            question=_("Cancel %(number)s of %(client)s, %(gross)s with tax?") % self.words,
+            consequence=_(
+                "Nobody has it yet: it is deleted in Invoice Ninja. Its hours are priced again and can be billed anew."
+            )
+            if is_draft
+            else _(
+                "The client has it: it is cancelled in Invoice Ninja, and you tell the client. Its hours are priced "
+                "again and can be billed anew, on an invoice with another number."
+            ),
+            submit_label=_("Cancel %(number)s, %(gross)s") % self.words,
+            cancel_label=_("Back, cancel nothing"),
+            cancel_url=self.get_failure_url(),
+            facts=[
+                (_("Before tax"), self.words["net"]),
+                (_("With tax"), self.words["gross"]),
+                (_("State"), self.invoice.get_state_display()),
+            ],
+            **self.lines_table(lines),
+            fields={"seal": self.invoice.seal},
+            is_destructive=True,
+            needs_reason=True,
+        )
+
+    def do(self, reason: str) -> str:
+        seal = self.request.POST.get("seal", "")
+        ending.request_end(self.invoice, seal=seal, user=self.request.user, note=reason)  # type: ignore[arg-type]
+        return (
+            _("%(number)s is being cancelled in Invoice Ninja. Its hours are free when that is read back.") % self.words
+        )
+
+
+class ConfirmKeep(_InvoiceQuestion):
+    """Keep an invoice whose end waits for a person?"""
+
+    title = gettext_lazy("Keep an invoice")
+
+    def get_confirmation(self) -> Confirmation:
+        if not ending.is_stuck(self.invoice):
+            raise NotAllowed(_("This invoice does not wait for this decision any more."))
+        remote = self.invoice.remote
+        return Confirmation(
+            question=_("Keep %(number)s of %(client)s, %(gross)s with tax?") % self.words,
+            consequence=_("It is not cancelled by the console any more, and read again in Invoice Ninja."),
+            submit_label=_("Keep %(number)s, %(gross)s") % self.words,
+            cancel_label=_("Back, decide nothing"),
+            cancel_url=self.get_failure_url(),
+            facts=[(_("What happened"), remote.sentence if remote else "")],
+            needs_reason=True,
+        )
+
+    def do(self, reason: str) -> str:
+        ending.keep(self.invoice, user=self.request.user, note=reason)  # type: ignore[arg-type]
+        return _("%(number)s is kept.") % self.words
+
+
+class ConfirmRelease(_InvoiceQuestion):
+    """The invoice ended in Invoice Ninja: bill its hours anew, or write them off?"""
+
+    title = gettext_lazy("Hours of an ended invoice")
+    is_written_off = False
+
+    def get_confirmation(self) -> Confirmation:
+        if why := releasing.why_not(self.invoice):
+            raise NotAllowed(why)
+        lines = list(releasing.live_lines(self.invoice).order_by("position", "pk"))
+        amount = sum((line.amount for line in lines), start=self.invoice.net * 0)
+        words = {**self.words, "amount": formats.money(amount, self.invoice.currency)}
+        if self.is_written_off:
+            question = _("Write off %(amount)s of %(number)s, %(client)s?")
+            consequence = _("The hours are never billed. They stay in the books as written off.")
+            label = _("Write off %(amount)s")
+        else:
+            question = _("Set %(amount)s of %(number)s free, %(client)s?")
+            consequence = _(
+                "The hours are priced again as Taiga says now, and the next run bills them on an invoice with another "
+                "number. Their tasks are taken off the ended invoice in Invoice Ninja."
+            )
+            label = _("Set %(amount)s free")
+        return Confirmation(
+            question=question % words,
+            consequence=consequence,
+            submit_label=label % words,
+            cancel_label=_("Back, decide nothing"),
+            cancel_url=self.get_failure_url(),
+            facts=[(_("Before tax"), words["amount"]), (_("State"), self.invoice.get_state_display())],
+            **self.lines_table(lines),
+            is_destructive=self.is_written_off,
+            needs_reason=True,
+        )
+
+    def do(self, reason: str) -> str:
+        count = releasing.release(
+            self.invoice,
+            user=self.request.user,  # type: ignore[arg-type]
+            note=reason,
+            is_written_off=self.is_written_off,
+        )
+        words = (
+            ngettext("%(count)d entry is written off.", "%(count)d entries are written off.", count)
+            if self.is_written_off
+            else ngettext("%(count)d entry is free.", "%(count)d entries are free.", count)
+        )
+        return words % {"count": count}
+
+
+class ConfirmWriteOff(ConfirmRelease):
+    """Write off the hours of an ended invoice?"""
+
+    is_written_off = True
+
+
+class _CreditQuestion(_InvoiceQuestion):
+    """Base: a credit of the invoice."""
+
+    @cached_property
+    def credit(self) -> Credit:
+        rows = Credit.objects.select_related("invoice", "remote", "difference")
+        row = rows.filter(pk=self.kwargs["credit"], invoice=self.kwargs["pk"]).first()
+        if row is None:
+            raise Http404
+        return row
+
+
+class ConfirmUse(_CreditQuestion):
+    """Set a credit against its invoice?"""
+
+    title = gettext_lazy("Use a credit")
+
+    def get_confirmation(self) -> Confirmation:
+        if why := credit_use.why_not(self.credit):
+            raise NotAllowed(why)
+        invoice = self.credit.invoice
+        amount = min(self.credit.gross, invoice.balance or self.credit.gross)
+        words = {"number": invoice.number, "amount": formats.money(amount, invoice.currency)}
+        return Confirmation(
+            question=_("Set %(amount)s against %(number)s?") % words,
+            consequence=_("It is taken off what the client owes on it in Invoice Ninja. Nobody is mailed by this."),
+            submit_label=_("Set %(amount)s against it") % words,
+            cancel_label=_("Back, leave the credit open"),
+            cancel_url=self.get_failure_url(),
+            facts=[
+                (_("Credit"), formats.money(self.credit.gross, invoice.currency)),
+                (_("Open, with tax"), formats.money(invoice.balance, invoice.currency)),
+            ],
+        )
+
+    def do(self, reason: str) -> str:
+        credit_use.request_use(self.credit, user=self.request.user)  # type: ignore[arg-type]
+        return _("The credit is being set against the invoice in Invoice Ninja.")
+
+
+class ConfirmGiveUp(_CreditQuestion):
+    """Give up a credit that Invoice Ninja did not take?"""
+
+    title = gettext_lazy("Give up a credit")
+
+    def get_confirmation(self) -> Confirmation:
+        credit = self.credit
+        if not crediting.can_give_up(credit, credit.remote):
+            raise NotAllowed(
+                _("This credit does not wait for a decision, or is in Invoice Ninja: it is not taken back.")
+            )
+        words = {"amount": formats.money(credit.gross, credit.currency)}
+        return Confirmation(
+            question=_("Give up the credit of %(amount)s?") % words,
+            consequence=_("Its difference is open again, and you decide anew."),
+            submit_label=_("Give up %(amount)s") % words,
+            cancel_label=_("Back, decide nothing"),
+            cancel_url=self.get_failure_url(),
+            facts=[(_("What happened"), credit.remote.sentence)],
+            needs_reason=True,
+        )
+
+    def do(self, reason: str) -> str:
+        crediting.give_up(self.credit, user=self.request.user, note=reason)  # type: ignore[arg-type]
+        return _("The credit is given up; its difference is open again.")
+
+
+PAGES = (
+    ("<int:pk>/cancel/", "cancel", ConfirmEnd),
+    ("<int:pk>/keep/", "keep", ConfirmKeep),
+    ("<int:pk>/set-free/", "set_free", ConfirmRelease),
+    ("<int:pk>/write-off/", "write_off", ConfirmWriteOff),
+    ("<int:pk>/credits/<int:credit>/use/", "use_credit", ConfirmUse),
+    ("<int:pk>/credits/<int:credit>/give-up/", "give_up_credit", ConfirmGiveUp),
+)

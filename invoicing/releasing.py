@@ -1,0 +1,200 @@
+"""Hours of an invoice that ended: set free, so that they are priced again and can be billed anew, or written off.
+
+The invoice keeps its lines to look at; each is voided and marked as set free. Their tasks in Invoice Ninja are taken
+off the ended invoice by their own records, and nothing bills an entry before its task is proven free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.models import User
+from billing_console import formats
+from billing_console.errors import NotAllowed
+from billing_console.states import DifferenceState, EntryState, InvoiceState
+from invoicing import claim, content
+from invoicing.models import Credit, Invoice, InvoiceLine, Payment
+from sync import attention, entries, push, stories, writeback
+from sync.hooks import Question
+from sync.models import Difference, TimeEntry, WorkItem
+from sync.transitions import advance
+
+ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
+
+
+def release(invoice: Invoice, *, user: User, note: str, is_written_off: bool = False) -> int:
+    """Set the entries of an ended invoice free; with `is_written_off` they are given away at once. Returns how many.
+
+    The note is required. Raises NotAllowed where money came in, where a credit was given, and on a second click.
+    """
+    reason = note.strip()[:2000]
+    if not reason:
+        raise NotAllowed(_("Say why: the reason is kept in the history."))
+    with transaction.atomic():
+        lock_for_release(invoice)
+        row = content.lock_invoice(invoice.pk)
+        if why := why_not(row):
+            raise NotAllowed(why)
+        return free_lines(row, user=user, why=reason, is_written_off=is_written_off)
+
+
+def why_not(invoice: Invoice) -> str:
+    """Why the entries of this invoice cannot be set free, "" where they can: one sentence for a person."""
+    if invoice.state not in ENDED:
+        return _("%(invoice)s is “%(state)s”: only hours of a cancelled or deleted invoice are set free.") % {
+            "invoice": invoice,
+            "state": invoice.get_state_display(),
+        }
+    if invoice.attention_sentence:
+        return invoice.attention_sentence
+    if has_money(invoice):
+        return _(
+            "Money came in on %(number)s. Give it back in Invoice Ninja first; then its hours can be set free."
+        ) % {"number": invoice.number}
+    if sentence := credit_sentence(invoice):
+        return sentence
+    if not live_lines(invoice).exists():
+        return _("The hours of %(number)s were set free already. Nothing was done again.") % {"number": invoice.number}
+    return ""
+
+
+def has_money(invoice: Invoice) -> bool:
+    """Whether money came in on the invoice and stayed, as far as Invoice Ninja was read."""
+    return invoice.paid_to_date > 0 or invoice.payments.filter(amount__gt=F("refunded"), is_deleted=False).exists()
+
+
+def credit_sentence(invoice: Invoice) -> str:
+    """What stands in the way of billing the hours anew where a part of them was credited; "" where none was."""
+    credits = Credit.objects.filter(invoice=invoice, is_given_up=False)
+    given = credits.aggregate(gross=Sum("gross"))["gross"]
+    if given is None:
+        return ""
+    return _(
+        "%(amount)s of %(number)s was credited. Billing its hours anew would give that back twice: "
+        "correct what is left by further credits."
+    ) % {"amount": formats.money(given, invoice.currency), "number": invoice.number}
+
+
+def live_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:
+    """The lines whose entries the invoice still holds."""
+    return InvoiceLine.objects.filter(invoice=invoice, is_voided=False, entry__state=EntryState.INVOICED)
+
+
+def lock_for_release(invoice: Invoice) -> None:
+    """Lock items (with their stories and tasks) and entries in the order in which everybody takes them."""
+    items = InvoiceLine.objects.filter(invoice=invoice, is_voided=False, entry__isnull=False)
+    claim.lock_work(stories.with_family(list(items.values_list("entry__item_id", flat=True))))
+
+
+def free_lines(invoice: Invoice, *, user: User | None, why: str, is_written_off: bool = False) -> int:
+    """Void the (locked) invoice's lines, price their entries again, in the caller's transaction; returns how many."""
+    lines = list(live_lines(invoice).values_list("pk", "entry_id", "entry__item_id"))
+    line_ids, entry_ids = [row[0] for row in lines], [row[1] for row in lines]
+    InvoiceLine.objects.filter(pk__in=line_ids).update(
+        is_voided=True, void_reason=why, voided_by=user, freed_at=timezone.now()
+    )
+    _make_ready(entry_ids, why, user)
+    for entry in TimeEntry.objects.filter(pk__in=entry_ids).order_by("pk"):
+        push.free_task(entry)
+    items = {row[2] for row in lines}
+    _close_differences(items, entry_ids, user)
+    entries.evaluate_many(items, user=user)
+    if is_written_off and user is not None:
+        for entry in TimeEntry.objects.filter(pk__in=entry_ids, state__in=entries.WAITING):
+            attention.write_off_entry(entry, user=user, note=why)
+    for item in WorkItem.objects.filter(pk__in=items).order_by("pk"):
+        writeback.request_status(item)
+    return len(lines)
+
+
+def _make_ready(entry_ids: Iterable[int], why: str, user: User | None) -> None:
+    """These entries from invoiced to ready, each with its Transition, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH moved AS (
+                UPDATE sync_timeentry SET state = %(to)s, state_since = now()
+                WHERE id = ANY(%(entries)s) AND state = %(from)s
+                RETURNING id, correlation_id
+            )
+            INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, correlation_id, at)
+            SELECT 'sync.timeentry', id, %(from)s, %(to)s, %(user)s, %(why)s, correlation_id, now() FROM moved
+            """,
+            {
+                "to": EntryState.READY.value,
+                "from": EntryState.INVOICED.value,
+                "entries": list(entry_ids),
+                "user": user.pk if user else None,
+                "why": why,
+            },
+        )
+
+
+def _close_differences(items: set[int], entry_ids: list[int], user: User | None) -> None:
+    """What changed since the billing is no Difference any more where the latest cycle is priced again."""
+    later = TimeEntry.objects.filter(item=OuterRef("item"), cycle__gt=OuterRef("entry__cycle"))
+    rows = Difference.objects.filter(item__in=items, state=DifferenceState.OPEN, entry__in=entry_ids)
+    for difference in rows.exclude(Exists(later)):
+        advance(difference, DifferenceState.CLOSED, why=_("its hours were set free and priced again"), user=user)
+
+
+# --- what waits for a person ----------------------------------------------------------------------------------------
+
+
+def waiting() -> QuerySet[Invoice]:
+    """Ended invoices whose entries nobody decided about yet, with `lines_left`."""
+    left = Q(lines__is_voided=False, lines__entry__state=EntryState.INVOICED)
+    rows = Invoice.objects.filter(state__in=ENDED).annotate(lines_left=Count("lines", filter=left))
+    return rows.filter(lines_left__gt=0)
+
+
+def questions() -> list[Question]:
+    """The question about each ended invoice whose hours nobody set free or wrote off, and each blocked one."""
+    kept = Payment.objects.filter(invoice=OuterRef("pk"), amount__gt=F("refunded"), is_deleted=False)
+    blocked = Invoice.objects.exclude(attention_sentence="").exclude(state=InvoiceState.ATTENTION)
+    found = [
+        Question(
+            what=f"{invoice.client} {invoice.number}",
+            sentence=invoice.attention_sentence,
+            url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
+            verb=_("Look at it"),
+            amount=formats.money(invoice.gross, invoice.currency),
+            since=invoice.state_since,
+        )
+        for invoice in blocked.select_related("client").order_by("state_since")[:100]
+    ]
+    rows = waiting().filter(attention_sentence="", paid_to_date__lte=0).exclude(Exists(kept))
+    return (
+        found
+        + [
+            Question(
+                what=f"{invoice.client} {invoice.number}",
+                sentence=ngettext(
+                    "It ended in Invoice Ninja and still holds %(count)d entry: bill it anew, or write it off?",
+                    "It ended in Invoice Ninja and still holds %(count)d entries: bill them anew, or write them off?",
+                    invoice.lines_left,  # type: ignore[attr-defined]
+                )
+                % {"count": invoice.lines_left},  # type: ignore[attr-defined]
+                url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
+                verb=_("Decide"),
+                amount=formats.money(invoice.net, invoice.currency),
+                since=invoice.state_since,
+            )
+            for invoice in rows.select_related("client").order_by("state_since")[:100]
+        ]
+    )
+
+
+def left_invoices(entry: TimeEntry) -> set[str]:
+    """Invoice Ninja's ids of the ended invoices that the entry was set free from."""
+    rows = InvoiceLine.objects.filter(entry=entry, freed_at__isnull=False, invoice__remote__remote_id__isnull=False)
+    found: Any = rows.values_list("invoice__remote__remote_id", flat=True)
+    return set(found)

@@ -1,0 +1,110 @@
+"""More hours after the claim, decided by a person: the next cycle bills them, or gives them away.
+
+Billing-rules, More hours later: a supplement *is* the next cycle of the item, so that nothing else ever bills the
+same hours. Nothing here calls a server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from billing_console import money
+from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
+from billing_console.states import DifferenceState, EntryState, ItemState
+from sync import entries
+from sync.models import Difference, TimeEntry, WorkItem
+from sync.transitions import advance
+from sync.world import World
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+NOTE_LENGTH = 2000
+
+
+def preview(difference: Difference) -> tuple[TimeEntry | None, str]:
+    """The next cycle as it would be now (unsaved), or None and the sentence why there is none. Writes nothing."""
+    with transaction.atomic():
+        items, by_item, world = entries.lock_and_load([difference.item_id])
+        try:
+            return _check(items[difference.item_id], by_item[difference.item_id], world), ""
+        except NotAllowed as error:
+            return None, error.sentence
+
+
+def supplement(difference: Difference, *, mark: str, user: User, note: str) -> TimeEntry:
+    """Let the next cycle of the item bill what came to it: ready for the next run, as any cycle.
+
+    `mark` is what the person saw. Raises NotAllowed, StaleRevision, and IllegalTransition on a second click.
+    """
+    return _open(difference, mark=mark, user=user, note=note, is_given=False)
+
+
+def write_off(difference: Difference, *, mark: str, user: User, note: str) -> TimeEntry:
+    """Give the additional hours away: a cycle of its own, written off with its amount, never billed."""
+    return _open(difference, mark=mark, user=user, note=note, is_given=True)
+
+
+def lock_open(difference: Difference, mark: str) -> Difference:
+    """The Difference, locked, still open and as the person saw it. Call with its item locked."""
+    row = Difference.objects.select_for_update(of=("self",)).select_related("item", "entry").get(pk=difference.pk)
+    check_open(row)
+    if row.mark != mark:
+        raise StaleRevision(_("Taiga changed again since you looked: here is what it says now. Nothing was done."))
+    return row
+
+
+def check_open(row: Difference) -> None:
+    """Raises IllegalTransition, with the sentence for a second click, when the Difference was decided."""
+    if row.state != DifferenceState.OPEN:
+        raise IllegalTransition(
+            "sync.difference",
+            row.pk,
+            row.state,
+            DifferenceState.OPEN,
+            _("This was decided already: it is “%(state)s”. Nothing was done again.")
+            % {"state": row.get_state_display()},
+        )
+
+
+def required(note: str) -> str:
+    """What the person wrote. Raises NotAllowed for nothing."""
+    text = note.strip()[:NOTE_LENGTH]
+    if not text:
+        raise NotAllowed(_("Say why: the reason is kept in the history."))
+    return text
+
+
+def _open(difference: Difference, *, mark: str, user: User, note: str, is_given: bool) -> TimeEntry:
+    reason = required(note)
+    with transaction.atomic():
+        items, by_item, world = entries.lock_and_load([difference.item_id])
+        row = lock_open(difference, mark)
+        item, earlier = items[row.item_id], by_item[row.item_id]
+        _check(item, earlier, world)
+        entry = entries.open_cycle(item, earlier, world, user, why=reason, is_given=is_given)
+        to = DifferenceState.WRITTEN_OFF if is_given else DifferenceState.SUPPLEMENTED
+        advance(row, to, why=reason, user=user, reason=reason)
+    return entry
+
+
+def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
+    """The next cycle as it would be, unsaved. Raises NotAllowed where there is none."""
+    if item.state != ItemState.CLOSED:
+        raise NotAllowed(
+            _("#%(ref)s is not closed in Taiga. Once it is closed again, the next cycle bills what came to it.")
+            % {"ref": item.ref}
+        )
+    if not earlier or not (earlier[-1].state in entries.CLAIMED or entries.is_given_away(earlier[-1])):
+        raise NotAllowed(_("The item has an unbilled cycle already: what changes is priced there."))
+    entry, judgement = entries.next_cycle(item, earlier, world)
+    billed = judgement.columns["billed_hours"]
+    if judgement.state in (EntryState.VOID, EntryState.BELOW_MINIMUM) or billed is None or billed <= money.ZERO:
+        raise NotAllowed(_("There are no more hours than were billed, so there is nothing for a next cycle to bill."))
+    for name, value in judgement.columns.items():
+        setattr(entry, name, value)
+    entry.state, entry.reason = judgement.state, judgement.reason
+    return entry
