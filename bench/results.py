@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,16 @@ class Result:
         return self.value >= limit if word == "≥" else self.value <= limit
 
 
-def interleaved(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
-    """Each measure once a round, one after the other, so that a slow moment of the machine hits all alike."""
+def interleaved(rounds: int, *measures: Callable[[], float], within: float | None = None) -> list[list[float]]:
+    """Each measure once a round, one after the other, so that a slow moment of the machine hits all alike.
+
+    After `within` seconds no further round begins, but three are always done: a slow machine is measured all the same.
+    """
     values: list[list[float]] = [[] for _measure in measures]
-    for _round in range(rounds):
+    began = time.monotonic()
+    for number in range(rounds):
+        if within is not None and number >= LEAST_ROUNDS and time.monotonic() - began > within:
+            break
         for taken, measure in zip(values, measures, strict=True):
             taken.append(measure())
     return values

@@ -64,3 +64,7 @@ def test_rounds_are_interleaved() -> None:
 
     assert results.interleaved(2, lambda: measure("a"), lambda: measure("b")) == [[1.0, 3.0], [2.0, 4.0]]
     assert order == ["a", "b", "a", "b"]
+
+
+def test_a_slow_machine_does_three_rounds() -> None:
+    assert results.interleaved(9, lambda: 1.0, within=-1) == [[1.0, 1.0, 1.0]]
