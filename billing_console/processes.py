@@ -28,7 +28,7 @@ MAX_PAUSE_SECONDS: Final = 30.0
 HEALTHY_SECONDS: Final = 20.0
 # As in gunicorn.conf.py, which is no module to import.
 WEB_WORKERS: Final = 2
-WORKER_THREADS: Final = 10  # two more than calls at a time: while one does its own work, another calls
+WORKER_THREADS: Final = 12  # four more than calls at a time: while some do their own work, others call
 
 Write = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from sync import doorbell
 
-MOST_HELPERS: Final = 9  # with the one that calls them, as many as a worker has threads
+MOST_HELPERS: Final = 11  # with the one that calls them, as many as a worker has threads
 SHARE: Final = 4  # rows that are worth a helper
 
 

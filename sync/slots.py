@@ -1,11 +1,13 @@
 """At most UPSTREAM_CALLS_AT_A_TIME calls to a server at once, over all processes and hosts; and the journal of them.
 
 A slot is an advisory lock of PostgreSQL: it is gone with the connection of a killed worker, and asks Redis nothing.
-It is given back by the statement that writes the call into the journal: a call costs two statements.
+It is given back by the statement that writes the call into the journal: a call costs two statements. That one does not
+wait for the disk: after a power cut the journal may lack its last second, and nothing is decided by it.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from sync.clients.http import Call
 from sync.models import WorkItem
 
 _CLASSES: Final = {"taiga": 0x42430001, "invoice_ninja": 0x42430002}  # "BC" and a number: ours among all locks
+_freed: Final = {server: threading.Condition() for server in _CLASSES}
 _LEAST_SECONDS: Final = 0.2  # a call that has less time left is not begun
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1)
 _PATH_LENGTH: Final = 500
@@ -29,7 +32,7 @@ _WRITE: Final = """
         INSERT INTO sync_upstreamcall
             (upstream, method, path, status, duration_ms, error, attempt, item_id, correlation_id, at)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ) SELECT pg_advisory_unlock(%s, %s)
+    ) SELECT pg_advisory_unlock(%s, %s), set_config('synchronous_commit', 'off', true)
 """
 
 
@@ -69,12 +72,19 @@ class Line:
             pause = next(pauses, pause)
             if until - time.monotonic() < pause + _LEAST_SECONDS:
                 raise Busy(self.server)
-            time.sleep(pause)
+            self._wait(pause)
             slot = self._take()
         try:
             yield until - time.monotonic()
         finally:
             self._give_back(slot)
+            with _freed[self.server]:
+                _freed[self.server].notify()
+
+    def _wait(self, seconds: float) -> None:
+        """Until another thread of this process gives a slot back; of other processes only time tells."""
+        with _freed[self.server]:
+            _freed[self.server].wait(seconds)
 
     def _take(self) -> int | None:
         with connection.cursor() as cursor:
