@@ -399,8 +399,8 @@ def test_what_one_brake_holds_is_confirmed_at_once_after_a_question(office: Offi
     said = html.unescape(answer.content.decode())
     assert "2 entries confirmed." in said
     assert "It has another value by now." in said
-    states = set(TimeEntry.objects.values_list("item__taiga_id", "state"))
-    assert states == {(1, READY), (2, READY), (3, HELD), (9, "invoiced")}
+    states = dict(TimeEntry.objects.values_list("item__taiga_id", "state"))
+    assert states == {1: READY, 2: READY, 3: HELD, 9: "invoiced"}
     assert Transition.objects.filter(why="new rates").count() == 2
     said = html.unescape(browser.post(CONFIRM, {"asked": asked, "reason": "again"}, follow=True).content.decode())
     assert "0 entries confirmed." in said
