@@ -18,14 +18,16 @@ from invoicing import (
     payments,
     reconcile,
     releasing,
+    review,
     sending,
     supplementing,
 )
 from invoicing.models import Credit, Invoice, InvoiceLine, InvoiceRun
+from mappings.models import RuleSet
 from mappings.rules import month
 from sync import attention, decisions, push, settled, supplements, writeback
 from sync.models import Difference, RemoteRecord, TimeEntry
-from tests.invoicing.world import make_user
+from tests.invoicing.world import built, make_user
 from tests.outbound import created_invoice, drain_all, fresh, make_due
 from tests.standins import World
 
@@ -425,3 +427,42 @@ def test_pieces_of_several_cycles_are_given_back_newest_first() -> None:
     assert settled.total(settled.deltas(pieces, Decimal(0), None, "EUR")) == Decimal("-245.00")
     assert settled.total(settled.deltas(pieces, Decimal("2.50"), Decimal(100), "EUR")) == Decimal("5.00")
     assert settled.total(settled.deltas(pieces, Decimal("3.00"), None, "EUR")) == Decimal("55.00")
+
+
+@pytest.mark.parametrize(
+    ("when", "steps"),
+    [
+        ("pushed", ["Invoiced", "Invoiced", "Invoiced", "Invoiced", "Invoiced"]),
+        ("approved", ["Invoiced", "Invoiced", "Invoiced", "Pending Invoice", "Invoiced"]),
+        ("sent", ["Pending Invoice", "Invoiced", "Invoiced", "Pending Invoice", "Pending Invoice"]),
+    ],
+)
+def test_taigas_status_follows_each_step_and_back(world: World, user: User, when: str, steps: list[str]) -> None:
+    RuleSet.objects.update(taiga_invoiced_when=when)
+    invoice = created_invoice(world, 2, 3)
+    drain_all()
+    kept, credited = TimeEntry.objects.order_by("pk")
+
+    def status(entry: TimeEntry) -> Any:
+        return world.named_values(entry.item.taiga_id)["Invoice Status"]
+
+    seen = [status(kept)]
+    sending.request_sending(fresh(invoice), seal=invoice.seal, user=None)
+    drain_all()
+    payments.poll()
+    seen.append(status(kept))
+    difference = change(world, credited, billable=False)
+    decisions.ignore_difference(difference, user=user, note=NOTE)
+    drain_all()
+    seen.append(status(credited))  # on an invoice, whatever became of the tick
+    ending.request_end(fresh(invoice), seal=invoice.seal, user=user, note=NOTE)
+    work()
+    seen.append(status(kept))
+    assert "Invoice Status" not in world.named_values(credited.item.taiga_id)  # not billable: not ours any more
+    built(month(2025, 12))
+    draft = Invoice.objects.get(state="draft")
+    review.approve(draft, revision=draft.revision, user=user)
+    work()
+    seen.append(status(kept))
+    assert seen == steps
+    assert residues() == []
