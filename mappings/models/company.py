@@ -121,9 +121,9 @@ class Company(models.Model):
         return self.name or "Company"
 
     def clean(self) -> None:
-        """Five attributes are five different names."""
+        """Six attributes are six different names."""
         names = [self.attribute_billable, self.attribute_hours, self.attribute_rate]
-        names += [self.attribute_client, self.attribute_status]
+        names += [self.attribute_client, self.attribute_status, self.attribute_estimate]
         if len({" ".join(name.split()).casefold() for name in names}) < len(names):
             raise ValidationError(_("Two attributes have the same name. Each needs one of its own."))
 

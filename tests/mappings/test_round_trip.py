@@ -65,6 +65,8 @@ COMPANY = st.fixed_dictionaries(
         "week_hours": number("1", "168"),
         "attribute_hours": LINE.map("h {}".format),
         "attribute_client": st.sampled_from(WORDS),
+        "attribute_estimate": LINE.map("e {}".format),
+        "needs_four_eyes": st.booleans(),
     }
 )
 TAX = st.one_of(
