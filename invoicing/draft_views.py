@@ -32,9 +32,9 @@ from sync.weeks import LongWeek
 LINES_PER_PAGE = 100
 WARNINGS_SHOWN = 40
 _ANY = "987654321"
-# Long JSON that the page does not show; the entry's facts hold what those of the line do.
+# Long JSON that the page does not show; the line's facts hold what those of the entry do.
 _UNSHOWN = (
-    "facts",
+    "entry__facts",
     *(f"entry__item__{name}" for name in ("values", "attributes", "status_before_ours")),
     *(f"entry__remote_task__{name}" for name in ("desired", "seen")),
 )
@@ -139,7 +139,7 @@ class DraftReview(PageView):
 def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str], long_weeks: list[LongWeek]) -> ShownLine:
     """A line with its why, the source of its rate in words, its oddities, and what its dialogs begin with."""
     entry = row.entry
-    rate = entry.facts.get("rate") or {} if entry else {}
+    rate = row.facts.get("rate") or {}
     is_on_draft = invoice.state in UNAPPROVED and not row.is_voided
     task = entry.remote_task if entry else None
     fill = {"what": row.notes, "text": row.notes, "hours": written(row.billed_hours), "rate": written(row.rate)}

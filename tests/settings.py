@@ -22,6 +22,8 @@ CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BROKER_URL = "memory://"
 SANDBOX_CLOCK_FILE = ""
 DOORBELL_ENABLED = False
+# A session may take longer than a sandbox's pauses: rows that were made at its beginning are not to be old at its end.
+CENSUS_SECONDS, OUTAGE_SECONDS = 86400.0, 3600.0
 WAITING_COUNT_SECONDS = 0  # every page counts anew, so that its queries are the same each time
 # WhiteNoise would walk every collected file again for every client that a test makes.
 STATIC_ROOT = None  # type: ignore[assignment]

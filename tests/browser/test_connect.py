@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 from django.test import Client as Visitor
-from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def administrator(page: Page, live_server: LiveServer) -> Page:
     """An administrator's page, signed in; one Taiga project, and many who might pay."""
-    TaigaProject.objects.create(taiga_id=9, name="Field service", is_admin=True, refreshed_at=timezone.now())
+    TaigaProject.objects.create(taiga_id=9, name="Field service", is_known=True, is_admin=True)
     for number in range(30):
         Client.objects.create(ninja_id=f"c{number}", name=f"Client {number}", currency="EUR", is_known=True)
     zebra = Client.objects.create(ninja_id="zebra", name="Zebra Ltd", currency="EUR", is_known=True)

@@ -142,6 +142,14 @@ def test_beat_rings_all_that_these_tests_call(db: None) -> None:
         "sync.tasks.keep_house",
         "sync.tasks.probe_upstreams",
         "sync.tasks.watch",
+        "sync.tasks.look_around",
+        "sync.tasks.provision_projects",
+        "invoicing.tasks.ask_for_a_reading",
+        "invoicing.tasks.check_invoices",
+        "invoicing.tasks.fetch_pdfs",
+        "invoicing.tasks.mark_invoices",
+        "invoicing.tasks.read_both_servers",
+        "invoicing.tasks.send_reminders",
     }
 
 

@@ -199,7 +199,7 @@ def test_every_setting_has_a_key_in_the_file() -> None:
     rules = {name for name, _read in config_keys.RULE_KEYS.values()}
     assert rules == set(RULE_FIELDS)
     company = {name for name, _read in config_keys.COMPANY_KEYS.values()}
-    read_from_invoice_ninja = {"id", "name"}
+    read_from_invoice_ninja = {"id", "name", "tax_name", "tax_rate"}
     assert company == {field.name for field in Company._meta.concrete_fields} - read_from_invoice_ninja
     rates = {name for name, _read in config_keys.RATE_KEYS.values()}
     assert {field.name for field in Rate._meta.concrete_fields} - {"id", "source"} == rates - {"taiga_user_id"}

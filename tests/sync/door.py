@@ -43,7 +43,7 @@ def open_door() -> Iterator[str]:
 
     server = make_server("127.0.0.1", 0, app, request_handler=Silent)
     connection.inc_thread_sharing()
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()  # soon at its end
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

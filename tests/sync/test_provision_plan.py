@@ -91,7 +91,7 @@ def test_an_attribute_is_known_by_its_name(
 @pytest.mark.parametrize("field", attributes.FIELDS)
 def test_what_is_found_is_what_is_read(field: str) -> None:
     """The one place that bills and the one that connects agree on which of three is meant."""
-    names = {name: name.title() for name in attributes.FIELDS}
+    names = {name: name.title() for name in attributes.READ}
     rows = [attribute(9, names[field].upper()), attribute(4, attributes.ALIASES[field]), attribute(7, names[field])]
 
     found = find_attribute(field, names[field], rows)

@@ -34,7 +34,7 @@ def website(acme: Client) -> NinjaProject:
 
 
 def add_project(number: int = 9, name: str = "Website redesign", **values: Any) -> TaigaProject:
-    values = {"slug": f"slug-{number}", "is_admin": True, "refreshed_at": timezone.now()} | values
+    values = {"slug": f"slug-{number}", "is_known": True, "is_admin": True, "refreshed_at": timezone.now()} | values
     return TaigaProject.objects.create(taiga_id=number, name=name, **values)
 
 
@@ -71,7 +71,7 @@ def test_the_list_suggests_who_may_pay_and_says_how_far_each_is(website: NinjaPr
     assert text.count("by its name perhaps") == 1
     assert "No administrator there" in text
     assert "Gone" not in text
-    assert f"{LIST}{mapped.taiga_project_id}/progress/" in text
+    assert f"{LIST}{mapped.taiga_id}/progress/" in text
     assert "Being connected" in text
     assert text.index("Intranet") < text.index("Website redesign") < text.index("Apps")
 

@@ -406,7 +406,7 @@ def test_who_may_pay_is_what_invoice_ninja_has_alive(bare: World) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_connect_at_once_one_is_told() -> None:
     payer = Client.objects.create(ninja_id="acme", name="Acme", currency="EUR", is_known=True)
-    TaigaProject.objects.create(taiga_id=BARE, name="Field Service", refreshed_at=timezone.now())
+    TaigaProject.objects.create(taiga_id=BARE, name="Field Service", is_known=True, refreshed_at=timezone.now())
     told: list[str] = []
 
     def second() -> None:
