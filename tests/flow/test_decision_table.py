@@ -17,6 +17,7 @@ import pytest
 from billing_console.errors import NotAllowed
 from invoicing import reconcile, releasing, sending
 from invoicing.models import Invoice, InvoiceLine
+from mappings.models import Company
 from sandbox.scenario import MOBILE
 from sync import hooks, sweep
 from sync.models import Difference, RemoteRecord, TimeEntry
