@@ -166,7 +166,7 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
 
     @dialog_action(
         title=_("Confirm value…"),
-        description=_("What is asked above is right as it stands. Another value asks again."),
+        description=_("The value is right as it stands. Another value asks again."),
         offered_when=_is_confirmable,
         permission=WORK,
         submit_text=_("Confirm"),
