@@ -17,10 +17,10 @@ from django.core.management import call_command
 from playwright.sync_api import Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from invoicing import tasks as invoicing_tasks
 from sandbox import scenario
 from sandbox.scenario import WEBSITE
 from sandbox.server import Running
-from invoicing import tasks as invoicing_tasks
 from sync import tasks as sync_tasks
 from sync import upstreams
 from tests.browser.pictures import Camera
