@@ -14,6 +14,10 @@ WIDTH, HEIGHT = 1280, 924  # as high as the longest group of the sidebar, so tha
 LARGEST = 120_000
 _IS_DRAWN = "document.readyState === 'complete' && document.fonts.status === 'loaded'"
 
+_SHOW_THE_GROUP = """() => {
+    const active = document.querySelector("#nav-sidebar a.active");
+    active?.closest("ol")?.parentElement.scrollIntoView({ block: "nearest" });
+}"""
 _SHARP = "* { backdrop-filter: none !important; }"  # what is blurred needs a hundred thousand bytes more
 
 
@@ -33,6 +37,7 @@ class Camera:
         page, wanted = self.page, os.environ.get("WRITE_SCREENSHOTS")
         page.set_viewport_size({"width": WIDTH, "height": height})
         page.wait_for_function(_IS_DRAWN)
+        page.evaluate(_SHOW_THE_GROUP)
         box = until.bounding_box() if until else None
         if box:
             height = min(height, int(box["y"] + box["height"]) + 24)
