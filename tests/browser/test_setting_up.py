@@ -249,5 +249,5 @@ def confirm_hours_here(walk: Walk) -> None:
     walk.sees("Agreed with Acme: a weekend of moving data")
     walk.open("Work list")
     walk.sees("2,400.00 EUR")
-    walk.camera.take("13-start")
+    walk.camera.take("13-start", until=page.locator("section[aria-labelledby=bc-health]"), height=1100)
     assert flow.values(task)["status"] == "Invoiced"
