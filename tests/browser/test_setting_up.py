@@ -203,6 +203,7 @@ def ask_the_doctor(walk: Walk) -> None:
     walk.open("Doctor")
     walk.press("Check again")
     work()
+    walk.page.reload()
     walk.sees("2 warnings")
     walk.camera.take("09-doctor", until=walk.page.locator("details.bc-more"))
 
