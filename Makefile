@@ -1,6 +1,6 @@
 # The billing console. `make demo` shows it, `make test` proves it; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-long check clean
+.PHONY: help setup demo test test-long screenshots bench bench-long check clean
 
 PYTHON ?= python3
 PORT ?= 5000
@@ -12,7 +12,7 @@ SERVICES := $(RUN) -m billing_console.embedded run --
 STAMP := $(VENV)/.requirements-are-installed
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with the pinned requirements (PYTHON=python3.12 to choose one)
 
@@ -30,6 +30,10 @@ test: setup check ## Every check and every test, on a real PostgreSQL and a real
 
 test-long: setup ## What takes minutes: the demo for real, in both modes, with kills in the middle
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 1 --dist loadgroup -m long -o faulthandler_timeout=0 $(PYTEST_ARGS)
+
+screenshots: setup ## Take the pictures of the manual and the README anew, into docs/images
+	BROWSER_TESTS=required WRITE_SCREENSHOTS=docs/images ENVIRONMENT=sandbox $(SERVICES) \
+		$(RUN) -m pytest tests/browser/test_setting_up.py tests/browser/test_office.py -q
 
 bench: setup ## Measure what must be fast, as ratios; table here, numbers in var/bench.json
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m bench

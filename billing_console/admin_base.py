@@ -18,6 +18,7 @@ from django.contrib.admin.checks import ModelAdminChecks
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -285,6 +286,10 @@ class ReasonForm(DialogForm):
     )
 
 
+# A button ends in dots because a question follows; the question itself does not.
+_without_dots = lazy(lambda title: str(title).removesuffix("…"), str)
+
+
 def dialog_action(
     *,
     title: Text,
@@ -323,7 +328,7 @@ def dialog_action(
             icon=icon,
             variant=variant,
             dialog={  # type: ignore[arg-type]
-                "title": title,
+                "title": _without_dots(title),
                 "description": description,
                 "form_class": form_class,
                 "form_submit_text": submit_text,

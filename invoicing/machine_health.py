@@ -39,13 +39,13 @@ def machine_checks(
 ) -> list[Check]:
     """One line for each thing that is not well, then one for all that are. Reads nothing itself.
 
-    What the doctor found is cut to its worst lines; its own page has them all.
+    What the doctor found is cut to its worst lines, of these what is mended here first; its own page has them all.
     """
     checks = live_checks(machine, last_delivery, failed_deliveries, zone)
     said = {check.sentence for check in checks}
     found = [
         Check(severity, sentence, url, _("Look at it"))
-        for severity, sentence, url in sorted(machine.findings, key=lambda finding: RANK[finding[0]])
+        for severity, sentence, url in sorted(machine.findings, key=_worst_and_ours_first)
         if sentence not in said
     ]
     left = len(found) - SHOWN_FINDINGS
@@ -101,6 +101,11 @@ def live_checks(machine: Machine, last_delivery: dt.datetime | None, failed_deli
     checks += [Check(part.severity, part.sentence) for part in parts if part.severity != OK]
     well = [part.sentence for part in parts if part.severity == OK]
     return [*worst_first(checks), Check(OK, "; ".join(well) + ".")] if well else worst_first(checks)
+
+
+def _worst_and_ours_first(finding: tuple[str, str, str]) -> tuple[int, bool]:
+    severity, _sentence, url = finding
+    return RANK[severity], not url.startswith("/")
 
 
 def worst_first(checks: Sequence[Check]) -> list[Check]:

@@ -33,8 +33,10 @@ class ShownEffect:
 
 
 def shown_all(effects: Sequence[Effect]) -> list[ShownEffect]:
-    """Every effect, in the order in which they came."""
-    return [shown(effect) for effect in effects]
+    """Every effect, in the order in which they came; months in which nothing was billed share one sentence."""
+    empty = [effect for effect in effects if effect.period is not None and not effect.billed and not effect.count]
+    found = [shown(effect) for effect in effects if effect not in empty]
+    return [*found, _nothing_in(empty)] if empty else found
 
 
 def shown(effect: Effect) -> ShownEffect:
@@ -51,6 +53,12 @@ def shown(effect: Effect) -> ShownEffect:
         more=more if count else "",
         is_for_information=is_month,
     )
+
+
+def _nothing_in(months: Sequence[Effect]) -> ShownEffect:
+    named = ", ".join(_month_name(effect) for effect in months)
+    sentence = _("Nothing was billed that could differ.")
+    return ShownEffect(named, sentence, facts=[], columns=[], rows=[], more="", is_for_information=True)
 
 
 def headline(effect: Effect) -> str:
@@ -90,8 +98,6 @@ def _month_name(effect: Effect) -> str:
 
 def _month_sentence(effect: Effect) -> str:
     facts: dict[str, Any] = {"month": _month_name(effect), "count": effect.count}
-    if not effect.billed and not effect.count:
-        return _("Nothing of %(month)s was billed.") % facts
     if not effect.count:
         return _("%(month)s would have been the same.") % facts
     sentences = []

@@ -40,6 +40,7 @@ class ProjectMappingAdmin(RefreshesLists, TellsChanges, HistoryModelAdmin):
     secondary_columns = ("webhook", "ninja_project")
     search_fields = ("taiga_project_name", "taiga_slug", "taiga_project_id", "client__name", "client__ninja_id")
     autocomplete_fields = ("client", "ninja_project")
+    ordering = ("taiga_project_name",)  # said here too: a counted list would forget the model's
     readonly_fields = ("taiga_project_name", "in_taiga", "rules", "billed_in", "webhook", "webhook_path")
     fieldsets = (
         (_("In Taiga"), {"fields": ("taiga_project_name", "in_taiga")}),

@@ -164,7 +164,13 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         attention.release_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Released.")
 
-    @dialog_action(title=_("Confirm value…"), offered_when=_is_confirmable, permission=WORK, submit_text=_("Confirm"))
+    @dialog_action(
+        title=_("Confirm value…"),
+        description=_("The value is right as it stands. Another value asks again."),
+        offered_when=_is_confirmable,
+        permission=WORK,
+        submit_text=_("Confirm"),
+    )
     def confirm(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
         attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
         return _t("Confirmed.")

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 MACHINE, CLIENTS = "machine", "clients"
 PROJECT_PREFIX: Final = "project-"
 HEARTBEAT: Final = "doctor"
-_PROJECTS: Final = Place(CONSOLE, "admin:mappings_projectmapping_changelist")
+_CONNECT: Final = Place(CONSOLE, "admin:sync_provision")
 # Servers come first: what hangs on one that does not answer is not asked for.
 ORDER: Final = (MACHINE, Server.TAIGA.value, Server.NINJA.value, CLIENTS)
 
@@ -186,7 +186,8 @@ def _ninja() -> list[Finding]:
 def _clients() -> list[Finding]:
     clients, company = reading.clients(upstreams.ninja_client())
     if not clients:
-        return [warning("clients", _("No Taiga project is mapped to a client yet, so nothing is billed."), _PROJECTS)]
+        sentence = _("No Taiga project is mapped to a client yet, so nothing is billed. Connect one.")
+        return [warning("clients", sentence, _CONNECT)]
     return client_rules.judge(clients, company)
 
 

@@ -30,7 +30,9 @@ def judge(seen: Mapping[str, dt.datetime], now: dt.datetime, pace: Pace, zone: s
     for name, words, seconds in _parts(pace):
         at = seen.get(name)
         facts = {"part": words, "time": time_of_day(at, zone)}
-        if at is None:
+        if at is None and name == "taiga":
+            found.append(warning("part", _("No Taiga project was swept yet."), subject=name))
+        elif at is None:
             found.append(warning("part", _("%(part)s: has not reported yet.") % facts, subject=name))
         elif now - at <= dt.timedelta(seconds=seconds):
             found.append(ok("part", _("%(part)s %(time)s") % facts, subject=name))

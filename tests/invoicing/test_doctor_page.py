@@ -210,6 +210,16 @@ def test_the_start_page_shows_the_worst_first_and_one_line_for_all_that_passed()
     assert " 2 other checks passed at " in sentence
 
 
+def test_what_is_mended_here_stands_before_what_is_mended_elsewhere() -> None:
+    find("warning", "Mend it there.", url="https://ninja.example/settings")
+    find("warning", "Mend it here.", url="/admin/sync/provision/")
+    find("error", "Mend it there at once.", url="https://ninja.example/clients")
+
+    sentences = [sentence for _state, sentence in panel()]
+
+    assert sentences[:3] == ["Mend it there at once.", "Mend it here.", "Mend it there."]
+
+
 def test_the_start_page_shows_the_five_worst_and_how_many_more_there_are() -> None:
     find("ok", "One is well.")
     for number in range(11):

@@ -133,7 +133,8 @@ def test_the_effect_is_shown_on_a_button_and_saves_nothing(admin: Browser, rate:
     assert "The effect of saving this" in text
     assert "1 entry moves." in text
     assert "December 2025 would have been 332.50 EUR instead of 308.75 EUR, +23.75 EUR, 1 line." in text
-    assert "Nothing of October 2025 was billed." in text
+    assert "November 2025, October 2025 for information, nothing of it changes" in text
+    assert "Nothing was billed that could differ." in text
     # The words below the fields follow what is typed, not what is stored.
     assert "Next run 31 Jan 2026 → bills 1–31 Dec 2025" in text
     assert "The minimum of 0.25 h is no multiple of the rounding of 0.5 h." in text

@@ -326,7 +326,7 @@ def test_the_rate_that_applies_is_what_counts_not_every_rate(ward: Ward) -> None
 def test_projects_that_are_not_active_bring_no_client(ward: Ward) -> None:
     ProjectMapping.objects.update(is_active=False)
 
-    sentence = "No Taiga project is mapped to a client yet, so nothing is billed."
+    sentence = "No Taiga project is mapped to a client yet, so nothing is billed. Connect one."
     assert ward.look("clients") == [("warning", "clients", sentence)]
 
 

@@ -251,6 +251,12 @@ def test_nothing_was_reported_yet() -> None:
     assert [(f.severity, f.sentence) for f in found] == [("warning", "Worker and schedule: has not reported yet.")]
 
 
+def test_a_taiga_of_which_nothing_was_swept_is_said_so() -> None:
+    found = machine_rules.judge(seen(worker=1, sweep=5, invoice_ninja=9), AT, PACE, "UTC")
+
+    assert [f.sentence for f in found if f.severity == "warning"] == ["No Taiga project was swept yet."]
+
+
 def test_a_silent_server_is_said_beside_parts_that_are_well() -> None:
     found = machine_rules.judge(seen(worker=1, sweep=5, taiga=90, invoice_ninja=9), AT, PACE, "UTC")
 
