@@ -38,7 +38,7 @@ def open_door() -> Iterator[str]:
             content_type="application/json",
             headers={"x-taiga-webhook-signature": signature},
         )
-        start_response(f"{answer.status_code} –", [("Content-Type", "application/json")])
+        start_response(f"{answer.status_code} {answer.reason_phrase}", [("Content-Type", "application/json")])
         return [answer.content]
 
     server = make_server("127.0.0.1", 0, app, request_handler=Silent)
