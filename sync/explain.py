@@ -81,7 +81,7 @@ def explain_facts(facts: Facts) -> str:
     return _("%(hours)s × %(rate)s = %(amount)s %(currency)s.") % {
         "hours": _hours_part(facts),
         "rate": _rate_part(facts),
-        "amount": facts["amount"],
+        "amount": formats.number(Decimal(facts["amount"]), money.exponent(rate["currency"])),
         "currency": rate["currency"],
     }
 

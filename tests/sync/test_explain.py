@@ -153,7 +153,7 @@ def test_free_of_charge_and_unusual_hours_say_that_somebody_confirmed(office: Of
     many = office.entry(office.item(2, who=office.alice, hours=30))
     assert "h typed → 30.00 h" in explain.explain(many)
     confirmed = attention.confirm_entry(many, user=office.user, note="a long week")
-    assert explain.explain(confirmed) == f"30.00 h typed, confirmed → 30.00 h {UP} × {ROLE} = 2850.00 EUR."
+    assert explain.explain(confirmed) == f"30.00 h typed, confirmed → 30.00 h {UP} × {ROLE} = 2,850.00 EUR."
 
 
 def test_what_has_no_amount_says_what_to_do(office: Office) -> None:
