@@ -15,16 +15,20 @@ from sync import doorbell
 
 MOST_HELPERS: Final = 11  # with the one that calls them, as many as a worker has threads
 SHARE: Final = 4  # rows that are worth a helper
+# Reading, pushing and writing back follow each other: who reads with all threads keeps what was read from being pushed.
+STAGE_HELPERS: Final = 3
 
 
-def drain_together(bell: str, drain: Callable[[], int], due: QuerySet, *, is_helper: bool) -> int:
-    """Drain, with a helper for every few rows of `due`; returns how many this one did itself.
+def drain_together(
+    bell: str, drain: Callable[[], int], due: QuerySet, *, is_helper: bool, most: int = MOST_HELPERS
+) -> int:
+    """Drain, with a helper for every few rows of `due`, at most `most`; returns how many this one did itself.
 
     A helper calls nobody. What is left when this one has done its share is rung for again.
     """
     if is_helper:
         return drain()
-    waiting = due.order_by()[: MOST_HELPERS * SHARE].count()
+    waiting = due.order_by()[: most * SHARE].count()
     doorbell.call_helpers(bell, waiting // SHARE)
     done = drain()
     if done and due.exists():

@@ -19,7 +19,8 @@ def read_items(is_helper: bool = False) -> int:
     from sync import fan_out, reevaluate, work_items
 
     priced = 0 if is_helper else reevaluate.evaluate_marked()
-    return priced + fan_out.drain_together("items", work_items.read_due, work_items.due(), is_helper=is_helper)
+    due, most = work_items.due(), fan_out.STAGE_HELPERS
+    return priced + fan_out.drain_together("items", work_items.read_due, due, is_helper=is_helper, most=most)
 
 
 @shared_task
@@ -27,7 +28,8 @@ def push_tasks(is_helper: bool = False) -> int:
     """Write due tasks into Invoice Ninja; returns how many."""
     from sync import fan_out, outbox, push
 
-    return fan_out.drain_together("push", push.push_due, outbox.due(push.HANDLER.kind), is_helper=is_helper)
+    due, most = outbox.due(push.HANDLER.kind), fan_out.STAGE_HELPERS
+    return fan_out.drain_together("push", push.push_due, due, is_helper=is_helper, most=most)
 
 
 @shared_task
@@ -35,8 +37,8 @@ def write_statuses(is_helper: bool = False) -> int:
     """Write due invoice statuses into Taiga; returns how many."""
     from sync import fan_out, outbox, writeback
 
-    due = outbox.due(writeback.HANDLER.kind)
-    return fan_out.drain_together("writeback", writeback.write_due, due, is_helper=is_helper)
+    due, most = outbox.due(writeback.HANDLER.kind), fan_out.STAGE_HELPERS
+    return fan_out.drain_together("writeback", writeback.write_due, due, is_helper=is_helper, most=most)
 
 
 @shared_task

@@ -136,3 +136,14 @@ def test_long_queues_call_helpers(monkeypatch: pytest.MonkeyPatch, waiting: int,
     assert fan_out.drain_together("push", lambda: 5, Heartbeat.objects.all(), is_helper=True) == 5
 
     assert calls == [("push", called)]
+
+
+@pytest.mark.django_db
+def test_a_stage_that_others_wait_for_calls_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, int]] = []
+    monkeypatch.setattr(doorbell, "call_helpers", lambda bell, count: calls.append((bell, count)))
+    Heartbeat.objects.bulk_create(Heartbeat(name=f"{number}", at=timezone.now()) for number in range(500))
+
+    fan_out.drain_together("push", lambda: 0, Heartbeat.objects.all(), is_helper=False, most=fan_out.STAGE_HELPERS)
+
+    assert calls == [("push", 3)]
