@@ -12,16 +12,16 @@ from bench.results import Result, middle
 from billing_console.states import RecordState
 from mappings.models import ProjectMapping
 from sync import ingest, sweep, tasks, work_items
+from sync.marks import Mark, mark_many
 from sync.models import FoundBy, RecordKind, RemoteRecord, UpstreamCall, WorkItem
 from sync.payloads import read_delivery
-from sync.work_items import Mark
 
 NAMES = ("drain_ratio", "calls_per_entry", "calls_per_irrelevant_delivery")
 ENTRIES, ROUNDS, SECONDS = 96, 5, 0.05
 
 
 def run() -> list[Result]:
-    """The console's worker with its threads; 5 rounds of 96 closings, medians."""
+    """The console's workers with their threads; 5 rounds of 96 closings, medians."""
     rates: list[float] = []
     calls: list[float] = []
     with servers.stand_ins() as urls:
@@ -29,7 +29,7 @@ def run() -> list[Result]:
         sweep.sweep_project(ProjectMapping.objects.get(taiga_project_id=office.project))
         work_items.read_due()
         settings.DOORBELL_ENABLED = True
-        with servers.worker():
+        with servers.workers():
             for number in range(ROUNDS + 1):
                 servers.delay(urls, 0)
                 closed = office.open(ENTRIES)
@@ -55,7 +55,7 @@ def _drain(office: Office, closed: list[int]) -> tuple[float, float]:
     """(entries a second, calls an entry) from the marks of the deliveries until all is proven."""
     before = UpstreamCall.objects.count()
     began = time.perf_counter()
-    work_items.mark_many([Mark("T", task, office.project) for task in closed], found_by=FoundBy.WEBHOOK)
+    mark_many([Mark("T", task, office.project) for task in closed], found_by=FoundBy.WEBHOOK)
     tasks.read_items.delay()
     keys = [f"T{task}" for task in closed]
     done = RemoteRecord.objects.filter(kind=RecordKind.STATUS, our_key__in=keys, state=RecordState.SYNCED)

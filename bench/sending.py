@@ -34,7 +34,7 @@ def run() -> list[Result]:
         Office(urls)
         make_invoices(INVOICES)
         settings.DOORBELL_ENABLED = True
-        with servers.worker():
+        with servers.workers():
             tasks.create_invoices.delay()
             _wait_for(InvoiceState.CREATED)
             servers.delay(urls, SECONDS)

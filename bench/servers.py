@@ -56,22 +56,19 @@ def web() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def worker() -> Iterator[int]:
-    """The console's worker (8 threads); gives its process id once it took its first job."""
-    from billing_console.processes import WORKER_THREADS
-    from sync.models import Heartbeat
-    from sync.tasks import beat
+def workers() -> Iterator[list[int]]:
+    """The console's workers as `console_programs` has them; gives their process ids once each answers."""
+    from billing_console.celery import app
+    from billing_console.processes import console_programs
 
-    arguments = ("-m", "celery", "--quiet", "--app", "billing_console", "worker", "--pool", "threads")
-    Heartbeat.objects.filter(name="worker").delete()
-    with running(*arguments, "--concurrency", str(WORKER_THREADS), "--loglevel", "ERROR") as process:
-        beat.delay()
+    programs = [each for each in console_programs({}, host="", port=0) if each.name.startswith("worker")]
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(running(*program.argv[1:])).pid for program in programs]
         until = time.monotonic() + 60
-        while not Heartbeat.objects.filter(name="worker").exists():
+        while len(app.control.ping(timeout=1) or ()) < len(programs):
             if time.monotonic() > until:
-                raise RuntimeError("the worker took no job within a minute")
-            time.sleep(0.1)
-        yield process.pid
+                raise RuntimeError("the workers did not answer within a minute")
+        yield pids
 
 
 @contextlib.contextmanager

@@ -28,7 +28,10 @@ MAX_PAUSE_SECONDS: Final = 30.0
 HEALTHY_SECONDS: Final = 20.0
 # As in gunicorn.conf.py, which is no module to import.
 WEB_WORKERS: Final = 2
-WORKER_THREADS: Final = 12  # four more than calls at a time: while some do their own work, others call
+# Twice as many threads as calls at a time, so that while some do their own work others call; in two processes, because
+# only one thread of a process does its own work at a time.
+WORKER_PROCESSES: Final = 2
+WORKER_THREADS: Final = 8
 
 Write = Callable[[str], None]
 
@@ -50,22 +53,21 @@ class Program:
 
 
 def console_programs(environment: Mapping[str, str], *, host: str, port: int) -> list[Program]:
-    """Return web, worker and beat of one machine, each with `environment`.
-
-    How web serves is said in gunicorn.conf.py. The worker's jobs wait for Taiga
-    and Invoice Ninja nearly all the time, so threads in one process do as much as many processes would.
-    """
+    """Return web, workers and beat of one machine, each with `environment`. How web serves is in gunicorn.conf.py."""
     gunicorn = [*(sys.executable, "-m", "gunicorn", "billing_console.wsgi:application"), "--bind", f"{host}:{port}"]
     celery = [sys.executable, "-m", "celery", "--quiet", "--app", "billing_console"]
     worker = [
         *(*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)),
         *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),
     ]
+    workers = {
+        f"worker-{number}": [*worker, "--hostname", f"worker-{number}@%h"] for number in range(1, WORKER_PROCESSES + 1)
+    }
     beat = [*celery, "beat", "--loglevel", "WARNING", "--pidfile", ""]
     return [
         # gunicorn's quick shutdown on SIGINT takes its workers along, which SIGKILL would orphan.
         Program("web", gunicorn, environment, death_signal=signal.SIGINT),
-        Program("worker", worker, environment),
+        *(Program(name, argv, environment) for name, argv in workers.items()),
         Program("beat", beat, environment),
     ]
 

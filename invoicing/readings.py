@@ -30,12 +30,13 @@ from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, 
 from invoicing.reading_rows import counted_invoice, counted_item, counted_line, shares_of
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Company, ProjectMapping
-from sync import attribute_names, attributes, census, doorbell, gate, stories, upstreams, work_items
+from sync import attribute_names, attributes, census, doorbell, gate, stories, upstreams
 from sync.census import Counted
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId
+from sync.marks import BILLED_KINDS
 from sync.models import Server, WorkItem
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ def _read_taiga(reading: Reading) -> None:
     upstreams.check_pin(Server.TAIGA)
     for mapping in ProjectMapping.objects.select_related("client").order_by("pk"):
         try:
-            for kind in work_items.BILLED_KINDS:
+            for kind in BILLED_KINDS:
                 if stories.may_be_billed(kind, mapping.taiga_project_id):
                     _read_project(reading, mapping, kind)
         except (Forbidden, NotFound):

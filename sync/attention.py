@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
 from billing_console.states import DeliveryState, EntryState, ItemKind, Reason, RecordState
-from sync import attributes, doorbell, entries, pricing, push, reasons, stories, work_items, writeback
+from sync import attributes, doorbell, entries, pricing, push, reasons, stories, writeback
+from sync.marks import mark_dirty
 from sync.models import FoundBy, RemoteRecord, TimeEntry, WebhookDelivery, WorkItem
 from sync.transitions import advance, record
 
@@ -243,7 +244,7 @@ def _asked_token(row: TimeEntry) -> str:
 
 
 def _read_again(item: WorkItem) -> None:
-    work_items.mark_dirty(
+    mark_dirty(
         item.kind,
         item.taiga_id,
         found_by=FoundBy.PERSON,

@@ -18,8 +18,9 @@ from billing_console.money import ZERO
 from billing_console.states import EntryState
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Person, ProjectMapping
-from sync import census, pricing, stories, sweep, upstreams, work_items
+from sync import census, pricing, stories, sweep, upstreams
 from sync.census import Counted
+from sync.marks import BILLED_KINDS
 from sync.models import WorkItem
 from sync.pricing import Cycle
 from sync.world import World
@@ -56,7 +57,7 @@ def preview(mapping: ProjectMapping, since: dt.date) -> ProjectResult:
     begin = begin_of(since)
     try:
         taiga = upstreams.taiga_client()
-        for kind in work_items.BILLED_KINDS:
+        for kind in BILLED_KINDS:
             if not stories.may_be_billed(kind, mapping.taiga_project_id):
                 continue
             closed = [

@@ -21,12 +21,12 @@ from django.db import transaction
 from billing_console.errors import Forbidden, NotFound
 from billing_console.states import EntryState, ItemKind, ItemState
 from mappings.models import Company, ProjectMapping
-from sync import attributes, stories, work_items
+from sync import attributes, stories
 from sync.attribute_names import configured_names
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TaigaItem
+from sync.marks import BILLED_KINDS, Mark, mark_many
 from sync.models import FoundBy, WorkItem
-from sync.work_items import Mark
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def take(
     `still_ours` is called between the kinds and may raise. Raises UpstreamError when Taiga cannot be read.
     """
     counted, marks = 0, []
-    for kind in work_items.BILLED_KINDS:
+    for kind in BILLED_KINDS:
         still_ours()
         if not stories.may_be_billed(kind, mapping.taiga_project_id):
             continue
@@ -80,7 +80,7 @@ def take(
         marks += _missing(mapping, kind, seen)
         counted += len(seen)
     with transaction.atomic():
-        work_items.mark_many(marks, found_by=FoundBy.SWEEP)
+        mark_many(marks, found_by=FoundBy.SWEEP)
     return Census(counted, marks)
 
 

@@ -13,10 +13,10 @@ from django.db.models import QuerySet
 
 from sync import doorbell
 
-MOST_HELPERS: Final = 11  # with the one that calls them, as many as a worker has threads
+MOST_HELPERS: Final = 11  # with the one that calls them, more than calls at a time: some do their own work
 SHARE: Final = 4  # rows that are worth a helper
 # Reading, pushing and writing back follow each other: who reads with all threads keeps what was read from being pushed.
-STAGE_HELPERS: Final = 3
+STAGE_HELPERS: Final = 2
 
 
 def drain_together(

@@ -23,8 +23,9 @@ from django.utils.translation import gettext as _
 from billing_console.errors import ConsoleError
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Company, ProjectMapping
-from sync import attributes, doorbell, stories, upstreams, work_items
+from sync import attributes, doorbell, stories, upstreams
 from sync.attribute_names import configured_names
+from sync.marks import BILLED_KINDS, Mark, mark_dirty, mark_many
 from sync.models import (
     FoundBy,
     ProjectSweep,
@@ -39,7 +40,6 @@ from sync.models import WorkItem as Item
 from sync.outbox import back_off
 from sync.payloads import Delivery, MalformedPayload, parse_body
 from sync.transitions import advance
-from sync.work_items import BILLED_KINDS, Mark
 
 logger = logging.getLogger(__name__)
 
@@ -240,7 +240,7 @@ def _act_on(delivery: WebhookDelivery) -> tuple[str, str, str]:
         return DeliveryState.IGNORED, verdict, _("items of this kind have no attribute to bill by in this project")
     if is_echo(delivery):
         return DeliveryState.IGNORED, Verdict.ECHO, _("our own write-back")
-    work_items.mark_dirty(
+    mark_dirty(
         delivery.item_kind,
         delivery.item_taiga_id,
         found_by=FoundBy.WEBHOOK,
@@ -272,7 +272,7 @@ def _mark_unclaimed(delivery: WebhookDelivery, **scope: Any) -> None:
         ~Q(state=ItemState.GONE), entries__state__in=(EntryState.HELD, EntryState.READY), **scope
     )
     marks = [Mark(kind, taiga_id) for kind, taiga_id in waiting.values_list("kind", "taiga_id").distinct()]
-    work_items.mark_many(marks, found_by=FoundBy.WEBHOOK, correlation_id=delivery.uuid)
+    mark_many(marks, found_by=FoundBy.WEBHOOK, correlation_id=delivery.uuid)
 
 
 # --- our own echo -----------------------------------------------------------------------------------------------------

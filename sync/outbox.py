@@ -117,11 +117,12 @@ def prove(
         "attempts": 0,
     }
     if claim is not None:
-        _settle(claim, RecordState.SYNCED, _("read back and equal"), **changes)
-    elif not advance(record, RecordState.SYNCED, why=_("looked up and equal"), only_if=only_if, **changes):
+        _settle(claim, RecordState.SYNCED, _("read back and equal"), read_back="revision", **changes)
+    elif not advance(
+        record, RecordState.SYNCED, why=_("looked up and equal"), only_if=only_if, read_back="revision", **changes
+    ):
         raise ClaimLost
-    newest = RemoteRecord.objects.values_list("revision", flat=True).get(pk=record.pk)
-    if newest > revision:
+    if record.revision > revision:
         advance(record, RecordState.PENDING, why=_("a newer revision waits"))
 
 
@@ -170,9 +171,12 @@ def _look_up_wait() -> timedelta:
 
 
 def lock_item(record: RemoteRecord) -> None:
-    """Lock the record's item until the caller's transaction ends, as everybody who evaluates it does first."""
+    """Lock the record's item until the caller's transaction ends, as everybody who evaluates it does first.
+
+    `record.item` is the item as it is now.
+    """
     if record.item_id is not None:
-        WorkItem.objects.select_for_update(no_key=True).get(pk=record.item_id)
+        record.item = WorkItem.objects.select_for_update(no_key=True).get(pk=record.item_id)
 
 
 # --- the loop -----------------------------------------------------------------------------------------------------

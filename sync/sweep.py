@@ -22,13 +22,13 @@ from billing_console import clock
 from billing_console.errors import ConsoleError, NotFound
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
-from sync import discovery, gate, heartbeats, lists, stories, upstreams, work_items
+from sync import discovery, gate, heartbeats, lists, stories, upstreams
 from sync.attribute_names import names_for
 from sync.census import take as take_census
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TimelineEntry
+from sync.marks import BILLED_KINDS, Mark, mark_many
 from sync.models import FoundBy, ProjectSweep, Server, Verdict, WebhookDelivery, WorkItem
-from sync.work_items import Mark
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def sweep_project(
     try:
         taiga = upstreams.taiga_client()
         _refresh_roles(mapping, taiga)
-        for kind in work_items.BILLED_KINDS:
+        for kind in BILLED_KINDS:
             names_for(kind, mapping.taiga_project_id, {}, taiga)
         seen, marked = _walk(mapping, sweep, claim, taiga)
         census: dict[str, object] = {}
@@ -109,7 +109,7 @@ def sweep_project(
         _finish(sweep, claim, error=error.sentence)
         if isinstance(error, NotFound):  # deleted, or our user was put out: its items are gone for us, one by one
             with transaction.atomic():
-                work_items.mark_many(_tasks_at_risk(mapping), found_by=FoundBy.SWEEP)
+                mark_many(_tasks_at_risk(mapping), found_by=FoundBy.SWEEP)
         return SweepResult(error=error.sentence)
     _finish(
         sweep,
@@ -185,7 +185,7 @@ def _was_seen(entry: TimelineEntry, sweep: ProjectSweep) -> bool:
 def _mark(mapping: ProjectMapping, events: list[TimelineEntry]) -> int:
     """Mark the items of these events of which no delivery told us; returns how many."""
     latest: dict[tuple[str, int], dt.datetime] = {}
-    kinds = {kind for kind in work_items.BILLED_KINDS if stories.may_be_billed(kind, mapping.taiga_project_id)}
+    kinds = {kind for kind in BILLED_KINDS if stories.may_be_billed(kind, mapping.taiga_project_id)}
     for event in events:
         if event.item_id is not None and event.kind in kinds:
             key = (event.kind, event.item_id)
@@ -199,7 +199,7 @@ def _mark(mapping: ProjectMapping, events: list[TimelineEntry]) -> int:
     if any(event.kind == ItemKind.STORY and event.action == "delete" for event in events):
         marks += _tasks_at_risk(mapping)
     with transaction.atomic():
-        work_items.mark_many(marks, found_by=FoundBy.SWEEP)
+        mark_many(marks, found_by=FoundBy.SWEEP)
     return len(marks)
 
 
@@ -212,7 +212,7 @@ def _told_by_deliveries(latest: dict[tuple[str, int], dt.datetime]) -> dict[tupl
     told = WebhookDelivery.objects.filter(
         ~Q(state=DeliveryState.FAILED),
         item_taiga_id__in=ids,
-        item_kind__in=work_items.BILLED_KINDS,
+        item_kind__in=BILLED_KINDS,
         verdict__in=(Verdict.WORK_ITEM, Verdict.ECHO),
     )
     rows = told.values_list("item_kind", "item_taiga_id").annotate(newest=Max("event_at"))

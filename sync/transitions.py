@@ -6,11 +6,12 @@ the second waits for the first, then finds the state gone and moves nothing.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
 
@@ -36,6 +37,16 @@ INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, 
 VALUES (%(model)s, %(row_id)s, %(from_state)s, %(to_state)s, %(user_id)s, %(why)s, %(claim_id)s, %(correlation_id)s,
         %(at)s)
 """
+# The move and its trail in one statement: both or neither, also where no transaction is open.
+_MOVE = """
+WITH moved AS ({update} RETURNING {wanted}), trail AS (
+    INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, claim_id, correlation_id, at)
+    SELECT %(model)s, %(row_id)s, %(from_state)s, %(to_state)s, %(user_id)s, %(why)s, %(claim_id)s, %(correlation_id)s,
+           %(at)s
+    FROM moved
+)
+TABLE moved
+"""
 
 
 def advance(
@@ -47,13 +58,15 @@ def advance(
     only_if: Q | None = None,
     claim: uuid.UUID | None = None,
     correlation_id: uuid.UUID | None = None,
+    read_back: str = "state",
     **changes: Any,
 ) -> bool:
     """Move `row` from the state it was read in to `to`, with `changes` to other columns; True when we moved it.
 
     False: somebody else moved it meanwhile, or `only_if` no longer holds; nothing was changed then.
     `claim` is the claim that moves it, for the trail; a new claim is written like any column, as `claim_id=…`.
-    Locks the row until the caller's transaction ends. `row` is updated in memory when it moved.
+    Locks the row until the caller's transaction ends. `row` is updated in memory when it moved, with the column
+    `read_back` as the database has it now.
     Raises IllegalTransition when the map has no such arrow.
     """
     label = row._meta.label_lower
@@ -63,25 +76,33 @@ def advance(
     fields = {field.name for field in row._meta.get_fields()}
     if "state_since" in fields:
         changes.setdefault("state_since", timezone.now())
-    with transaction.atomic(savepoint=False):  # both or neither; the caller decides about the rest
-        rows = type(row)._default_manager.filter(pk=row.pk, state=current)
-        if only_if is not None:
-            rows = rows.filter(only_if)
-        if rows.update(state=to, **changes) != 1:
-            return False
-        record(
-            row,
-            current,
-            to,
-            why=why,
-            user=user,
-            claim_id=claim or changes.get("claim_id"),
-            correlation_id=correlation_id,
-        )
+    rows = type(row)._default_manager.filter(pk=row.pk, state=current)
+    if only_if is not None:
+        rows = rows.filter(only_if)
+    trail = _trail(row, current, to, why, user, claim or changes.get("claim_id"), correlation_id)
+    moved = _move(rows, {"state": to, **changes}, trail, read_back)
+    if moved is None:
+        return False
+    setattr(row, read_back, moved)
     row.state = to  # type: ignore[attr-defined]
     for name, value in changes.items():
         setattr(row, name, value)
     return True
+
+
+def _move(rows: models.QuerySet, changes: dict[str, Any], trail: dict[str, Any], wanted: str) -> Any:
+    """Update the one row of `rows` and write its trail; returns its column `wanted`, or None where there is no row."""
+    query: Any = rows.query.chain(models.sql.UpdateQuery)
+    query.add_update_values(changes)
+    update, given = query.get_compiler(connection=connection).as_sql()
+    names = iter(range(len(given)))
+    update = re.sub("%s", lambda _match: f"%(given{next(names)})s", update)
+    column = connection.ops.quote_name(rows.model._meta.get_field(wanted).column)
+    values = {f"given{number}": value for number, value in enumerate(given)}
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE.format(update=update, wanted=column), {**trail, **values})
+        found = cursor.fetchone()
+    return found[0] if found else None
 
 
 def record(

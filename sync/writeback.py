@@ -318,7 +318,7 @@ def _proof(remote: RemoteRecord, item: WorkItem, values: AttributeValues, wanted
 
 def _after_sync(remote: RemoteRecord) -> None:
     """Remember what we wrote, so that its webhook is recognised as our own echo and costs no call."""
-    item = WorkItem.objects.get(pk=_item_of(remote).pk)
+    item = _item_of(remote)  # locked, and as it is now
     changed = ["status_written"]
     item.status_written = remote.seen["value"] if remote.seen["is_ours"] else ""
     version = remote.seen.get("version")  # none of an item that is gone

@@ -21,6 +21,7 @@ from mappings.models import Client, Company, NinjaProject, ProjectMapping, Rate,
 from sandbox import scenario
 from sandbox.server import Running, serve
 from sync import work_items
+from sync.marks import mark_dirty
 from sync.models import TimeEntry, WorkItem
 from sync.models.items import FoundBy
 
@@ -136,7 +137,7 @@ class World:
 
     def read(self, task_id: int) -> TimeEntry:
         """Let the console read the task now, as a delivery would make it; returns the task's latest entry."""
-        work_items.mark_dirty("T", task_id, found_by=FoundBy.WEBHOOK, project_id=self.mapping.taiga_project_id)
+        mark_dirty("T", task_id, found_by=FoundBy.WEBHOOK, project_id=self.mapping.taiga_project_id)
         work_items.read_due()
         return TimeEntry.objects.filter(item__taiga_id=task_id).latest("cycle")
 

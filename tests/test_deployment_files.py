@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from billing_console.env import VARIABLES
+from billing_console.processes import WORKER_PROCESSES, WORKER_THREADS
 
 CLONE = Path(__file__).resolve().parent.parent
 ENV_EXAMPLE = (CLONE / ".env.example").read_text()
@@ -73,7 +74,10 @@ def test_compose_has_the_services_and_versions(compose: dict[str, Any]) -> None:
     assert {services[name]["image"] for name in ("prepare", "web", "worker", "beat")} == {"billing-console"}
     assert services["web"]["ports"] == ["${PORT:-5000}:5000"]
     assert services["beat"]["command"][:4] == ["celery", "--app", "billing_console", "beat"]
-    assert services["worker"]["command"][:4] == ["celery", "--app", "billing_console", "worker"]
+    worker = services["worker"]
+    assert worker["command"][:4] == ["celery", "--app", "billing_console", "worker"]
+    assert worker["command"][6:8] == ["--concurrency", str(WORKER_THREADS)]
+    assert worker["scale"] == WORKER_PROCESSES
     assert services["prepare"]["command"] == ["python", "manage.py", "prepare", "--no-static"]
 
 

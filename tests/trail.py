@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
+
 Told = Callable[[str, str, str], None]
 
 
@@ -12,9 +14,12 @@ def watcher(told: Told) -> Callable[..., Any]:
     """A wrapper for a connection's statements that calls `told(model, from, to)` after each arrow that was recorded."""
 
     def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        result = execute(sql, params, many, context)
-        if isinstance(params, dict) and "from_state" in params and "INSERT INTO sync_transition" in sql:
-            told(params["model"], params["from_state"], params["to_state"])
+        if not (isinstance(params, dict) and "from_state" in params and "INSERT INTO sync_transition" in sql):
+            return execute(sql, params, many, context)
+        with transaction.atomic(savepoint=False):  # a move outside any transaction is committed as it is written
+            result = execute(sql, params, many, context)
+            if context["cursor"].rowcount:  # none where another moved the row first
+                told(params["model"], params["from_state"], params["to_state"])
         return result
 
     return watch

@@ -30,8 +30,8 @@ from sync.doctor.hook_rules import Address, Hook, Listening
 from sync.doctor.ninja_rules import CompanyFacts
 from sync.doctor.project_rules import ProjectFacts
 from sync.doctor.server_rules import NinjaHealth, ServerFacts
+from sync.marks import BILLED_KINDS
 from sync.models import FoundBy, Server, WebhookDelivery, WorkItem
-from sync.work_items import BILLED_KINDS
 
 NOTICED_WITHIN: Final = dt.timedelta(hours=1)
 MISSED_WITHIN: Final = dt.timedelta(days=7)

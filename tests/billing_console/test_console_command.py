@@ -24,6 +24,8 @@ from billing_console.env import VARIABLES
 from billing_console.processes import CLONE, choose_free_ports
 from billing_console.spawn import find_processes_in, is_alive, spawn, stop_process
 
+PARTS = ("gunicorn", "worker-1", "worker-2", "beat")
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("console")]
 
 
@@ -86,7 +88,7 @@ class Console:
             except OSError:
                 continue
             if parent == self.process.pid and is_alive(int(entry.name)):
-                found[next((name for name in ("gunicorn", "worker", "beat") if name in words), "step")] = int(
+                found[next((name for name in PARTS if f"{name}@%h" in words or name in words), "step")] = int(
                     entry.name
                 )
         return found
@@ -114,7 +116,7 @@ def wait_until(condition: Callable[[], object], console: Console, seconds: float
 
 def come_up(tmp_path: Path, services: ServiceUrls) -> Console:
     console = Console(tmp_path / "var", services)
-    wait_until(lambda: console.readiness() == "ready" and len(console.children()) == 3, console)
+    wait_until(lambda: console.readiness() == "ready" and console.children().keys() == set(PARTS), console)
     return console
 
 

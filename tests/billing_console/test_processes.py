@@ -158,10 +158,14 @@ def test_sigterm_raises_in_the_block_and_is_as_before_after_it() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_web_worker_and_beat_are_what_a_console_runs() -> None:
+def test_web_workers_and_beat_are_what_a_console_runs() -> None:
     programs = {program.name: program for program in console_programs({"A": "b"}, host="::1", port=5999)}
 
-    assert list(programs) == ["web", "worker", "beat"]
+    assert list(programs) == ["web", "worker-1", "worker-2", "beat"]
+    assert {program.argv[-1] for name, program in programs.items() if "worker" in name} == {
+        "worker-1@%h",
+        "worker-2@%h",
+    }
     assert {tuple(program.env.items()) for program in programs.values()} == {(("A", "b"),)}
     assert "::1:5999" in " ".join(programs["web"].argv)
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from billing_console.errors import Busy, NotAllowed, Throttled, UpstreamError
 from billing_console.states import RecordState
 from sync import gate, push, slots, upstreams, work_items, writeback
+from sync.marks import mark_dirty
 from sync.models import Alarm, FoundBy, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
 from tests.people import GROUPS, browser_of
 from tests.standins import World
@@ -126,7 +127,7 @@ def test_taiga_is_not_read_while_its_breaker_is_open(world: World) -> None:
     world.fail("taiga", kind="refused", count=5)
     for _number in range(5):
         call(Server.TAIGA)
-    work_items.mark_dirty("T", task_id, found_by=FoundBy.WEBHOOK)
+    mark_dirty("T", task_id, found_by=FoundBy.WEBHOOK)
 
     assert work_items.read_due() == 0
     assert WorkItem.objects.get().read_attempts == 0

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing_console.errors import IllegalTransition
 from billing_console.states import DeliveryState, RecordState
-from sync import attention, ingest, work_items
+from sync import attention, ingest
 from sync.models import (
     RemoteRecord,
     TaigaAttributes,
@@ -209,14 +209,14 @@ def test_a_failure_waits_then_stands_with_a_sentence_and_blocks_nobody(
 ) -> None:
     settings.RETRY_BASE_SECONDS = 0.0
     bad, good = receive(change(1)), receive(change(2))
-    mark = work_items.mark_dirty
+    mark = ingest.mark_dirty
 
     def fail_on_one(kind: str, taiga_id: int, **more: Any) -> None:
         if taiga_id == 1:
             raise RuntimeError("the disk is on fire")
         mark(kind, taiga_id, **more)
 
-    monkeypatch.setattr(work_items, "mark_dirty", fail_on_one)
+    monkeypatch.setattr(ingest, "mark_dirty", fail_on_one)
     ingest.process_due()
     good.refresh_from_db()
     bad.refresh_from_db()
@@ -241,7 +241,7 @@ def test_a_failed_attempt_is_not_tried_before_its_time(
     def fail(*args: Any, **more: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(work_items, "mark_dirty", fail)
+    monkeypatch.setattr(ingest, "mark_dirty", fail)
     delivery = receive(change())
     assert ingest.process_due() == 1
     assert ingest.process_due() == 0

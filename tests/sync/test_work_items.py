@@ -17,15 +17,15 @@ from billing_console.states import EntryState, ItemState, Reason, RecordState
 from mappings.models import Membership, Person, Rate, Role
 from sync import push, work_items, writeback
 from sync.clients.taiga import TaigaClient
+from sync.marks import Mark, mark_dirty, mark_many
 from sync.models import RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, WorkItem
-from sync.work_items import Mark
 from tests.standins import MORNING, World
 
 pytestmark = pytest.mark.django_db
 
 
 def mark(world: World, task_id: int, found_by: str = "webhook", **more: Any) -> WorkItem:
-    work_items.mark_dirty("T", task_id, found_by=found_by, project_id=world.mapping.taiga_project_id, **more)
+    mark_dirty("T", task_id, found_by=found_by, project_id=world.mapping.taiga_project_id, **more)
     return WorkItem.objects.get(taiga_id=task_id)
 
 
@@ -404,8 +404,8 @@ def test_many_marks_cost_a_few_statements_and_kinds_are_not_mixed_up(
 ) -> None:
     marks = [Mark("T", number, 1) for number in range(1, 201)] + [Mark("U", 1), Mark("I", 1), Mark("T", 1)]
     with django_assert_max_num_queries(6):  # savepoints included
-        work_items.mark_many(marks, found_by="sweep")
+        mark_many(marks, found_by="sweep")
     assert WorkItem.objects.count() == 202
     with django_assert_max_num_queries(1):
-        work_items.mark_many(marks, found_by="webhook")
+        mark_many(marks, found_by="webhook")
     assert sorted(WorkItem.objects.filter(taiga_id=1).values_list("kind", flat=True)) == ["I", "T", "U"]

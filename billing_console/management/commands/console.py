@@ -23,7 +23,7 @@ from billing_console.spawn import AlreadyRunning, Stopped, hold_lock, raising_on
 
 
 class Command(BaseCommand):
-    help = "Runs web, worker and beat in the foreground until Ctrl-C; one that dies is started again."
+    help = "Runs web, two workers and beat in the foreground until Ctrl-C; one that dies is started again."
     # The settings are checked by the first step, in a process that has the database.
     requires_system_checks: list[str] = []
 
