@@ -73,8 +73,7 @@ def advance(
     current: str = row.state  # type: ignore[attr-defined]
     if to not in MAPS[label].get(current, frozenset()):
         raise IllegalTransition(label, row.pk, current, to)
-    fields = {field.name for field in row._meta.get_fields()}
-    if "state_since" in fields:
+    if hasattr(row, "state_since"):
         changes.setdefault("state_since", timezone.now())
     rows = type(row)._default_manager.filter(pk=row.pk, state=current)
     if only_if is not None:

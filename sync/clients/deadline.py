@@ -19,6 +19,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
+from sync.clients.overdue import overdue
+
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
@@ -35,8 +37,6 @@ class Watch:
         self._ends_at = time.monotonic() + seconds
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
 
     @property
     def is_over(self) -> bool:
@@ -62,7 +62,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._token = _watch.set(self)
-        self._timer.start()
+        self._waiting = overdue.add(self._ends_at, self._cut)
         return self
 
     def __exit__(
@@ -71,7 +71,7 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        self._waiting.end()
         with self._lock:
             self._socket = None
         _watch.reset(self._token)
