@@ -163,7 +163,7 @@ def test_connections_are_counted_against_what_the_server_allows(settings: Any) -
 
     (message,) = check_connections(databases=["default"])
     assert message.id == "console.E011"
-    assert "the console needs up to 2018." in message.msg
+    assert "the console needs up to 2022." in message.msg
 
 
 def test_all_are_registered(production: Any) -> None:
