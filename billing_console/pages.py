@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
@@ -91,6 +92,17 @@ class PageView(TemplateView):
         names = [permission] if isinstance(permission, str) else permission
         if not all(request.user.has_perm(name) for name in names):
             raise PermissionDenied(_("You may not see or do this. Ask an administrator for the permission."))
+
+
+def may_open(user: Any, url: str) -> bool:
+    """Whether the person may see the page of ours at this address; what is no page of ours asks nothing here."""
+    try:
+        view = resolve(urlsplit(url).path).func
+    except Resolver404:
+        return True
+    permission = getattr(getattr(view, "view_class", None), "permission", ())
+    names = [permission] if isinstance(permission, str) else permission
+    return all(user.has_perm(name) for name in names)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.cached import remember
 from billing_console.states import DifferenceState, EntryState, InvoiceState, ReminderState
+from invoicing import releasing
 from invoicing.models import Invoice, Reminder
+from sync.attention import stuck_writes
 from sync.models import Difference, TimeEntry
 
 
@@ -47,7 +50,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
                 "error",
                 ("admin:sync_attention", "admin:sync_timeentry_attention"),
                 "sync.view_timeentry",
-                count="held",
+                count="attention",
                 variant="warning",
             ),
             Item(
@@ -155,26 +158,29 @@ def link(names: Sequence[str], *args: Any, query: Sequence[tuple[str, str]] = ()
 
 
 def waiting_counts() -> dict[str, int]:
-    """How many entries, drafts, differences and reminders wait for a person; at most WAITING_COUNT_SECONDS old."""
+    """How much of each kind waits for a person; at most WAITING_COUNT_SECONDS old."""
     return remember("console.waiting", settings.WAITING_COUNT_SECONDS, count_waiting)
 
 
 def count_waiting() -> dict[str, int]:
-    """The same, counted now, in one query."""
-    held = TimeEntry.objects.filter(state=EntryState.HELD)
-    drafts = Invoice.objects.filter(state=InvoiceState.DRAFT)
-    differences = Difference.objects.filter(state=DifferenceState.OPEN)
-    reminders = Reminder.objects.filter(state=ReminderState.ATTENTION)
+    """The same, counted now, in one query. "attention" is whatever the page Needs attention lists."""
+    ended = Invoice.objects.filter(pk__in=releasing.undecided().values("pk"))
     parts = [
         rows.order_by().values(what=Value(what)).annotate(count=Count("pk")).values_list("what", "count")
         for what, rows in (
-            ("held", held),
-            ("drafts", drafts),
-            ("differences", differences),
-            ("reminders", reminders),
+            ("attention", TimeEntry.objects.filter(state=EntryState.HELD)),
+            ("attention", stuck_writes()),
+            ("attention", releasing.blocked()),
+            ("attention", ended),
+            ("drafts", Invoice.objects.filter(state=InvoiceState.DRAFT)),
+            ("differences", Difference.objects.filter(state=DifferenceState.OPEN)),
+            ("reminders", Reminder.objects.filter(state=ReminderState.ATTENTION)),
         )
     ]
-    return dict(parts[0].union(*parts[1:], all=True))
+    counts: Counter[str] = Counter()
+    for what, count in parts[0].union(*parts[1:], all=True):
+        counts[what] += count
+    return dict(counts)
 
 
 def _entry(request: HttpRequest, item: Item, counts: dict[str, int]) -> dict[str, Any]:

@@ -156,10 +156,19 @@ def waiting() -> QuerySet[Invoice]:
     return rows.filter(lines_left__gt=0)
 
 
+def blocked() -> QuerySet[Invoice]:
+    """Invoices of which something is wrong that only a person can mend."""
+    return Invoice.objects.exclude(attention_sentence="").exclude(state=InvoiceState.ATTENTION)
+
+
+def undecided() -> QuerySet[Invoice]:
+    """Ended invoices whose entries may be set free or written off now, and nobody did, with `lines_left`."""
+    kept = Payment.objects.filter(invoice=OuterRef("pk"), amount__gt=F("refunded"), is_deleted=False)
+    return waiting().filter(attention_sentence="", paid_to_date__lte=0).exclude(Exists(kept))
+
+
 def questions() -> list[Question]:
     """The question about each ended invoice whose hours nobody set free or wrote off, and each blocked one."""
-    kept = Payment.objects.filter(invoice=OuterRef("pk"), amount__gt=F("refunded"), is_deleted=False)
-    blocked = Invoice.objects.exclude(attention_sentence="").exclude(state=InvoiceState.ATTENTION)
     found = [
         Question(
             what=f"{invoice.client} {invoice.number}",
@@ -169,9 +178,8 @@ def questions() -> list[Question]:
             amount=formats.money(invoice.gross, invoice.currency),
             since=invoice.state_since,
         )
-        for invoice in blocked.select_related("client").order_by("state_since")[:100]
+        for invoice in blocked().select_related("client").order_by("state_since")[:100]
     ]
-    rows = waiting().filter(attention_sentence="", paid_to_date__lte=0).exclude(Exists(kept))
     return (
         found
         + [
@@ -188,7 +196,7 @@ def questions() -> list[Question]:
                 amount=formats.money(invoice.net, invoice.currency),
                 since=invoice.state_since,
             )
-            for invoice in rows.select_related("client").order_by("state_since")[:100]
+            for invoice in undecided().select_related("client").order_by("state_since")[:100]
         ]
     )
 

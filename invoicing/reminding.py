@@ -105,6 +105,12 @@ def due() -> QuerySet[Reminder]:
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
 
 
+def in_flight() -> QuerySet[Reminder]:
+    """The reminders that somebody looks at now."""
+    states = (ReminderState.PENDING, ReminderState.SENDING)
+    return Reminder.objects.filter(state__in=states, lease_until__gt=timezone.now())
+
+
 def _claim_next() -> Reminder | None:
     """Claim the oldest one that is due, one with a lapsed lease too: its state says how far it came."""
     with transaction.atomic():

@@ -109,6 +109,8 @@ def send_due(limit: int = 200) -> int:
             _step(sending)
         except (UpstreamError, ConfigError) as error:
             _postpone(sending, error)
+    if done:
+        doorbell.ring("payments")  # once for all: what Invoice Ninja says of them is read in one list
     return done
 
 
@@ -121,6 +123,11 @@ def due() -> QuerySet[Sending]:
     rows = Sending.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), finished_at__isnull=True)
     rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
     return rows if gate.may_write(Server.NINJA) else rows.filter(is_called=True)
+
+
+def in_flight() -> QuerySet[Sending]:
+    """The sendings that somebody looks at now."""
+    return Sending.objects.filter(finished_at__isnull=True, lease_until__gt=timezone.now())
 
 
 def _claim_next() -> Sending | None:
@@ -291,4 +298,3 @@ def _finish(sending: Sending, to: str, sentence: str) -> None:
             creating.refresh_statuses(invoice)
         else:
             advance(invoice, to, why=sentence, attention_sentence=sentence)
-        transaction.on_commit(lambda: doorbell.ring("payments"))

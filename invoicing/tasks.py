@@ -20,9 +20,9 @@ def create_invoices(is_helper: bool = False) -> int:
     from invoicing import creating, crediting
     from sync import fan_out, outbox
 
-    due = outbox.due(creating.HANDLER.kind)
+    due, busy = outbox.due(creating.HANDLER.kind), outbox.in_flight(creating.HANDLER.kind)
     credited = 0 if is_helper else crediting.write_due()
-    return credited + fan_out.drain_together("invoices", creating.create_due, due, is_helper=is_helper)
+    return credited + fan_out.drain_together("invoices", creating.create_due, due, busy=busy, is_helper=is_helper)
 
 
 @shared_task
@@ -33,7 +33,8 @@ def send_invoices(is_helper: bool = False) -> int:
 
     if not is_helper:
         by_rule.send_created()
-    return fan_out.drain_together("sendings", sending.send_due, sending.due(), is_helper=is_helper)
+    due, busy = sending.due(), sending.in_flight()
+    return fan_out.drain_together("sendings", sending.send_due, due, busy=busy, is_helper=is_helper)
 
 
 @shared_task
@@ -42,8 +43,8 @@ def mark_invoices(is_helper: bool = False) -> int:
     from invoicing import marking
     from sync import fan_out, outbox
 
-    due = outbox.due(marking.HANDLER.kind)
-    return fan_out.drain_together("marks", marking.mark_due, due, is_helper=is_helper)
+    due, busy = outbox.due(marking.HANDLER.kind), outbox.in_flight(marking.HANDLER.kind)
+    return fan_out.drain_together("marks", marking.mark_due, due, busy=busy, is_helper=is_helper)
 
 
 @shared_task
@@ -69,7 +70,8 @@ def send_reminders(is_helper: bool = False) -> int:
     from invoicing import reminding
     from sync import fan_out
 
-    return fan_out.drain_together("reminders", reminding.remind_due, reminding.due(), is_helper=is_helper)
+    due, busy = reminding.due(), reminding.in_flight()
+    return fan_out.drain_together("reminders", reminding.remind_due, due, busy=busy, is_helper=is_helper)
 
 
 @shared_task

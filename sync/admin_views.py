@@ -9,25 +9,19 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from billing_console import clock, formats
 from billing_console.admin_base import PageView, site_page
-from billing_console.states import EntryState, Reason, RecordState
+from billing_console.states import EntryState, Reason
 from sync import attention, hooks, links, reasons, weeks
 from sync.admin.common import act_on_each
 from sync.models import RecordKind, RemoteRecord, TimeEntry
 
 SHOWN_PER_GROUP = 200
-# What still fails after so many tries is shown, though it is tried again by itself.
-TRIES_SHOWN = 5
 WEEKS_SHOWN = 13
-STUCK = Q(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)) | Q(
-    state=RecordState.RETRY, attempts__gte=TRIES_SHOWN
-)
 
 
 @dataclass
@@ -93,7 +87,7 @@ class AttentionPage(PageView):
         held = TimeEntry.objects.filter(state=EntryState.HELD).select_related(
             "item__project", "client", "project", "person"
         )
-        stuck = RemoteRecord.objects.filter(STUCK).select_related("item__project")
+        stuck = attention.stuck_writes().select_related("item__project")
         today = clock.today(settings.BILLING_TIMEZONE)
         groups = group_by_reason(held.order_by("state_since")[:1000])
         return super().get_context_data(
@@ -107,7 +101,7 @@ class AttentionPage(PageView):
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if "writes" in request.POST:
-            stuck = RemoteRecord.objects.filter(STUCK).select_related("item").order_by("state_since")
+            stuck = attention.stuck_writes().select_related("item").order_by("state_since")
             tried = act_on_each(request, stuck[:SHOWN_PER_GROUP], attention.try_again)
             words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
             messages.success(request, words % {"count": tried})

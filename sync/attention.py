@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
@@ -29,7 +30,15 @@ CONFIRMABLE = (
     *BRAKES,
 )
 RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
+# What still fails after so many tries is shown, though it is tried again by itself.
+TRIES_SHOWN = 5
 _NOTE_LENGTH = 2000
+
+
+def stuck_writes() -> QuerySet[RemoteRecord]:
+    """The remote writes that wait for a person, or that fail again and again."""
+    is_failing = Q(state=RecordState.RETRY, attempts__gte=TRIES_SHOWN)
+    return RemoteRecord.objects.filter(Q(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)) | is_failing)
 
 
 def hold_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:

@@ -159,10 +159,10 @@ def open_cycle(
     for name, value in _columns(entry, judgement).items():
         setattr(entry, name, value)
     entry.state, entry.state_since = judgement.state, timezone.now()
+    _tell_outward(entry)
     entry.save(force_insert=True)
     record(entry, "", entry.state, why=why or entry.reason_sentence or _("first seen closed in Taiga"), user=user)
     world.past.note(entry)
-    _tell_outward(entry)
     return entry
 
 

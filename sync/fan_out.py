@@ -16,20 +16,30 @@ from sync import doorbell
 MOST_HELPERS: Final = 11  # with the one that calls them, more than calls at a time: some do their own work
 SHARE: Final = 4  # rows that are worth a helper
 # Reading, pushing and writing back follow each other: who reads with all threads keeps what was read from being pushed.
-STAGE_HELPERS: Final = 2
+STAGE_HELPERS: Final = 4
 
 
 def drain_together(
-    bell: str, drain: Callable[[], int], due: QuerySet, *, is_helper: bool, most: int = MOST_HELPERS
+    bell: str,
+    drain: Callable[[], int],
+    due: QuerySet,
+    *,
+    busy: QuerySet,
+    is_helper: bool,
+    most: int = MOST_HELPERS,
 ) -> int:
     """Drain, with a helper for every few rows of `due`, at most `most`; returns how many this one did itself.
 
+    `busy` are the rows that somebody works on: where these are enough hands already, they find what is new as well.
     A helper calls nobody. What is left when this one has done its share is rung for again.
     """
     if is_helper:
         return drain()
+    hands = busy.order_by().count()
+    if hands > most:
+        return 0
     waiting = due.order_by()[: most * SHARE].count()
-    doorbell.call_helpers(bell, waiting // SHARE)
+    doorbell.call_helpers(bell, min(waiting // SHARE, most - hands))
     done = drain()
     if done and due.exists():
         doorbell.ring(bell)

@@ -38,6 +38,11 @@ def due(kind: RecordKind) -> QuerySet[RemoteRecord]:
     return RemoteRecord.objects.filter(is_due, kind=kind, state__in=(RecordState.PENDING, RecordState.RETRY))
 
 
+def in_flight(kind: RecordKind) -> QuerySet[RemoteRecord]:
+    """The records of `kind` that somebody writes now."""
+    return RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT, lease_until__gt=timezone.now())
+
+
 # --- claiming -----------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What a billed project needs in Taiga, and whether what is there is it: five attributes a kind, one webhook.
+"""Whether what is there in Taiga is what a billed project needs: five attributes a kind, one webhook.
 
 Pure: rows of Taiga in, what was found and what is wrong with it out. What is there is recognised by what it is, an
 attribute by its name, a webhook by its address; it is adopted as it is, and its faults are sentences, never repairs.
@@ -6,7 +6,7 @@ attribute by its name, a webhook by its address; it is adopted as it is, and its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -14,42 +14,12 @@ from urllib.parse import SplitResult, urlsplit
 from django.utils.translation import gettext as _
 
 from billing_console.states import ItemKind
-from sync import attributes
 from sync.clients.taiga_rows import CustomAttribute, Webhook
+from sync.wanted import WANTED, can_hold, missing_options, named
 
 HOOK_NAME: Final = "Billing console"
 SHORTEST_KEY: Final = 16
 KINDS: Final = (ItemKind.TASK, ItemKind.STORY, ItemKind.ISSUE)
-STATUS_OPTIONS: Final = ("Not Billable", "Pending Invoice", "Invoiced")
-_NOUNS: Final = {ItemKind.TASK: "task", ItemKind.STORY: "user story", ItemKind.ISSUE: "issue"}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One attribute as the team guide asks for it; `readable` are the other types whose values are read as well."""
-
-    field: str
-    type: str
-    description: str
-    options: tuple[str, ...] | None = None
-    readable: tuple[str, ...] = ()
-
-
-WANTED: Final[Mapping[str, Wanted]] = {
-    each.field: each
-    for each in (
-        Wanted(attributes.BILLABLE, "checkbox", "Mark if this {item} should be invoiced"),
-        Wanted(attributes.HOURS, "number", "Time spent on this {item} in hours", readable=("text",)),
-        Wanted(attributes.RATE, "number", "Billing rate for this {item} (overrides default)", readable=("text",)),
-        Wanted(attributes.CLIENT, "text", "InvoiceNinja client ID for billing"),
-        Wanted(attributes.STATUS, "dropdown", "Current invoice status", STATUS_OPTIONS),
-    )
-}
-
-
-def description_of(field: str, kind: str) -> str:
-    """The text that people see in Taiga beside the attribute."""
-    return WANTED[field].description.format(item=_NOUNS[ItemKind(kind)])
 
 
 @dataclass(frozen=True)
@@ -68,28 +38,20 @@ def find_attribute(field: str, name: str, there: Sequence[CustomAttribute]) -> F
 
     `name` is the configured one; without it the guide's second spelling counts, and of two the smaller id.
     """
-    named = [row for row in sorted(there, key=_by_id) if attributes.fold(row.name) == attributes.fold(name)]
-    alias = [row for row in sorted(there, key=_by_id) if attributes.fold(row.name) == attributes.ALIASES[field]]
-    rows = named + [row for row in alias if row not in named]
+    rows = named(field, name, there)
     if not rows:
         return None
     read, *others = rows
     return Found(read.id, (*_faults(field, read), *(_second(read, other) for other in others)))
 
 
-def _by_id(row: CustomAttribute) -> int:
-    return row.id
-
-
 def _faults(field: str, row: CustomAttribute) -> list[str]:
-    wanted = WANTED[field]
-    if row.type != wanted.type and row.type not in wanted.readable:
+    if not can_hold(field, row.type):
         return [
             _('"%(name)s" is of type %(type)s, not %(wanted)s. Change the type in Taiga; what is typed there is kept.')
-            % {"name": row.name, "type": row.type, "wanted": wanted.type}
+            % {"name": row.name, "type": row.type, "wanted": WANTED[field].type}
         ]
-    missing = [option for option in wanted.options or () if row.type == "dropdown" and option not in row.options]
-    if missing:
+    if missing := missing_options(field, row):
         return [
             _('"%(name)s" has no option %(options)s. Add it in Taiga, spelled exactly so.')
             % {"name": row.name, "options": ", ".join(f'"{option}"' for option in missing)}

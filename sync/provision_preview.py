@@ -18,6 +18,7 @@ from sync.attribute_names import configured_names
 from sync.clients.taiga_rows import TaigaId
 from sync.models import RemoteRecord
 from sync.provisioning import Target
+from sync.wanted import WANTED
 
 MAKE, THERE = "make", "there"
 
@@ -83,7 +84,7 @@ def preview(project: TaigaProject, mapping: ProjectMapping | None, kinds: Collec
         if kind != ItemKind.TASK and kind not in kinds:
             continue
         rows = taiga.custom_attributes(kind, number)
-        for field in provision_plan.WANTED:
+        for field in WANTED:
             found = provision_plan.find_attribute(field, names[field], rows)
             things.append(_planned(f"{names[field]} ({kind.label})", found))
     door = provision_plan.door_of(

@@ -26,6 +26,7 @@ from sync.models import RecordKind, RemoteRecord, Server
 from sync.provision_choices import choices_for
 from sync.provision_preview import name_of
 from sync.provisioning import Target
+from sync.wanted import WANTED
 
 ADMINISTER = "sync.change_upstreampin"
 # --- all projects -----------------------------------------------------------------------------------------------------
@@ -169,10 +170,7 @@ class ConnectPage(ConfirmView):
                 (_("Who pays now"), str(provisioning.target_of(mapping)) if mapping else _("nobody")),
             ],
             columns=[_("Attribute"), _("Type"), _("Options")],
-            rows=[
-                [names[each.field], each.type, ", ".join(each.options or ()) or "–"]
-                for each in provision_plan.WANTED.values()
-            ],
+            rows=[[names[each.field], each.type, ", ".join(each.options or ()) or "–"] for each in WANTED.values()],
             fields={"revision": provisioning.revision_of(mapping, self.things)},
         )
 

@@ -26,6 +26,7 @@ from sync.attribute_names import configured_names
 from sync.models import RecordKind, RemoteRecord, Server
 from sync.provision_plan import Door
 from sync.transitions import advance, record
+from sync.wanted import WANTED, description_of
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -134,7 +135,7 @@ def want(mapping: ProjectMapping, kinds: Collection[str], *, user: User | None =
     for kind in provision_plan.KINDS:
         if kind != ItemKind.TASK and kind not in kinds:
             continue
-        for wanted in provision_plan.WANTED.values():
+        for wanted in WANTED.values():
             desired = {
                 "thing": ATTRIBUTE,
                 "kind": str(kind),
@@ -142,7 +143,7 @@ def want(mapping: ProjectMapping, kinds: Collection[str], *, user: User | None =
                 "name": names[wanted.field],
                 "type": wanted.type,
                 "options": list(wanted.options) if wanted.options else None,
-                "description": provision_plan.description_of(wanted.field, kind),
+                "description": description_of(wanted.field, kind),
             }
             _want(mapping, f"{kind}/{wanted.field}", desired, user)
     _want(mapping, HOOK, {"thing": HOOK, "address": door_of(mapping).own}, user)

@@ -36,7 +36,8 @@ from sync.transitions import advance, record
 def request_task(entry: TimeEntry) -> RemoteRecord:
     """Want the task of a ready entry in Invoice Ninja, as the entry is now. Runs in the caller's transaction.
 
-    Locks the entry's record. An unchanged wish changes nothing, so it may be asked for as often as one likes.
+    A new entry is saved by the caller, with the record; of any other the record is locked. An unchanged wish changes
+    nothing, so it may be asked for as often as one likes.
     """
     desired = desired_task(entry)
     if entry.remote_task_id is None:
@@ -50,7 +51,8 @@ def request_task(entry: TimeEntry) -> RemoteRecord:
         )
         record(remote, "", RecordState.PENDING, why=_("the entry is ready"))
         entry.remote_task = remote
-        TimeEntry.objects.filter(pk=entry.pk).update(remote_task=remote)
+        if entry.pk is not None:
+            TimeEntry.objects.filter(pk=entry.pk).update(remote_task=remote)
     else:
         remote = _want(entry.remote_task_id, desired, _("the entry changed"))
     transaction.on_commit(lambda: doorbell.ring("push"))

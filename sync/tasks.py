@@ -19,8 +19,8 @@ def read_items(is_helper: bool = False) -> int:
     from sync import fan_out, reevaluate, work_items
 
     priced = 0 if is_helper else reevaluate.evaluate_marked()
-    due, most = work_items.due(), fan_out.STAGE_HELPERS
-    return priced + fan_out.drain_together("items", work_items.read_due, due, is_helper=is_helper, most=most)
+    due, busy, most = work_items.due(), work_items.readers(), fan_out.STAGE_HELPERS
+    return priced + fan_out.drain_together("items", work_items.read_due, due, busy=busy, is_helper=is_helper, most=most)
 
 
 @shared_task
@@ -28,8 +28,9 @@ def push_tasks(is_helper: bool = False) -> int:
     """Write due tasks into Invoice Ninja; returns how many."""
     from sync import fan_out, outbox, push
 
-    due, most = outbox.due(push.HANDLER.kind), fan_out.STAGE_HELPERS
-    return fan_out.drain_together("push", push.push_due, due, is_helper=is_helper, most=most)
+    kind, most = push.HANDLER.kind, fan_out.STAGE_HELPERS
+    due, busy = outbox.due(kind), outbox.in_flight(kind)
+    return fan_out.drain_together("push", push.push_due, due, busy=busy, is_helper=is_helper, most=most)
 
 
 @shared_task
@@ -37,8 +38,9 @@ def write_statuses(is_helper: bool = False) -> int:
     """Write due invoice statuses into Taiga; returns how many."""
     from sync import fan_out, outbox, writeback
 
-    due, most = outbox.due(writeback.HANDLER.kind), fan_out.STAGE_HELPERS
-    return fan_out.drain_together("writeback", writeback.write_due, due, is_helper=is_helper, most=most)
+    kind, most = writeback.HANDLER.kind, fan_out.STAGE_HELPERS
+    due, busy = outbox.due(kind), outbox.in_flight(kind)
+    return fan_out.drain_together("writeback", writeback.write_due, due, busy=busy, is_helper=is_helper, most=most)
 
 
 @shared_task

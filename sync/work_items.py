@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import uuid
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -51,6 +51,12 @@ def read_due(limit: int = 200) -> int:
 def due() -> QuerySet[WorkItem]:
     """The items that are to be read now and that nobody reads."""
     return WorkItem.objects.filter(_is_due(timezone.now()), is_dirty=True)
+
+
+def readers() -> QuerySet[WorkItem, Any]:
+    """One row for each reader at work now."""
+    rows = WorkItem.objects.filter(is_dirty=True, reading_until__gt=timezone.now())
+    return rows.values("reading_claim").distinct()
 
 
 def _is_due(now: dt.datetime) -> Q:

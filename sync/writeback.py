@@ -93,20 +93,18 @@ def reassert_status(item: WorkItem) -> bool:
 
 def status_of(item: WorkItem) -> str | None:
     """The word that Taiga should hold, by the rule set's `taiga_invoiced_when`; None: the item is not ours any more."""
-    live = list(
-        TimeEntry.objects.filter(item=item, state__in=_OURS, remote_task__remote_id__isnull=False)
-        .exclude(remote_task__desired__archived=True)
-        .select_related("rule_set")
+    live = TimeEntry.objects.filter(item=item, state__in=_OURS, remote_task__remote_id__isnull=False).exclude(
+        remote_task__desired__archived=True
     )
-    if not live:
+    when_of = dict(live.values_list("pk", "rule_set__taiga_invoiced_when"))
+    if not when_of:
         return None
-    return INVOICED if all(_is_invoiced(entry) for entry in live) else PENDING_INVOICE
+    later = {pk: when for pk, when in when_of.items() if when not in (None, InvoicedWhen.PUSHED)}
+    entries = TimeEntry.objects.filter(pk__in=later) if later else ()
+    return INVOICED if all(_is_invoiced(entry, later[entry.pk]) for entry in entries) else PENDING_INVOICE
 
 
-def _is_invoiced(entry: TimeEntry) -> bool:
-    when = entry.rule_set.taiga_invoiced_when if entry.rule_set else InvoicedWhen.PUSHED
-    if when == InvoicedWhen.PUSHED:
-        return True
+def _is_invoiced(entry: TimeEntry, when: str) -> bool:
     stage = hooks.invoice_stage(entry)
     return stage == "sent" or (when == InvoicedWhen.APPROVED and stage == "approved")
 

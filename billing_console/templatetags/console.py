@@ -10,9 +10,15 @@ from django import template
 from django.conf import settings
 from django.utils.safestring import SafeString
 
-from billing_console import badges, formats
+from billing_console import badges, formats, pages
 
 register = template.Library()
+
+
+@register.filter
+def may_open(user: Any, url: str) -> bool:
+    """`{% if line.url and user|may_open:line.url %}`: no link to a page that would answer 403."""
+    return pages.may_open(user, url)
 
 
 @register.simple_tag

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from django.utils.translation import gettext as _
 
 from billing_console.states import ItemKind
 from sync import attributes
-from sync.attributes import ALIASES, BILLABLE, CLIENT, HOURS, RATE, STATUS
+from sync.attributes import BILLABLE, HOURS, RATE, STATUS
+from sync.clients.taiga_rows import CustomAttribute
 from sync.doctor.findings import TAIGA, Finding, Place, error, ok, warning
+from sync.wanted import WANTED, can_hold, missing_options, named
 
-# The types of Taiga in which people can type what we read; the first is what the manual says.
-TYPES: Final[Mapping[str, tuple[str, ...]]] = {
-    BILLABLE: ("checkbox",),
-    HOURS: ("number", "text"),
-    RATE: ("number", "text"),
-    CLIENT: ("text", "dropdown"),
-    STATUS: ("dropdown", "text"),
-}
-# The options of the Invoice Status, as the console writes them or people choose them.
-OPTIONS: Final = ("Not Billable", "Pending Invoice", "Invoiced")
 MISSING, WRONG_TYPE, NO_OPTION, DUPLICATE = "missing", "wrong_type", "no_option", "duplicate"
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """A custom attribute of a project, of items of one kind."""
-
-    id: int
-    name: str
-    type: str
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,49 +27,34 @@ class Flaw:
     field: str
     what: str
     name: str
-    attribute: Attribute | None = None
+    attribute: CustomAttribute | None = None
     options: tuple[str, ...] = ()
 
 
-def find(present: Sequence[Attribute], field: str, configured: Mapping[str, str]) -> list[Attribute]:
-    """The attributes that count as `field`, the one that is read first: the configured name, else the guide's."""
-    for name in (configured[field], ALIASES[field]):
-        found = [attribute for attribute in present if _fold(attribute.name) == _fold(name)]
-        if found:
-            return sorted(found, key=lambda attribute: attribute.id)
-    return []
-
-
-def flaws(present: Sequence[Attribute], configured: Mapping[str, str]) -> list[Flaw]:
+def flaws(present: Sequence[CustomAttribute], configured: Mapping[str, str]) -> list[Flaw]:
     """Everything that is wrong with the five, in their order; nothing where all is right."""
     found = []
     for field in attributes.FIELDS:
-        same = find(present, field, configured)
+        same = named(field, configured[field], present)
         if not same:
             found.append(Flaw(field, MISSING, configured[field]))
             continue
         attribute = same[0]
         if len(same) > 1:
             found.append(Flaw(field, DUPLICATE, attribute.name, attribute))
-        if attribute.type not in TYPES[field]:
+        if not can_hold(field, attribute.type):
             found.append(Flaw(field, WRONG_TYPE, attribute.name, attribute))
-        elif field == STATUS and attribute.type == "dropdown" and (missing := missing_options(attribute.options)):
+        elif missing := missing_options(field, attribute):
             found.append(Flaw(field, NO_OPTION, attribute.name, attribute, missing))
     return found
 
 
-def missing_options(options: Sequence[str]) -> tuple[str, ...]:
-    """Which of the three words a dropdown lacks; either spelling of the guide counts."""
-    there = {attributes.parse_status(option) for option in options}
-    return tuple(option for option in OPTIONS if attributes.parse_status(option) not in there)
-
-
 def judge(
-    project: str, slug: str, kinds: Mapping[str, Sequence[Attribute]], configured: Mapping[str, str]
+    project: str, slug: str, kinds: Mapping[str, Sequence[CustomAttribute]], configured: Mapping[str, str]
 ) -> list[Finding]:
     """The attributes of every kind of item that is billed: a kind without Billable is left alone (manual)."""
     place = Place(TAIGA, f"project/{slug}/admin/project-values/custom-fields" if slug else "")
-    billed = [kind for kind, present in kinds.items() if find(present, BILLABLE, configured)]
+    billed = [kind for kind, present in kinds.items() if named(BILLABLE, configured[BILLABLE], present)]
     if not billed:
         sentence = _(
             "%(project)s has no attribute “%(name)s” on its tasks, so nothing of it is ever billed. Add the billing "
@@ -113,7 +79,7 @@ def _say(flaw: Flaw, project: str, kind: str, place: Place) -> Finding:
         say = error if flaw.field in (HOURS, STATUS) else warning
         return say("attribute_missing", _missing(flaw.field) % words, place, subject=subject)
     if flaw.what == WRONG_TYPE:
-        words |= {"type": flaw.attribute.type if flaw.attribute else "", "wanted": TYPES[flaw.field][0]}
+        words |= {"type": flaw.attribute.type if flaw.attribute else "", "wanted": WANTED[flaw.field].type}
         sentence = _(
             "“%(name)s” of the %(kind)s of %(project)s has the type %(type)s, in which nobody can type what is needed. "
             "Make it %(wanted)s in Taiga."
@@ -126,9 +92,10 @@ def _say(flaw: Flaw, project: str, kind: str, place: Place) -> Finding:
             "where it is written. Add it in Taiga."
         )
         return warning("attribute_option", sentence % words, place, subject=subject)
+    words |= {"number": str(flaw.attribute.id) if flaw.attribute else ""}
     sentence = _(
-        "The %(kind)s of %(project)s have two attributes that both read as “%(name)s”; the older one counts. Rename or "
-        "delete the other in Taiga."
+        "The %(kind)s of %(project)s have a second attribute beside “%(name)s” that goes by its name; only “%(name)s” "
+        "(attribute %(number)s) is read. Rename or delete the other in Taiga."
     )
     return warning("attribute_duplicate", sentence % words, place, subject=subject)
 
@@ -158,7 +125,3 @@ def _missing(field: str) -> str:
 def plural(kind: str) -> str:
     """Tasks, user stories or issues, in the middle of a sentence."""
     return {ItemKind.TASK: _("tasks"), ItemKind.STORY: _("user stories"), ItemKind.ISSUE: _("issues")}[ItemKind(kind)]
-
-
-def _fold(name: str) -> str:
-    return " ".join(name.split()).casefold()

@@ -10,10 +10,11 @@ from django.utils.translation import gettext as _
 
 from billing_console.states import ItemKind
 from sync.attributes import BILLABLE
+from sync.clients.taiga_rows import CustomAttribute
 from sync.doctor import attribute_rules, hook_rules
-from sync.doctor.attribute_rules import Attribute
 from sync.doctor.findings import CONSOLE, TAIGA, Finding, Place, error, ok, warning
 from sync.doctor.hook_rules import Listening
+from sync.wanted import named
 
 # What our user must be allowed for each kind of item that is billed.
 RIGHTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -37,7 +38,7 @@ class ProjectFacts:
     is_archived: bool = False
     is_blocked: bool = False
     permissions: frozenset[str] = frozenset()
-    kinds: Mapping[str, Sequence[Attribute]] = field(default_factory=dict)
+    kinds: Mapping[str, Sequence[CustomAttribute]] = field(default_factory=dict)
     listening: Listening | None = None
     missed: str = ""
 
@@ -99,7 +100,7 @@ def _rights(facts: ProjectFacts, configured: Mapping[str, str]) -> list[Finding]
     found: list[Finding] = []
     for kind, needed in RIGHTS.items():
         present = facts.kinds.get(kind, ())
-        if kind != ItemKind.TASK and not attribute_rules.find(present, BILLABLE, configured):
+        if kind != ItemKind.TASK and not named(BILLABLE, configured[BILLABLE], present):
             continue
         sees, writes = (right in facts.permissions or facts.is_admin for right in needed)
         words |= {"kind": attribute_rules.plural(kind), "right": needed[1] if sees else needed[0]}

@@ -23,7 +23,6 @@ from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TaigaProject
 from sync.clients.taiga_rows import Webhook as TaigaHook
 from sync.doctor import hook_rules
-from sync.doctor.attribute_rules import Attribute
 from sync.doctor.client_rules import ClientFacts, OtherRate
 from sync.doctor.hook_logs import HookLog
 from sync.doctor.hook_rules import Address, Hook, Listening
@@ -114,7 +113,7 @@ def _self_check(ninja: InvoiceNinjaClient) -> NinjaSelfCheck | None:
 def project(mapping: ProjectMapping, taiga: TaigaClient) -> ProjectFacts:
     """Everything about one mapped project; raises UpstreamError, NotFound where our user does not see it."""
     row = taiga.project(TaigaId(mapping.taiga_project_id))
-    kinds = {str(kind): _attributes(kind, row, taiga) for kind in BILLED_KINDS}
+    kinds = {str(kind): taiga.custom_attributes(kind, row.id) for kind in BILLED_KINDS}
     return ProjectFacts(
         project=str(mapping),
         slug=row.slug,
@@ -127,13 +126,6 @@ def project(mapping: ProjectMapping, taiga: TaigaClient) -> ProjectFacts:
         kinds=kinds,
         listening=_listening(mapping, row, taiga) if row.is_admin else None,
         missed="" if row.is_admin else _missed_since_told(mapping),
-    )
-
-
-def _attributes(kind: str, row: TaigaProject, taiga: TaigaClient) -> tuple[Attribute, ...]:
-    return tuple(
-        Attribute(attribute.id, attribute.name, attribute.type, attribute.options)
-        for attribute in taiga.custom_attributes(kind, row.id)
     )
 
 

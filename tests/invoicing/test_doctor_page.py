@@ -83,6 +83,18 @@ def test_before_the_first_look_the_page_says_what_will_come() -> None:
     assert "Nothing was checked yet" in page
 
 
+@pytest.mark.parametrize("page", [URL, "/admin/"])
+@pytest.mark.parametrize(("who", "may_connect"), [("clerk", False), ("administrator", True)])
+def test_nobody_is_sent_to_a_page_that_is_closed_to_him(page: str, who: str, may_connect: bool) -> None:
+    find("error", "No project is mapped.", url="/admin/sync/provision/", verb="Connect")
+    find("error", "Its currency differs.", url="https://ninja.example/clients/1", verb="Open it", key="clients")
+
+    shown = text_of(browser_of(who).get(page))
+
+    assert ("/admin/sync/provision/" in shown) == may_connect
+    assert 'href="https://ninja.example/clients/1"' in shown
+
+
 @pytest.mark.parametrize(("who", "status"), [*((group, 200) for group in GROUPS), ("stranger", 403), ("", 302)])
 def test_every_group_may_read(who: str, status: int) -> None:
     assert browser_of(who).get(URL).status_code == status

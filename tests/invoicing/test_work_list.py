@@ -22,6 +22,7 @@ from invoicing.navigation import sidebar, waiting_counts
 from invoicing.work_list import dashboard
 from mappings.lookups import new_rule_set_version
 from mappings.models import Client, RuleSet
+from sync import attention, hooks
 from sync.models import Heartbeat, RemoteRecord, TimeEntry, UpstreamPin, WebhookDelivery, WorkItem
 
 pytestmark = pytest.mark.django_db
@@ -360,10 +361,27 @@ def test_waiting_counts_are_kept_for_half_a_minute(work: Work, django_assert_num
     work.entry("held")
     work.invoice("draft")
     with django_assert_num_queries(1):
-        assert waiting_counts() == {"held": 1, "drafts": 1, "differences": 0, "reminders": 0}
+        assert waiting_counts() == {"attention": 1, "drafts": 1, "differences": 0, "reminders": 0}
     work.entry("held")
     with django_assert_num_queries(0):
-        assert waiting_counts()["held"] == 1
+        assert waiting_counts()["attention"] == 1
+
+
+def test_the_number_beside_needs_attention_is_of_everything_that_its_page_lists(work: Work) -> None:
+    work.entry("held")
+    for state, attempts in (("in_doubt", 1), ("attention", 1), ("retry", 5), ("retry", 4), ("synced", 9)):
+        RemoteRecord.objects.create(
+            server="invoice_ninja", kind="task", our_key=f"{state}{attempts}", state=state, attempts=attempts
+        )
+    work.invoice("approved", attention_sentence="Its client was deleted.")
+    work.invoice("attention", attention_sentence="It differs there.")  # listed among its drafts and invoices
+    ended = work.invoice("cancelled")
+    work.line(ended, work.entry("invoiced"))
+    work.line(work.invoice("cancelled"), work.entry("written_off"))  # decided
+
+    listed = 1 + len(attention.stuck_writes()) + len(hooks.questions())
+
+    assert waiting_counts()["attention"] == listed == 1 + 3 + 2
 
 
 def test_the_sidebar_has_only_pages_that_exist_and_that_the_person_may_open(root: User) -> None:

@@ -125,25 +125,59 @@ def test_helpers_come_at_once_and_call_nobody(broker: Any) -> None:
     assert heard(broker, 1.5) == ["sync.tasks.push_tasks"] * 3
 
 
-@pytest.mark.parametrize(("waiting", "called"), [(3, 0), (4, 1), (11, 2), (500, 11)])
-@pytest.mark.django_db
-def test_long_queues_call_helpers(monkeypatch: pytest.MonkeyPatch, waiting: int, called: int) -> None:
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The helpers that are called."""
     calls: list[tuple[str, int]] = []
     monkeypatch.setattr(doorbell, "call_helpers", lambda bell, count: calls.append((bell, count)))
-    Heartbeat.objects.bulk_create(Heartbeat(name=f"{number}", at=timezone.now()) for number in range(waiting))
+    return calls
 
-    assert fan_out.drain_together("push", lambda: 0, Heartbeat.objects.all(), is_helper=False) == 0
-    assert fan_out.drain_together("push", lambda: 5, Heartbeat.objects.all(), is_helper=True) == 5
 
+def drain(waiting: int, hands: int, *, done: int = 0, is_helper: bool = False, most: int = 11) -> int:
+    """Drain a queue of so many rows beside so many hands; returns how many rows this one did."""
+    rows = [Heartbeat(name=f"{number}", at=timezone.now()) for number in range(waiting + hands)]
+    Heartbeat.objects.bulk_create(rows)
+    due = Heartbeat.objects.filter(name__in=[row.name for row in rows[:waiting]])
+    busy = Heartbeat.objects.filter(name__in=[row.name for row in rows[waiting:]])
+    return fan_out.drain_together("push", lambda: done, due, busy=busy, is_helper=is_helper, most=most)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "hands", "called"),
+    [(3, 0, 0), (4, 0, 1), (11, 0, 2), (500, 0, 11), (500, 4, 7), (500, 11, 0), (11, 10, 1)],
+)
+@pytest.mark.django_db
+def test_long_queues_call_helpers_beside_the_hands_at_work(
+    calls: list[tuple[str, int]], waiting: int, hands: int, called: int
+) -> None:
+    assert drain(waiting, hands) == 0
     assert calls == [("push", called)]
 
 
 @pytest.mark.django_db
-def test_a_stage_that_others_wait_for_calls_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[str, int]] = []
-    monkeypatch.setattr(doorbell, "call_helpers", lambda bell, count: calls.append((bell, count)))
-    Heartbeat.objects.bulk_create(Heartbeat(name=f"{number}", at=timezone.now()) for number in range(500))
+def test_a_helper_calls_nobody(calls: list[tuple[str, int]]) -> None:
+    assert drain(500, 20, done=5, is_helper=True) == 5
+    assert calls == []
 
-    fan_out.drain_together("push", lambda: 0, Heartbeat.objects.all(), is_helper=False, most=fan_out.STAGE_HELPERS)
 
-    assert calls == [("push", 2)]
+@pytest.mark.django_db
+def test_where_enough_hands_are_at_work_one_more_goes_away(calls: list[tuple[str, int]]) -> None:
+    assert drain(500, 12, done=5) == 0
+    assert calls == []
+
+
+@pytest.mark.django_db
+def test_what_is_left_is_rung_for(calls: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(doorbell, "ring", rung.append)
+
+    assert drain(1, 0, done=200) == 200
+
+    assert rung == ["push"]
+
+
+@pytest.mark.django_db
+def test_a_stage_that_others_wait_for_calls_few(calls: list[tuple[str, int]]) -> None:
+    drain(500, 0, most=fan_out.STAGE_HELPERS)
+
+    assert calls == [("push", 4)]

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync import attributes
+from sync.clients.taiga_rows import CustomAttribute, TaigaId
 from sync.doctor import attribute_rules, hook_logs, hook_rules, machine_rules
-from sync.doctor.attribute_rules import Attribute, Flaw
+from sync.doctor.attribute_rules import Flaw
 from sync.doctor.hook_logs import HookLog
 from sync.doctor.hook_rules import Address, Hook, Listening
 from sync.doctor.machine_rules import Pace
+from sync.wanted import STATUS_OPTIONS, WANTED, missing_options
 
 AT = dt.datetime(2026, 1, 12, 8, 12, tzinfo=dt.UTC)
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -141,13 +143,17 @@ def test_addresses_inside_are_told_from_public_ones(url: str, is_private: bool) 
 # --- attributes ---------------------------------------------------------------------------------------------------
 
 
-def five(**changes: Attribute | None) -> list[Attribute]:
-    rows: dict[str, Attribute | None] = {
-        "billable": Attribute(1, "Billable", "checkbox"),
-        "hours": Attribute(2, "Duration (Hours)", "number"),
-        "rate": Attribute(3, "Hourly Rate", "number"),
-        "client": Attribute(4, "Client Invoice ID", "text"),
-        "status": Attribute(5, "Invoice Status", "dropdown", attribute_rules.OPTIONS),
+def attribute(number: int, name: str, type: str, options: tuple[str, ...] = ()) -> CustomAttribute:
+    return CustomAttribute("T", TaigaId(number), TaigaId(1), name, type, "", number, options, {})
+
+
+def five(**changes: CustomAttribute | None) -> list[CustomAttribute]:
+    rows: dict[str, CustomAttribute | None] = {
+        "billable": attribute(1, "Billable", "checkbox"),
+        "hours": attribute(2, "Duration (Hours)", "number"),
+        "rate": attribute(3, "Hourly Rate", "number"),
+        "client": attribute(4, "Client Invoice ID", "text"),
+        "status": attribute(5, "Invoice Status", "dropdown", STATUS_OPTIONS),
     }
     return [row for row in {**rows, **changes}.values() if row is not None]
 
@@ -161,49 +167,52 @@ def test_five_right_attributes_have_no_flaw() -> None:
 @pytest.mark.parametrize("kind", ["text", "multiline", "richtext", "date", "url", "dropdown", "checkbox", "number"])
 def test_each_type_of_taiga_is_right_or_wrong_for_each_field(field: str, kind: str) -> None:
     name = {row.id: row.name for row in five()}[attributes.FIELDS.index(field) + 1]
-    changed = Attribute(9, name, kind, attribute_rules.OPTIONS)
+    changed = attribute(9, name, kind, STATUS_OPTIONS)
 
     found = attribute_rules.flaws(five(**{field: changed}), NAMES)
 
-    assert found == ([] if kind in attribute_rules.TYPES[field] else [Flaw(field, "wrong_type", name, changed)])
+    assert found == (
+        [] if kind in (WANTED[field].type, *WANTED[field].readable) else [Flaw(field, "wrong_type", name, changed)]
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "missing"),
     [
         (("Not Billable", "Pending Invoice", "Invoiced"), ()),
-        (("non-billable", "pending", "invoiced"), ()),
-        (("INVOICED", "Pending invoice ", "not billable", "other"), ()),
+        (("non-billable", "Pending Invoice", "Invoiced"), ()),
+        (("non-billable", "pending", "invoiced"), ("Pending Invoice", "Invoiced")),
+        (("INVOICED", "Pending invoice ", "not billable", "other"), ("Pending Invoice", "Invoiced")),
         (("Invoiced",), ("Not Billable", "Pending Invoice")),
         ((), ("Not Billable", "Pending Invoice", "Invoiced")),
     ],
 )
-def test_options_count_in_either_spelling(options: tuple[str, ...], missing: tuple[str, ...]) -> None:
-    assert attribute_rules.missing_options(options) == missing
+def test_what_the_console_writes_is_an_option_spelled_so(options: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    assert missing_options("status", attribute(5, "Invoice Status", "dropdown", options)) == missing
 
 
 def test_two_of_one_name_are_said_and_the_older_counts() -> None:
-    twice = Attribute(8, "hourly rate", "date")
+    twice = attribute(8, "hourly rate", "date")
 
     [flaw] = attribute_rules.flaws([twice, *five()], NAMES)
 
-    assert (flaw.field, flaw.what, flaw.attribute) == ("rate", "duplicate", Attribute(3, "Hourly Rate", "number"))
+    assert (flaw.field, flaw.what, flaw.attribute) == ("rate", "duplicate", attribute(3, "Hourly Rate", "number"))
 
 
 def test_the_guides_second_spelling_counts_where_the_configured_name_is_not_there() -> None:
     second = [
-        Attribute(1, "billable", "checkbox"),
-        Attribute(2, "duration_hours", "number"),
-        Attribute(3, "hourly_rate", "number"),
-        Attribute(4, "client_invoice_id", "text"),
-        Attribute(5, "invoice_status", "dropdown", attribute_rules.OPTIONS),
+        attribute(1, "billable", "checkbox"),
+        attribute(2, "duration_hours", "number"),
+        attribute(3, "hourly_rate", "number"),
+        attribute(4, "client_invoice_id", "text"),
+        attribute(5, "invoice_status", "dropdown", STATUS_OPTIONS),
     ]
 
     assert attribute_rules.flaws(second, NAMES) == []
 
 
 def test_a_kind_without_billable_is_left_alone() -> None:
-    only_hours = [Attribute(2, "Duration (Hours)", "date")]
+    only_hours = [attribute(2, "Duration (Hours)", "date")]
 
     found = attribute_rules.judge("Web", "web", {"T": five(), "U": only_hours, "I": []}, NAMES)
 

@@ -366,8 +366,8 @@ ATTRIBUTES = [
         retyped("Invoice Status", "dropdown", extra=["non-billable", "pending"]),
         "warning",
         "attribute_option",
-        f"“Invoice Status” of the tasks of {NAME} lacks the option “Invoiced”, so Taiga shows an empty field where it "
-        "is written. Add it in Taiga.",
+        f"“Invoice Status” of the tasks of {NAME} lacks the option “Pending Invoice”, “Invoiced”, so Taiga shows an "
+        "empty field where it is written. Add it in Taiga.",
         id="option",
     ),
 ]
