@@ -13,28 +13,30 @@ from collections.abc import Iterator
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from billing_console.spawn import spawn, stop_process
 from sandbox.player import Http
 
 
 @contextlib.contextmanager
-def running(*argv: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of this Python with `environment` on top of ours; its words go nowhere."""
-    process = subprocess.Popen(
+def running(
+    *argv: str, death_signal: signal.Signals = signal.SIGKILL, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this Python with `environment` on top of ours; its words go nowhere.
+
+    It ends with the block, and by `death_signal` when we die ourselves: one that is left behind would take the jobs of
+    the next measurement.
+    """
+    process = spawn(
         [sys.executable, *argv],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        death_signal=death_signal,
     )
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop_process(process, seconds=15)
 
 
 def free_port() -> int:
@@ -50,7 +52,8 @@ def web() -> Iterator[int]:
     """gunicorn as the console runs it (2 workers); gives its port once it answers."""
     port = free_port()
     arguments = ("-m", "gunicorn", "billing_console.wsgi:application", "--bind", f"127.0.0.1:{port}")
-    with running(*arguments, "--log-level", "error"):
+    # SIGINT takes gunicorn's workers along, which SIGKILL would orphan.
+    with running(*arguments, "--log-level", "error", death_signal=signal.SIGINT):
         _wait_for(f"http://127.0.0.1:{port}/healthz")
         yield port
 
@@ -76,7 +79,7 @@ def stand_ins() -> Iterator[tuple[str, str]]:
     """Both stand-ins in one process of their own; gives the addresses of Taiga and of Invoice Ninja."""
     with running("-m", "sandbox", "--taiga-port", "0", "--ninja-port", "0") as process:
         assert process.stdout is not None
-        words = process.stdout.readline().split()
+        words = process.stdout.readline().decode().split()
         urls = [word for word in words if word.startswith("http")]
         yield urls[0], urls[1]
 

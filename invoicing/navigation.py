@@ -19,7 +19,7 @@ from billing_console.cached import remember
 from billing_console.states import DifferenceState, EntryState, InvoiceState, ReminderState
 from invoicing import releasing
 from invoicing.models import Invoice, Reminder
-from sync.attention import stuck_writes
+from sync.attention import stuck_writes, unreadable_items
 from sync.models import Difference, TimeEntry
 
 
@@ -170,6 +170,7 @@ def count_waiting() -> dict[str, int]:
         for what, rows in (
             ("attention", TimeEntry.objects.filter(state=EntryState.HELD)),
             ("attention", stuck_writes()),
+            ("attention", unreadable_items()),
             ("attention", releasing.blocked()),
             ("attention", ended),
             ("drafts", Invoice.objects.filter(state=InvoiceState.DRAFT)),

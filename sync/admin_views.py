@@ -76,7 +76,7 @@ class Group:
 
 @site_page("sync/attention/", "sync_attention")
 class AttentionPage(PageView):
-    """GET shows, POST reads the items of one group again, or tries the writes that are stuck again."""
+    """GET shows; POST reads the items of a group again, those that could not be read, or tries stuck writes again."""
 
     template_name = "sync/attention.html"
     permission = "sync.view_timeentry"
@@ -88,12 +88,14 @@ class AttentionPage(PageView):
             "item__project", "client", "project", "person"
         )
         stuck = attention.stuck_writes().select_related("item__project")
+        unreadable = attention.unreadable_items().select_related("project").order_by("dirty_at")
         today = clock.today(settings.BILLING_TIMEZONE)
         groups = group_by_reason(held.order_by("state_since")[:1000])
         return super().get_context_data(
             groups=groups,
             long_weeks=weeks.long_weeks(today - WEEKS_SHOWN * weeks.WEEK, today),
             questions=hooks.questions(),
+            unreadable=[(item, links.taiga_item(item)) for item in unreadable[:SHOWN_PER_GROUP]],
             writes=[_write(record) for record in stuck.order_by("state_since")[:SHOWN_PER_GROUP]],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,
@@ -104,6 +106,11 @@ class AttentionPage(PageView):
             stuck = attention.stuck_writes().select_related("item").order_by("state_since")
             tried = act_on_each(request, stuck[:SHOWN_PER_GROUP], attention.try_again)
             words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
+            messages.success(request, words % {"count": tried})
+            return HttpResponseRedirect(reverse("admin:sync_attention"))
+        if "items" in request.POST:
+            tried = act_on_each(request, attention.unreadable_items()[:SHOWN_PER_GROUP], attention.try_again)
+            words = ngettext("%(count)d item is read again.", "%(count)d items are read again.", tried)
             messages.success(request, words % {"count": tried})
             return HttpResponseRedirect(reverse("admin:sync_attention"))
         entries = TimeEntry.objects.filter(state=EntryState.HELD, reason=request.POST.get("reason", ""))

@@ -32,6 +32,7 @@ CONFIRMABLE = (
 RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
 # What still fails after so many tries is shown, though it is tried again by itself.
 TRIES_SHOWN = 5
+READINGS_SHOWN = 3
 _NOTE_LENGTH = 2000
 
 
@@ -39,6 +40,11 @@ def stuck_writes() -> QuerySet[RemoteRecord]:
     """The remote writes that wait for a person, or that fail again and again."""
     is_failing = Q(state=RecordState.RETRY, attempts__gte=TRIES_SHOWN)
     return RemoteRecord.objects.filter(Q(state__in=(RecordState.IN_DOUBT, RecordState.ATTENTION)) | is_failing)
+
+
+def unreadable_items() -> QuerySet[WorkItem]:
+    """The items of Taiga that could not be read several times in a row: what they say is not billed meanwhile."""
+    return WorkItem.objects.filter(is_dirty=True, read_attempts__gte=READINGS_SHOWN).exclude(error="")
 
 
 def hold_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:

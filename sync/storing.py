@@ -6,11 +6,11 @@ whose claim was lost, is dropped (design: The flow as rows).
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any, Final
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock
+from billing_console.errors import ConsoleError, UpstreamError
 from billing_console.states import ItemKind, ItemState
 from mappings.lookups import person_of
 from mappings.models import ProjectMapping
@@ -41,18 +42,46 @@ def store_all(readings: Sequence[tuple[WorkItem, Reading, uuid.UUID]], configure
     """Write readings and evaluate their hours, all in one transaction: its cost is shared. Each is the row as it was
     when its reading began, the reading, and the claim.
 
-    Where they cannot be written together, each is written alone, so that one that fails keeps nobody else back; its
-    failure is raised after the others.
+    Where they cannot be written together, each is written alone, so that one that fails keeps nobody else back: it
+    stays dirty, with a sentence, and is tried again later.
     """
-    if len(readings) < 2:
-        return _store(readings, configured)
+    if len(readings) > 1 and _are_stored_together(readings, configured):
+        return
+    for reading in readings:
+        item, _reading, claim = reading
+        try:
+            _store([reading], configured)
+        except Exception as error:  # whatever it was, it must be seen, and must not come back with each beat
+            logger.exception("%s %s could not be stored", item.kind, item.taiga_id)
+            postpone(item, claim, error)
+
+
+def _are_stored_together(
+    readings: Sequence[tuple[WorkItem, Reading, uuid.UUID]], configured: Mapping[str, str]
+) -> bool:
     try:
         _store(readings, configured)
     except Exception:
         logger.exception("%d readings could not be stored together", len(readings))
-        with ExitStack() as failures:  # raises what was raised last, when all were tried
-            for reading in readings:
-                failures.callback(_store, [reading], configured)
+        return False
+    return True
+
+
+def postpone(item: WorkItem, claim: uuid.UUID, error: Exception) -> None:
+    """Let the item wait and be read again, with what went wrong as its sentence, if it is still ours by `claim`."""
+    wait = back_off(item.read_attempts + 1)
+    sentence = _("The console failed on this item; its log says why. It is tried again by itself.")
+    if isinstance(error, ConsoleError):
+        sentence = error.sentence
+    if isinstance(error, UpstreamError) and error.wait_seconds is not None:
+        wait = max(wait, dt.timedelta(seconds=error.wait_seconds))
+    WorkItem.objects.filter(pk=item.pk, reading_claim=claim).update(
+        reading_claim=None,
+        reading_until=None,
+        read_attempts=item.read_attempts + 1,
+        not_before=timezone.now() + wait,
+        error=sentence,
+    )
 
 
 def _store(readings: Sequence[tuple[WorkItem, Reading, uuid.UUID]], configured: Mapping[str, str]) -> None:

@@ -17,14 +17,13 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from billing_console.errors import ConsoleError, UpstreamError
+from billing_console.errors import ConsoleError
 from mappings.models import Company
 from sync import gate
 from sync.attribute_names import configured_names
 from sync.models import Server, WorkItem
-from sync.outbox import back_off
 from sync.readings import Batch, Reading, fetch
-from sync.storing import store_all
+from sync.storing import postpone, store_all
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +84,10 @@ def read_items(item_ids: Iterable[int]) -> int:
             break
         try:
             readings.append((item, fetch(item, batch), claim))
-        except ConsoleError as error:
-            _postpone(item, claim, error)
+        except Exception as error:  # whatever it was, it must be seen, and must keep nobody else back
+            expected = isinstance(error, ConsoleError)
+            logger.warning("%s %s could not be read: %s", item.kind, item.taiga_id, error, exc_info=not expected)
+            postpone(item, claim, error)
             if not gate.may_call(Server.TAIGA):
                 _let_go(items[count + 1 :], claim)
                 items = items[: count + 1]
@@ -120,17 +121,3 @@ def _let_go(items: Iterable[WorkItem], claim: uuid.UUID) -> None:
     """Leave what was claimed and not read to the next reader."""
     rows = WorkItem.objects.filter(pk__in=[item.pk for item in items], reading_claim=claim)
     rows.update(reading_claim=None, reading_until=None)
-
-
-def _postpone(item: WorkItem, claim: uuid.UUID, error: ConsoleError) -> None:
-    wait = back_off(item.read_attempts + 1)
-    if isinstance(error, UpstreamError) and error.wait_seconds is not None:
-        wait = max(wait, dt.timedelta(seconds=error.wait_seconds))
-    logger.warning("%s %s could not be read: %s", item.kind, item.taiga_id, error.sentence)
-    WorkItem.objects.filter(pk=item.pk, reading_claim=claim).update(
-        reading_claim=None,
-        reading_until=None,
-        read_attempts=item.read_attempts + 1,
-        not_before=timezone.now() + wait,
-        error=error.sentence,
-    )

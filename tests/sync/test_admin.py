@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
 from django.urls import reverse
+from django.utils import timezone
 
 from billing_console.states import EntryState, RecordState
 from mappings.models import Person, ProjectMapping
@@ -85,7 +87,9 @@ def test_the_page_of_attention_costs_the_same_queries_for_1_and_30_rows() -> Non
     from django.test.utils import CaptureQueriesContext
 
     browser, url = browser_of("viewer"), reverse("admin:sync_attention")
+    unreadable = {"is_dirty": True, "dirty_at": timezone.now(), "read_attempts": 3, "error": "It is no JSON."}
     make_rows(1)
+    WorkItem.objects.update(**unreadable)
     browser.get(url)
     one = queries_of(browser, url, lambda: CaptureQueriesContext(connection))
     for rows in (Difference, TimeEntry, WebhookDelivery, UpstreamCall, RejectedDelivery, RemoteRecord, WorkItem):
@@ -93,6 +97,7 @@ def test_the_page_of_attention_costs_the_same_queries_for_1_and_30_rows() -> Non
     ProjectMapping.objects.all().delete()
     Person.objects.all().delete()
     make_rows(30)
+    WorkItem.objects.update(**unreadable)
 
     assert queries_of(browser, url, lambda: CaptureQueriesContext(connection)) == one
 
@@ -303,6 +308,31 @@ def test_all_stuck_writes_are_tried_from_the_page_of_attention() -> None:
     browser_of("clerk").post(url, {"writes": "stuck"})
 
     assert list(RemoteRecord.objects.values_list("state", flat=True)) == [RecordState.PENDING] * 2
+
+
+def test_items_that_cannot_be_read_are_said_and_read_again_from_the_page_of_attention() -> None:
+    make_rows(3)
+    never, refused, once = WorkItem.objects.order_by("pk")
+    later = timezone.now() + dt.timedelta(hours=1)
+    waits = {"is_dirty": True, "dirty_at": timezone.now(), "not_before": later}
+    WorkItem.objects.filter(pk=never.pk).update(**waits, ref=None, read_attempts=3, error="Taiga does not let us.")
+    WorkItem.objects.filter(pk=refused.pk).update(**waits, read_attempts=7, error="It is an <odd> page.")
+    WorkItem.objects.filter(pk=once.pk).update(**waits, read_attempts=1, error="Taiga was away for a moment.")
+    url = reverse("admin:sync_attention")
+
+    page = browser_of("viewer").get(url).content.decode()
+    assert "Items that cannot be read" in page
+    assert f"Not read yet (id {never.taiga_id} in Taiga)" in page
+    assert "Taiga does not let us." in page
+    assert "It is an &lt;odd&gt; page." in page
+    assert "away for a moment" not in page
+    assert browser_of("viewer").post(url, {"items": "unreadable"}).status_code == 403
+    assert WorkItem.objects.filter(not_before=later).count() == 3
+
+    for _click in range(2):
+        browser_of("clerk").post(url, {"items": "unreadable"})
+
+    assert list(WorkItem.objects.filter(not_before=None).order_by("pk")) == [never, refused]
 
 
 def test_the_calls_of_an_entrys_item_are_one_click_away() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import connection
 from django.utils import timezone
 
 from billing_console import clock
@@ -299,17 +299,50 @@ def test_several_items_are_stored_together_and_each_is_priced(world: World) -> N
     assert not WorkItem.objects.filter(is_dirty=True).exists()
 
 
-def test_an_item_that_cannot_be_stored_keeps_nobody_else_back(world: World) -> None:
+def test_an_item_that_cannot_be_stored_keeps_nobody_else_back(world: World, caplog: pytest.LogCaptureFixture) -> None:
     tasks = [world.add_task(subject, billable=True, hours=1) for subject in ("First", "Poison", "Third")]
     for task_id in tasks:
         mark(world, task_id)
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE sync_workitem ADD CONSTRAINT no_poison CHECK (subject <> 'Poison')")
-    with pytest.raises(IntegrityError, match="no_poison"):
-        work_items.read_due()
+
+    work_items.read_due()
+
     assert set(TimeEntry.objects.values_list("item__taiga_id", flat=True)) == {tasks[0], tasks[2]}
-    assert list(WorkItem.objects.filter(is_dirty=True).values_list("taiga_id", flat=True)) == [tasks[1]]
+    poison = WorkItem.objects.get(is_dirty=True)
+    assert (poison.taiga_id, poison.read_attempts, poison.reading_claim) == (tasks[1], 1, None)
+    assert poison.error == "The console failed on this item; its log says why. It is tried again by itself."
+    assert poison.not_before is not None
+    assert any("no_poison" in str(record.exc_info) for record in caplog.records)
+
+
+def test_an_item_on_which_the_console_fails_while_reading_keeps_nobody_else_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = [world.add_task(subject, billable=True, hours=1) for subject in ("First", "Poison", "Third")]
+    for task_id in tasks:
+        mark(world, task_id)
+    real = TaigaClient.values
+
+    def fail_on_one(self: TaigaClient, kind: str, taiga_id: int) -> Any:
+        if taiga_id == tasks[1]:
+            raise KeyError("nobody thought of this")
+        return real(self, kind, taiga_id)
+
+    monkeypatch.setattr(TaigaClient, "values", fail_on_one)
+    assert work_items.read_due() == 3
+
+    assert set(TimeEntry.objects.values_list("item__taiga_id", flat=True)) == {tasks[0], tasks[2]}
+    poison = WorkItem.objects.get(is_dirty=True)
+    assert (poison.taiga_id, poison.read_attempts, poison.reading_claim) == (tasks[1], 1, None)
+    assert "thought" not in poison.error
+    assert any("nobody thought" in str(record.exc_info) for record in caplog.records)
+
+    monkeypatch.undo()
+    work_items.read_item(poison.pk)
+    poison.refresh_from_db()
+    assert (poison.is_dirty, poison.error, poison.read_attempts) == (False, "", 0)
 
 
 def test_a_gate_that_closes_in_the_middle_costs_the_rest_no_attempt(world: World, settings: Any) -> None:
