@@ -41,7 +41,6 @@ from unfold.decorators import action as kit_action
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
-from unfold.paginator import InfinitePaginator
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -80,8 +79,6 @@ __all__ = [
     "ExportModelAdmin",
     "HistoryModelAdmin",
     "ImportExportHistoryModelAdmin",
-    "InfinitePaginator",
-    "JournalModelAdmin",
     "ModelAdmin",
     "PageView",
     "RangeDateFilter",
@@ -215,14 +212,6 @@ class ReadOnlyModelAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-class JournalModelAdmin(ReadOnlyModelAdmin):
-    """A long list, newest first, without counting its rows."""
-
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    ordering = ("-id",)
 
 
 class ReadOnlyTabularInline(TabularInline):

@@ -30,16 +30,14 @@ def drain_together(
 ) -> int:
     """Drain, with a helper for every few rows of `due`, at most `most`; returns how many this one did itself.
 
-    `busy` are the rows that somebody works on: where these are enough hands already, they find what is new as well.
-    A helper calls nobody. What is left when this one has done its share is rung for again.
+    `busy` are the rows that somebody works on, by a claim: so many hands fewer are called. This one drains whatever
+    they say, for a claim may be of somebody who died. A helper calls nobody. What is left when this one has done its
+    share is rung for again.
     """
     if is_helper:
         return drain()
-    hands = busy.order_by().count()
-    if hands > most:
-        return 0
     waiting = due.order_by()[: most * SHARE].count()
-    doorbell.call_helpers(bell, min(waiting // SHARE, most - hands))
+    doorbell.call_helpers(bell, max(0, min(waiting // SHARE, most - busy.order_by().count())))
     done = drain()
     if done and due.exists():
         doorbell.ring(bell)

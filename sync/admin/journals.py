@@ -16,13 +16,13 @@ from billing_console import formats
 from billing_console.admin_base import (
     ChoicesCheckboxFilter,
     DialogForm,
-    JournalModelAdmin,
     RangeDateFilter,
     RangeDateTimeFilter,
     badge,
     dialog_action,
     display,
 )
+from billing_console.journal_admin import JournalModelAdmin
 from sync import attention
 from sync.admin.common import WORK, act_on_each, find_row, moment
 from sync.models import (
