@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
@@ -93,7 +94,10 @@ def _move(rows: models.QuerySet, changes: dict[str, Any], trail: dict[str, Any],
     """Update the one row of `rows` and write its trail; returns its column `wanted`, or None where there is no row."""
     query: Any = rows.query.chain(models.sql.UpdateQuery)
     query.add_update_values(changes)
-    update, given = query.get_compiler(connection=connection).as_sql()
+    try:
+        update, given = query.get_compiler(connection=connection).as_sql()
+    except EmptyResultSet:
+        return None  # a condition that nothing can fulfil
     names = iter(range(len(given)))
     update = re.sub("%s", lambda _match: f"%(given{next(names)})s", update)
     column = connection.ops.quote_name(rows.model._meta.get_field(wanted).column)

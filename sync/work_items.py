@@ -85,8 +85,10 @@ def read_items(item_ids: Iterable[int]) -> int:
         try:
             readings.append((item, fetch(item, batch), claim))
         except Exception as error:  # whatever it was, it must be seen, and must keep nobody else back
-            expected = isinstance(error, ConsoleError)
-            logger.warning("%s %s could not be read: %s", item.kind, item.taiga_id, error, exc_info=not expected)
+            if isinstance(error, ConsoleError):
+                logger.warning("%s %s could not be read: %s", item.kind, item.taiga_id, error)
+            else:
+                logger.exception("%s %s could not be read", item.kind, item.taiga_id)
             postpone(item, claim, error)
             if not gate.may_call(Server.TAIGA):
                 _let_go(items[count + 1 :], claim)
