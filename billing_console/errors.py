@@ -341,3 +341,14 @@ class ConfigError(ConsoleError):
     """A setting is missing or wrong."""
 
     default_sentence = gettext_lazy("The configuration is not complete. Run `manage.py check` to see what is missing.")
+
+
+class ConsoleFailed(ConsoleError):
+    """The console itself failed; the log has the details."""
+
+    default_sentence = gettext_lazy("The console failed on this; its log says why. It is tried again by itself.")
+
+
+def said_by(error: Exception) -> ConsoleError:
+    """The error that has a sentence for a person: `error` itself, or ConsoleFailed where nobody thought of it."""
+    return error if isinstance(error, ConsoleError) else ConsoleFailed()

@@ -15,14 +15,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console import clock, formats
-from billing_console.errors import ConfigError, NotAllowed, UpstreamError
+from billing_console.errors import ConfigError, NotAllowed, UpstreamError, said_by
 from billing_console.states import ReminderState
 from invoicing import payments, reminding_rules
 from invoicing.models import Invoice, Reminder
@@ -89,8 +89,13 @@ def remind_due(limit: int = 200) -> int:
         done += 1
         try:
             _step(reminder)
-        except (UpstreamError, ConfigError) as error:
-            _wait(reminder, outbox.wait_after(error, reminder.attempts), error.sentence)
+        except OperationalError:
+            raise  # the database, not this mail
+        except Exception as error:
+            if not isinstance(error, UpstreamError | ConfigError):
+                logger.exception("%s could not be sent", reminder)
+            failure = said_by(error)
+            _wait(reminder, outbox.wait_after(failure, reminder.attempts), failure.sentence)
     return done
 
 

@@ -14,13 +14,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console.errors import Busy, ConfigError, NotAllowed, UpstreamError
+from billing_console.errors import Busy, ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
 from invoicing import creating, deviations, marking
 from invoicing.models import ContactMail, Invoice, Selection, Sending
@@ -107,8 +107,12 @@ def send_due(limit: int = 200) -> int:
         done += 1
         try:
             _step(sending)
-        except (UpstreamError, ConfigError) as error:
-            _postpone(sending, error)
+        except OperationalError:
+            raise  # the database, not this mail
+        except Exception as error:
+            if not isinstance(error, UpstreamError | ConfigError):
+                logger.exception("%s could not be sent", sending)
+            _postpone(sending, said_by(error))
     if done:
         doorbell.ring("payments")  # once for all: what Invoice Ninja says of them is read in one list
     return done
@@ -272,8 +276,8 @@ def _wait_for_proof(sending: Sending, sentence: str) -> None:
     )
 
 
-def _postpone(sending: Sending, error: UpstreamError | ConfigError) -> None:
-    """A failed reading: nothing was sent by it, so it is simply tried again later."""
+def _postpone(sending: Sending, error: ConsoleError) -> None:
+    """Look at it again later: `is_called` says whether that may mail, so nothing is mailed twice by it."""
     Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
         not_before=timezone.now() + outbox.wait_after(error, sending.attempts),
         lease_until=None,

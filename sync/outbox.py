@@ -14,12 +14,20 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console.errors import ClaimLost, ConfigError, ConsoleError, Forbidden, UpstreamError
+from billing_console.errors import (
+    ClaimLost,
+    ConfigError,
+    ConsoleError,
+    ConsoleFailed,
+    Forbidden,
+    UpstreamError,
+    said_by,
+)
 from billing_console.states import RecordState
 from sync import gate
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
@@ -188,37 +196,62 @@ def lock_item(record: RemoteRecord) -> None:
 
 
 def write_one(claim: Claim, handler: Handler) -> None:
-    """Do the claimed work and write its outcome; never raises for what an upstream did.
+    """Do the claimed work and write its outcome; never raises for what an upstream did, nor for a fault of our own.
 
     A failure before the first writing call, or one of which the server says that it did nothing, is tried again;
     a failure after it leaves the record in doubt.
     """
     try:
-        try:
-            proof = handler.write(claim)
-        except NeedsPerson as question:
-            _ask_person(claim, handler, question.reason, question.sentence)
-        except UpstreamError as error:
-            if error.is_outcome_unknown or (claim.wrote and error.is_read):
-                _doubt(claim, error)
-            elif error.is_permanent and error.status in (400, 422):
-                _ask_person(claim, handler, "refused", error.sentence)
-            elif isinstance(error, Forbidden):
-                _ask_person(
-                    claim, handler, "not_allowed", error.sentence
-                )  # a right is missing: repeating gives nobody one
-            else:
-                _postpone(claim, error)
-        except ConfigError as error:
-            _postpone(claim, error)
-        else:
-            with transaction.atomic():
-                handler.lock_first(claim.record)
-                prove(claim.record, proof, claim.revision, claim=claim)
-                handler.after_sync(claim.record)
+        _write(claim, handler)
     except ClaimLost:
         # A worker that slept past its lease changes nothing: whoever expires the lease decides.
         logger.warning("claim %s on %s was lost before its outcome was written", claim.claim_id, claim.record)
+
+
+def _write(claim: Claim, handler: Handler) -> None:
+    try:
+        proof = handler.write(claim)
+    except NeedsPerson as question:
+        _ask_person(claim, handler, question.reason, question.sentence)
+    except UpstreamError as error:
+        if error.is_outcome_unknown or (claim.wrote and error.is_read):
+            _doubt(claim, error)
+        elif error.is_permanent and error.status in (400, 422):
+            _ask_person(claim, handler, "refused", error.sentence)
+        elif isinstance(error, Forbidden):
+            _ask_person(claim, handler, "not_allowed", error.sentence)  # a right is missing: repeating gives nobody one
+        else:
+            _postpone(claim, error)
+    except ConfigError as error:
+        _postpone(claim, error)
+    except (ClaimLost, OperationalError):
+        raise
+    except Exception:
+        logger.exception("%s could not be written", claim.record)
+        _fail(claim)
+    else:
+        _settle_proof(claim, handler, proof)
+
+
+def _settle_proof(claim: Claim, handler: Handler, proof: Proof) -> None:
+    attempts = claim.record.attempts
+    try:
+        with transaction.atomic():
+            handler.lock_first(claim.record)
+            prove(claim.record, proof, claim.revision, claim=claim)
+            handler.after_sync(claim.record)
+    except (ClaimLost, OperationalError):
+        raise
+    except Exception:
+        logger.exception("the proof of %s could not be written", claim.record)
+        # In memory it has moved; the transaction was undone.
+        claim.record.state, claim.record.attempts = RecordState.IN_FLIGHT, attempts
+        _fail(claim)
+
+
+def _fail(claim: Claim) -> None:
+    """A fault of our own: this record waits with a sentence, and every other goes on."""
+    (_doubt if claim.wrote else _postpone)(claim, ConsoleFailed())
 
 
 def look_up_doubtful(handler: Handler, limit: int = 100) -> int:
@@ -252,8 +285,12 @@ def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
             if moved:
                 handler.after_question(record)
         return moved
-    except (UpstreamError, ConfigError) as error:
-        RemoteRecord.objects.filter(ours, pk=record.pk, state=RecordState.IN_DOUBT).update(sentence=error.sentence)
+    except OperationalError:
+        raise
+    except Exception as error:
+        if not isinstance(error, ConsoleError):
+            logger.exception("%s could not be looked up", record)
+        _stay_in_doubt(record, ours, error)
         return False
     try:
         with transaction.atomic():
@@ -262,7 +299,18 @@ def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
             handler.after_sync(record)
     except ClaimLost:
         return False
+    except OperationalError:
+        raise
+    except Exception as error:
+        logger.exception("what was found of %s could not be written", record)
+        _stay_in_doubt(record, ours, error)
+        return False
     return True
+
+
+def _stay_in_doubt(record: RemoteRecord, ours: Q, error: Exception) -> None:
+    rows = RemoteRecord.objects.filter(ours, pk=record.pk, state=RecordState.IN_DOUBT)
+    rows.update(sentence=said_by(error).sentence)
 
 
 def drain(handler: Handler, limit: int = 200) -> int:

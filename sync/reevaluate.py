@@ -6,10 +6,11 @@ for the page that made the change, the rest by the worker.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.db import models, transaction
+from django.db import OperationalError, models, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from billing_console.states import EntryState
@@ -26,7 +27,10 @@ from mappings.models import (
     RuleSet,
 )
 from sync import doorbell, entries
-from sync.models import TimeEntry, WorkItem
+from sync.marks import mark_dirty
+from sync.models import FoundBy, TimeEntry, WorkItem
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 200
 BATCH: Final = 100
@@ -52,19 +56,52 @@ def mark_affected(row: models.Model) -> int:
 
 
 def evaluate_marked(limit: int = 1000) -> int:
-    """Price marked items again, in batches with a transaction each; returns how many. Safe in several workers."""
+    """Price marked items again, in batches with a transaction each; returns how many. Safe in several workers.
+
+    Where a batch cannot be priced, each is tried alone, so that one keeps nobody else back: it is read again, and what
+    fails there too has a sentence under *Needs attention*.
+    """
     done = 0
-    while done < limit:
+    while done < limit and (count := _evaluate_batch(min(BATCH, limit - done))):
+        done += count
+    return done
+
+
+def _evaluate_batch(most: int) -> int:
+    ids: list[int] = []
+    try:
         with transaction.atomic():
             marked = WorkItem.objects.select_for_update(skip_locked=True, no_key=True).filter(needs_evaluation=True)
-            ids = list(marked.order_by("pk").values_list("pk", flat=True)[: min(BATCH, limit - done)])
-            if not ids:
-                break
-            # Lowered first: a change that comes while we price waits for our lock and raises it again.
-            WorkItem.objects.filter(pk__in=ids).update(needs_evaluation=False)
-            entries.evaluate_many(ids)
-        done += len(ids)
-    return done
+            ids = list(marked.order_by("pk").values_list("pk", flat=True)[:most])
+            if ids:
+                _evaluate(ids)
+    except OperationalError:
+        raise  # the database, not an item
+    except Exception:
+        logger.exception("%d items could not be priced together", len(ids))
+        for pk in ids:
+            _evaluate_alone(pk)
+    return len(ids)
+
+
+def _evaluate(ids: list[int]) -> None:
+    # Lowered first: a change that comes while we price waits for our lock and raises it again.
+    if WorkItem.objects.filter(pk__in=ids, needs_evaluation=True).update(needs_evaluation=False):
+        entries.evaluate_many(ids)
+
+
+def _evaluate_alone(pk: int) -> None:
+    try:
+        with transaction.atomic():
+            _evaluate([pk])
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("item %s could not be priced again", pk)
+        with transaction.atomic():
+            WorkItem.objects.filter(pk=pk).update(needs_evaluation=False)
+            item = WorkItem.objects.get(pk=pk)
+            mark_dirty(item.kind, item.taiga_id, found_by=FoundBy.SWEEP, project_id=item.taiga_project_id)
 
 
 def on_saved(sender: Any, instance: models.Model, **kwargs: Any) -> None:

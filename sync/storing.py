@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock
-from billing_console.errors import ConsoleError, UpstreamError
+from billing_console.errors import UpstreamError, said_by
 from billing_console.states import ItemKind, ItemState
 from mappings.lookups import person_of
 from mappings.models import ProjectMapping
@@ -70,9 +70,6 @@ def _are_stored_together(
 def postpone(item: WorkItem, claim: uuid.UUID, error: Exception) -> None:
     """Let the item wait and be read again, with what went wrong as its sentence, if it is still ours by `claim`."""
     wait = back_off(item.read_attempts + 1)
-    sentence = _("The console failed on this item; its log says why. It is tried again by itself.")
-    if isinstance(error, ConsoleError):
-        sentence = error.sentence
     if isinstance(error, UpstreamError) and error.wait_seconds is not None:
         wait = max(wait, dt.timedelta(seconds=error.wait_seconds))
     WorkItem.objects.filter(pk=item.pk, reading_claim=claim).update(
@@ -80,7 +77,7 @@ def postpone(item: WorkItem, claim: uuid.UUID, error: Exception) -> None:
         reading_until=None,
         read_attempts=item.read_attempts + 1,
         not_before=timezone.now() + wait,
-        error=sentence,
+        error=said_by(error).sentence,
     )
 
 

@@ -295,6 +295,27 @@ def test_a_server_that_cannot_be_read_is_asked_again_later(world: World, owed: I
     assert len(reminders_there(world)) == 1
 
 
+def test_a_fault_of_our_own_waits_with_a_sentence_and_reminds_once(
+    world: World, owed: Invoice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
+    settings.RETRY_BASE_SECONDS = 600
+    ask(owed)
+
+    def break_down(*args: Any, **more: Any) -> Any:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr(reminding, "_step", break_down)
+    waiting = worked()
+
+    assert (waiting.state, waiting.lease_until) == (ReminderState.PENDING, None)
+    assert waiting.sentence == "The console failed on this; its log says why. It is tried again by itself."
+    assert any("nobody thought" in str(record.exc_info) for record in caplog.records)
+    monkeypatch.undo()
+    later()
+    assert worked().state == ReminderState.SENT
+    assert len(reminders_there(world)) == 1
+
+
 def test_of_two_workers_one_calls(world: World, owed: Invoice) -> None:
     ask(owed)
     ours = reminding._claim_next()

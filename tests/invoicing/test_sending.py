@@ -461,6 +461,31 @@ def test_a_failed_reading_is_tried_again_and_mails_once(world: World) -> None:
     assert len(world.mails()) == 1
 
 
+@pytest.mark.parametrize("function", ["refusal", "_look_for_proof"])
+def test_a_fault_of_our_own_waits_with_a_sentence_and_mails_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Any, function: str
+) -> None:
+    settings.RETRY_BASE_SECONDS = 600
+    invoice = created_invoice(world)
+    row = ask(invoice)
+
+    def break_down(*args: Any, **more: Any) -> Any:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr(sending, function, break_down)
+    assert sending.send_due() == 1  # and the queue behind it goes on
+
+    row = fresh(row)
+    assert row.sentence == "The console failed on this; its log says why. It is tried again by itself."
+    assert (row.finished_at, row.lease_until, row.is_called) == (None, None, function != "refusal")
+    assert any("nobody thought" in str(record.exc_info) for record in caplog.records)
+
+    monkeypatch.undo()
+    later(row)
+    assert fresh(invoice).state == InvoiceState.SENT
+    assert world.mails() == ["billing@acme.example"]
+
+
 def test_nothing_is_mailed_from_another_server(world: World) -> None:
     invoice = created_invoice(world)
     UpstreamPin.objects.filter(server="invoice_ninja").update(identity="somebody-else", checked_at=None)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -242,6 +242,80 @@ def test_what_a_failure_makes_of_a_claimed_record(error: ConsoleError, state: st
     row = fresh(record)
     assert (row.state, row.claim_id, row.synced_revision) == (state, None, 0)
     assert row.sentence == error.sentence
+
+
+ODD = ZeroDivisionError("nobody thought of this")
+
+
+def _break(*args: Any) -> Any:
+    raise ODD
+
+
+def _write_and_break(claim: Claim) -> Proof:
+    claim.before_call(writes=True)
+    raise ODD
+
+
+@pytest.mark.parametrize(
+    ("handler", "state"),
+    [
+        (Handler(RecordKind.TASK, _break, _break), "retry"),
+        (Handler(RecordKind.TASK, _write_and_break, _break), "in_doubt"),
+        (Handler(RecordKind.TASK, lambda claim: PROOF, _break, after_sync=_break), "retry"),
+        (Handler(RecordKind.TASK, lambda claim: PROOF, _break, lock_first=_break), "retry"),
+    ],
+    ids=["before the call", "after the call", "what follows the proof", "its locks"],
+)
+def test_a_fault_of_our_own_waits_with_a_sentence_and_keeps_nobody_back(
+    handler: Handler, state: str, caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
+    settings.LOOK_UP_AFTER_SECONDS = settings.RETRY_BASE_SECONDS = 600
+    first = make_record()
+    second = RemoteRecord.objects.create(server=Server.NINJA, kind="task", our_key="second", state="pending")
+
+    assert outbox.drain(handler) == 2
+
+    for record in (first, second):
+        row = fresh(record)
+        assert (row.state, row.claim_id, row.remote_id, row.synced_revision) == (state, None, None, 0)
+        assert row.sentence == "The console failed on this; its log says why. It is tried again by itself."
+        assert row.attempts == 1
+    assert sum("nobody thought" in str(record.exc_info) for record in caplog.records) == 2
+
+
+@pytest.mark.parametrize("after_sync", [_break, lambda record: None], ids=["what follows", "look-up"])
+def test_a_fault_of_our_own_in_a_look_up_leaves_it_in_doubt_and_the_queue_goes_on(
+    after_sync: Any, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LOOK_UP_AFTER_SECONDS = 600
+    doubtful = make_record(state="in_doubt")
+    make_due(doubtful)
+    later = RemoteRecord.objects.create(server=Server.NINJA, kind="task", our_key="later", state="pending")
+    find = _break if after_sync is not _break else (lambda record: PROOF)
+
+    handler = Handler(RecordKind.TASK, lambda claim: PROOF, find, after_sync)
+    outbox.drain(handler)
+
+    row = fresh(doubtful)
+    assert (row.state, row.sentence) == (
+        "in_doubt",
+        "The console failed on this; its log says why. It is tried again by itself.",
+    )
+    assert row.not_before > timezone.now() + timedelta(seconds=590)
+    assert fresh(later).state == ("synced" if after_sync is not _break else "retry")
+    assert any("nobody thought" in str(record.exc_info) for record in caplog.records)
+
+
+def test_a_database_that_goes_away_is_no_records_fault() -> None:
+    record = make_record()
+
+    def go_away(claim: Claim) -> Proof:
+        raise OperationalError("the connection is lost")
+
+    with pytest.raises(OperationalError):
+        outbox.drain(Handler(RecordKind.TASK, go_away, _break))
+
+    assert fresh(record).state == "in_flight"  # its lease runs out, then it is looked up
 
 
 def test_the_server_says_how_long_to_wait() -> None:

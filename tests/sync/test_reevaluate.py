@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from billing_console.states import EntryState, Reason
 from mappings import hooks
 from mappings.lookups import new_rule_set_version
 from mappings.models import Client, Company, Membership, ProjectMapping, Rate, Role
-from sync import reevaluate
+from sync import entries, reevaluate
 from sync.models import RemoteRecord, TimeEntry, WorkItem
 from tests.sync.making import Office
 
@@ -37,6 +37,44 @@ def test_a_rate_that_is_added_frees_what_waited_for_it(office: Office, commit: C
     rows = TimeEntry.objects.values_list("state", "rate", "amount")
     assert set(rows) == {(EntryState.READY, 60, 270)}
     assert RemoteRecord.objects.count() == 3
+
+
+def test_an_item_that_cannot_be_priced_keeps_nobody_else_back_and_is_read_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = [office.entry(office.item(number)).item for number in (1, 2, 3)]
+    Rate.objects.update(amount=Decimal(70))
+    WorkItem.objects.update(needs_evaluation=True, is_dirty=False)
+    real = entries.evaluate_many
+
+    def fail_on_one(ids: list[int], **more: Any) -> Any:
+        if items[1].pk in ids:
+            raise ZeroDivisionError("nobody thought of this")
+        return real(ids, **more)
+
+    monkeypatch.setattr(entries, "evaluate_many", fail_on_one)
+    assert reevaluate.evaluate_marked() == 3
+
+    assert list(TimeEntry.objects.order_by("item").values_list("rate", flat=True)) == [70, 75, 70]
+    assert not WorkItem.objects.filter(needs_evaluation=True).exists()
+    assert list(WorkItem.objects.filter(is_dirty=True)) == [items[1]]
+    assert sum("nobody thought" in str(record.exc_info) for record in caplog.records) == 2
+    assert reevaluate.evaluate_marked() == 0
+
+
+def test_a_database_that_goes_away_is_no_items_fault(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = office.entry().item
+    WorkItem.objects.update(needs_evaluation=True, is_dirty=False)
+
+    def go_away(ids: list[int], **more: Any) -> Any:
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(entries, "evaluate_many", go_away)
+    with pytest.raises(OperationalError):
+        reevaluate.evaluate_marked()
+
+    item.refresh_from_db()
+    assert (item.needs_evaluation, item.is_dirty) == (True, False)
 
 
 def test_a_saved_row_marks_once(office: Office, commit: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -312,7 +312,7 @@ def test_an_item_that_cannot_be_stored_keeps_nobody_else_back(world: World, capl
     assert set(TimeEntry.objects.values_list("item__taiga_id", flat=True)) == {tasks[0], tasks[2]}
     poison = WorkItem.objects.get(is_dirty=True)
     assert (poison.taiga_id, poison.read_attempts, poison.reading_claim) == (tasks[1], 1, None)
-    assert poison.error == "The console failed on this item; its log says why. It is tried again by itself."
+    assert poison.error == "The console failed on this; its log says why. It is tried again by itself."
     assert poison.not_before is not None
     assert any("no_poison" in str(record.exc_info) for record in caplog.records)
 
