@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock
-from billing_console.errors import ConsoleError, NotFound
+from billing_console.errors import ConsoleError, NotFound, said_by
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
 from sync import discovery, gate, heartbeats, lists, stories, upstreams
@@ -104,13 +104,19 @@ def sweep_project(
             found = take_census(mapping, taiga, since=since, still_ours=lambda: _keep(sweep, claim))
             marked += len(found.marks)
             census = {"counted_at": started_at, "census_at": timezone.now(), "census_wanted": False}
-    except ConsoleError as error:
-        logger.warning("project %s could not be swept: %s", mapping.taiga_project_id, error.sentence)
-        _finish(sweep, claim, error=error.sentence)
+    except OperationalError:
+        raise  # the database, not this project
+    except Exception as error:  # whatever it was, it must be seen, and must keep no other project back
+        if isinstance(error, ConsoleError):
+            logger.warning("project %s could not be swept: %s", mapping.taiga_project_id, error)
+        else:
+            logger.exception("project %s could not be swept", mapping.taiga_project_id)
+        sentence = said_by(error).sentence
+        _finish(sweep, claim, error=sentence)
         if isinstance(error, NotFound):  # deleted, or our user was put out: its items are gone for us, one by one
             with transaction.atomic():
                 mark_many(_tasks_at_risk(mapping), found_by=FoundBy.SWEEP)
-        return SweepResult(error=error.sentence)
+        return SweepResult(error=sentence)
     _finish(
         sweep,
         claim,

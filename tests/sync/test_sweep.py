@@ -123,6 +123,28 @@ def test_one_failing_project_leaves_the_others_alone(world: World) -> None:
     assert not ProjectSweep.objects.filter(project__taiga_project_id=998).exists()
 
 
+def test_a_fault_of_our_own_is_a_sentence_on_the_row_and_leaves_the_others_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = ProjectMapping.objects.create(taiga_project_id=999, client=world.mapping.client)
+    real = sweep._walk
+
+    def break_down(mapping: ProjectMapping, *args: Any) -> Any:
+        if mapping == broken:
+            raise ZeroDivisionError("nobody thought of this")
+        return real(mapping, *args)
+
+    monkeypatch.setattr(sweep, "_walk", break_down)
+    monkeypatch.setattr(sweep, "_refresh_roles", lambda mapping, taiga: None)
+    monkeypatch.setattr(sweep, "names_for", lambda *args: {})
+    assert sweep.sweep_all() == 1
+
+    row = ProjectSweep.objects.get(project=broken)
+    assert row.error == "The console failed on this; its log says why. It is tried again by itself."
+    assert row.lease_until is None
+    assert any("nobody thought" in str(record.exc_info) for record in caplog.records)
+
+
 def test_one_sweep_of_a_project_at_a_time(world: World) -> None:
     row = ProjectSweep.objects.create(
         project=world.mapping, claim_id=uuid.uuid4(), lease_until=timezone.now() + timedelta(seconds=30)
