@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 90.0
 FOLDER: Final = CLONE / "var" / "demo"
 LOG: Final = FOLDER / "processes.log"
+PORTS_FILE: Final = FOLDER / "ports.json"
 
 Write = Callable[[str], None]
 
@@ -49,13 +51,27 @@ class Ports:
     ninja: int
 
 
-def choose_ports(web: int, taiga: int, ninja: int) -> Ports:
-    """Return the ports asked for, free ones where 0 was; raises PortBusy where one is taken."""
-    free = iter(choose_free_ports(3))
-    ports = Ports(web or next(free), taiga or next(free), ninja or next(free))
+def choose_ports(web: int, taiga: int, ninja: int, *, before: Ports | None = None) -> Ports:
+    """Return the ports asked for; where 0 was, those of the demo `before` that is continued, else free ones.
+
+    Raises PortBusy where one is taken, and DemoError where the stand-ins would move: their address is pinned, so the
+    console would take them for other servers and write nothing.
+    """
+    known = before or Ports(*choose_free_ports(3))
+    ports = Ports(web or known.web, taiga or known.taiga, ninja or known.ninja)
+    if before is not None and (ports.taiga, ports.ninja) != (before.taiga, before.ninja):
+        raise DemoError(
+            f"This demo was played with its servers on the ports {before.taiga} and {before.ninja}. Continue it with "
+            f"--taiga-port {before.taiga} --ninja-port {before.ninja}, or start from nothing with --reset."
+        )
     for port in (ports.web, ports.taiga, ports.ninja):
         insist_on_free_port(HOST, port)
     return ports
+
+
+def ports_before() -> Ports | None:
+    """The ports of the demo that would be continued; None where there is none."""
+    return Ports(**json.loads(PORTS_FILE.read_text())) if PORTS_FILE.exists() else None
 
 
 def demo_environment(ports: Ports, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -146,6 +162,7 @@ def running_demo(ports: Ports, *, is_reset: bool, announce: Write, taiga_mode: s
         if is_reset:
             shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True, exist_ok=True)
+        PORTS_FILE.write_text(json.dumps(asdict(ports)))
         log = stack.enter_context(LOG.open("a", buffering=1, encoding="utf-8"))
 
         def write(line: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from billing_console.demo_processes import Ports, choose_ports, demo_environment, stand_in_program
+from billing_console import demo_processes
+from billing_console.demo_processes import DemoError, Ports, choose_ports, demo_environment, stand_in_program
 from billing_console.env import VARIABLES
 from billing_console.processes import PortBusy
 
@@ -50,3 +54,26 @@ def test_port_0_is_a_free_one_and_a_busy_one_is_refused() -> None:
         other.listen()
         with pytest.raises(PortBusy, match="Address already in use"):
             choose_ports(0, other.getsockname()[1], 0)
+
+
+def test_a_demo_that_is_continued_keeps_its_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "ports.json"
+    monkeypatch.setattr(demo_processes, "PORTS_FILE", file)
+    assert demo_processes.ports_before() is None
+    before = choose_ports(0, 0, 0)
+    file.write_text(json.dumps(asdict(before)))
+
+    known = demo_processes.ports_before()
+
+    assert known == before
+    assert choose_ports(0, 0, 0, before=known) == before
+    assert choose_ports(0, before.taiga, 0, before=known) == before
+
+
+@pytest.mark.parametrize("name", ["taiga", "ninja"])
+def test_its_servers_do_not_move(name: str) -> None:
+    before = choose_ports(0, 0, 0)
+    asked = {"web": 0, "taiga": 0, "ninja": 0, name: 9}
+
+    with pytest.raises(DemoError, match=rf"--taiga-port {before.taiga} --ninja-port {before.ninja}, or .* --reset"):
+        choose_ports(**asked, before=before)

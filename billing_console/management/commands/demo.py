@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from billing_console.demo_processes import DemoError, choose_ports, running_demo
+from billing_console.demo_processes import DemoError, choose_ports, ports_before, running_demo
 from billing_console.embedded import EmbeddedError
 from billing_console.processes import PortBusy
 from billing_console.spawn import AlreadyRunning, Stopped
@@ -19,9 +19,15 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=5000, help="default %(default)s; 0 is a free one")
-        parser.add_argument("--taiga-port", type=int, default=9101, help="default %(default)s; 0 is a free one")
-        parser.add_argument("--ninja-port", type=int, default=9102, help="default %(default)s; 0 is a free one")
+        parser.add_argument(
+            "--port", type=int, default=5000, help="default %(default)s; 0 is that of last time, or a free one"
+        )
+        parser.add_argument(
+            "--taiga-port", type=int, default=9101, help="default %(default)s; 0 is that of last time, or a free one"
+        )
+        parser.add_argument(
+            "--ninja-port", type=int, default=9102, help="default %(default)s; 0 is that of last time, or a free one"
+        )
         parser.add_argument("--taiga-mode", choices=("inline", "async"), default="inline")
         parser.add_argument("--exit", action="store_true", help="play to the end, compare everything, and stop")
         parser.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -29,7 +35,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            ports = choose_ports(options["port"], options["taiga_port"], options["ninja_port"])
+            before = None if options["reset"] else ports_before()
+            ports = choose_ports(options["port"], options["taiga_port"], options["ninja_port"], before=before)
             with running_demo(
                 ports, is_reset=options["reset"], announce=announce, taiga_mode=options["taiga_mode"]
             ) as demo:
