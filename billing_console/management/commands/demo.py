@@ -13,6 +13,8 @@ from billing_console.embedded import EmbeddedError
 from billing_console.processes import PortBusy
 from billing_console.spawn import AlreadyRunning, Stopped
 
+PORT_HELP = "default %(default)s; 0 is that of last time, or a free one"
+
 
 class Command(BaseCommand):
     help = "Starts everything with stand-ins, plays the scenario up to the drafts, and runs until Ctrl-C."
