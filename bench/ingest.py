@@ -1,4 +1,4 @@
-"""How fast deliveries are taken, against a bare Django view in the same server; and with a frozen Redis."""
+"""How fast deliveries are taken, against a bare Django view in the same server; Redis frozen; servers slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,14 @@ from bench import servers
 from bench.results import Result, interleaved, middle
 from sync.signature import sign
 
-NAMES = ("ingest_throughput_ratio", "ingest_p99_ratio", "ingest_redis_frozen_p99_ratio")
+NAMES = (
+    "ingest_throughput_ratio",
+    "ingest_p99_ratio",
+    "ingest_redis_frozen_p99_ratio",
+    "ingest_servers_slow_p99_ratio",
+)
 CONNECTIONS, REQUESTS, ROUNDS = 16, 2000, 5
+SLOW_SECONDS = 5.0
 SAMPLE = Path("tests/data/taiga_deliveries/sample-12-task-change-many-fields-description_diff-is-a-string.json")
 _numbers = itertools.count(1)
 
@@ -35,27 +41,24 @@ def run() -> list[Result]:
     """Real deliveries of 4 KB over 16 connections, each different; 5 interleaved rounds, medians."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS bench_bare (id bigserial PRIMARY KEY, body bytea, at timestamptz)")
-    speeds: dict[str, list[float]] = {"bare": [], "console": [], "frozen": []}
+    speeds: dict[str, list[float]] = {"bare": [], "console": [], "frozen": [], "slow": []}
+    with servers.stand_ins() as urls, servers.web(**_addresses(urls)) as port:
+        troubles = {"frozen": frozen_redis, "slow": lambda: slow_servers(urls)}
 
-    def measure(kind: str, port: int) -> Callable[[], float]:
-        def once() -> float:
-            path = "/bench/bare" if kind == "bare" else "/webhooks/taiga"
-            if kind == "frozen":
-                with frozen_redis():
-                    speed, p99 = send(port, path)
-            else:
-                speed, p99 = send(port, path)
-            speeds[kind].append(speed)
-            return p99
+        def measure(kind: str) -> Callable[[], float]:
+            def once() -> float:
+                with troubles.get(kind, nullcontext)():
+                    speed, p99 = send(port, "/bench/bare" if kind == "bare" else "/webhooks/taiga")
+                speeds[kind].append(speed)
+                return p99
 
-        return once
+            return once
 
-    with servers.web() as port:
         for path in ("/bench/bare", "/webhooks/taiga"):
             send(port, path)  # warm
-        bare, console, frozen = interleaved(ROUNDS, *(measure(kind, port) for kind in speeds))
+        measured = interleaved(ROUNDS, *(measure(kind) for kind in speeds))
     rate = {kind: middle(values) for kind, values in speeds.items()}
-    p99 = {"bare": middle(bare), "console": middle(console), "frozen": middle(frozen)}
+    p99 = {kind: middle(values) for kind, values in zip(speeds, measured, strict=True)}
     words = "{:.0f}/s against {:.0f}/s bare".format(rate["console"], rate["bare"])
     return [
         Result("ingest_throughput_ratio", rate["console"] / rate["bare"], ("≥", 0.5), words),
@@ -71,7 +74,28 @@ def run() -> list[Result]:
             ("≤", 3),
             "{:.0f} ms, {:.0f}/s while Redis hangs".format(p99["frozen"], rate["frozen"]),
         ),
+        Result(
+            "ingest_servers_slow_p99_ratio",
+            p99["slow"] / p99["console"],
+            ("≤", 3),
+            "{:.0f} ms, {:.0f}/s while both servers take {:.0f} s".format(p99["slow"], rate["slow"], SLOW_SECONDS),
+        ),
     ]
+
+
+def _addresses(urls: tuple[str, str]) -> dict[str, str]:
+    """The variables that name both servers."""
+    return {"TAIGA_API": f"{urls[0]}/api/v1", "INVOICE_NINJA_API": f"{urls[1]}/api/v1"}
+
+
+@contextmanager
+def slow_servers(urls: tuple[str, str]) -> Iterator[None]:
+    """Both servers take five seconds for each answer."""
+    servers.delay(urls, SLOW_SECONDS)
+    try:
+        yield
+    finally:
+        servers.delay(urls, 0)
 
 
 def send(port: int, path: str) -> tuple[float, float]:

@@ -48,12 +48,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def web() -> Iterator[int]:
-    """gunicorn as the console runs it (2 workers); gives its port once it answers."""
+def web(**environment: str) -> Iterator[int]:
+    """gunicorn as the console runs it (2 workers), with `environment` on top; gives its port once it answers."""
     port = free_port()
     arguments = ("-m", "gunicorn", "billing_console.wsgi:application", "--bind", f"127.0.0.1:{port}")
     # SIGINT takes gunicorn's workers along, which SIGKILL would orphan.
-    with running(*arguments, "--log-level", "error", death_signal=signal.SIGINT):
+    with running(*arguments, "--log-level", "error", death_signal=signal.SIGINT, **environment):
         _wait_for(f"http://127.0.0.1:{port}/healthz")
         yield port
 

@@ -61,4 +61,5 @@ def _parts(pace: Pace) -> tuple[tuple[str, str, float], ...]:
         ("sweep", _("Sweep of Taiga"), max(pace.sweep * 4, 120.0)),
         ("taiga", _("Taiga answered"), max(pace.sweep * 4, 120.0)),
         ("invoice_ninja", _("Invoice Ninja answered"), max(pace.poll * 4, 120.0)),
+        ("payments", _("Payments read"), max(pace.poll * 4, 120.0)),
     )

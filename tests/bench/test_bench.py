@@ -16,6 +16,7 @@ PROMISED = {
     "ingest_throughput_ratio",
     "ingest_p99_ratio",
     "ingest_redis_frozen_p99_ratio",
+    "ingest_servers_slow_p99_ratio",
     "drain_ratio",
     "send_in_flight_ratio",
     "calls_per_entry",

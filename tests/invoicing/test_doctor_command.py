@@ -16,7 +16,7 @@ from tests.sync.doctor.conftest import Ward, receiver, ward  # noqa: F401
 
 @pytest.fixture(autouse=True)
 def _the_machine_runs(db: None) -> None:
-    for name in ("worker", "sweep", "taiga", "invoice_ninja"):
+    for name in ("worker", "sweep", "taiga", "invoice_ninja", "payments"):
         Heartbeat.objects.create(name=name, at=timezone.now())
 
 

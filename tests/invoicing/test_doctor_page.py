@@ -23,7 +23,7 @@ URL = "/admin/doctor/"
 
 @pytest.fixture(autouse=True)
 def _the_machine_runs() -> None:
-    for name in ("worker", "sweep", "taiga", "invoice_ninja"):
+    for name in ("worker", "sweep", "taiga", "invoice_ninja", "payments"):
         Heartbeat.objects.create(name=name, at=timezone.now())
 
 

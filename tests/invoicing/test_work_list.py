@@ -259,7 +259,7 @@ def test_last_months_cross_the_year() -> None:
 
 
 def test_the_machine_says_worst_first_and_puts_the_rest_on_one_line(root: User) -> None:
-    for name in ("worker", "sweep", "taiga"):
+    for name in ("worker", "sweep", "taiga", "payments"):
         Heartbeat.objects.create(name=name, at=timezone.now())
     Heartbeat.objects.create(name="invoice_ninja", at=timezone.now() - dt.timedelta(hours=2))
     UpstreamPin.objects.create(
@@ -280,7 +280,7 @@ def test_the_machine_says_worst_first_and_puts_the_rest_on_one_line(root: User) 
 
 
 def test_a_silent_worker_is_said_once(root: User) -> None:
-    for name in ("worker", "sweep", "taiga", "invoice_ninja"):
+    for name in ("worker", "sweep", "taiga", "invoice_ninja", "payments"):
         Heartbeat.objects.create(name=name, at=timezone.now() - dt.timedelta(hours=2))
 
     errors = [check.sentence for check in shown(root)["checks"] if check.state == "error"]

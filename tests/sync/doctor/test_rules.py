@@ -222,7 +222,7 @@ def test_a_kind_without_billable_is_left_alone() -> None:
 # --- the machine --------------------------------------------------------------------------------------------------
 
 PACE = Pace(60, 300, 600)
-PARTS = ("worker", "sweep", "taiga", "invoice_ninja")
+PARTS = ("worker", "sweep", "taiga", "invoice_ninja", "payments")
 
 
 def seen(**minutes: float) -> dict[str, dt.datetime]:
@@ -230,7 +230,7 @@ def seen(**minutes: float) -> dict[str, dt.datetime]:
 
 
 def test_all_parts_that_did_their_work_are_ok() -> None:
-    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=5, invoice_ninja=9), AT, PACE, "UTC")
+    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=5, invoice_ninja=9, payments=9), AT, PACE, "UTC")
 
     assert [(finding.severity, finding.subject) for finding in found] == [("ok", name) for name in PARTS]
 
@@ -261,12 +261,20 @@ def test_nothing_was_reported_yet() -> None:
 
 
 def test_a_taiga_of_which_nothing_was_swept_is_said_so() -> None:
-    found = machine_rules.judge(seen(worker=1, sweep=5, invoice_ninja=9), AT, PACE, "UTC")
+    found = machine_rules.judge(seen(worker=1, sweep=5, invoice_ninja=9, payments=9), AT, PACE, "UTC")
 
     assert [f.sentence for f in found if f.severity == "warning"] == ["No Taiga project was swept yet."]
 
 
+def test_payments_that_are_not_read_are_said_though_invoice_ninja_answers() -> None:
+    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=5, invoice_ninja=9, payments=90), AT, PACE, "UTC")
+
+    assert [(f.severity, f.sentence) for f in found if f.severity != "ok"] == [
+        ("error", "Payments read: silent since 12 Jan 2026 06:42. Look whether the console's processes run.")
+    ]
+
+
 def test_a_silent_server_is_said_beside_parts_that_are_well() -> None:
-    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=90, invoice_ninja=9), AT, PACE, "UTC")
+    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=90, invoice_ninja=9, payments=9), AT, PACE, "UTC")
 
     assert [(f.severity, f.subject) for f in found if f.severity != "ok"] == [("error", "taiga")]
