@@ -5,12 +5,16 @@ A ring that is lost costs until the next beat, never money: every unfinished thi
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import time
+from typing import Final
 
 from celery import current_app
 from django.conf import settings
+from kombu import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -77,8 +81,38 @@ def _ring_forever() -> None:
 
 
 def _send(orders: list[tuple[str, dict[str, bool]]]) -> None:
+    was_kept = _kept.connection is not None
     try:
-        with current_app.connection_for_write(
+        try:
+            _publish(orders)
+        except _BROKEN:
+            _drop()
+            if not was_kept:
+                raise
+            _publish(orders)  # the broker was restarted since the last ring; a bell that rings twice harms nobody
+    except _BROKEN as error:
+        _drop()
+        names = ", ".join(sorted({bell for bell, _arguments in orders}))
+        logger.warning("the doorbell did not ring (%s): %s; beat will find the rows", names, error)
+
+
+class _Kept(threading.local):
+    """The connection of a thread to the broker, for the next ring: a new one takes longer than all the rest of it."""
+
+    connection: Connection | None = None
+    url = ""
+
+
+_kept = _Kept()
+_BROKEN: Final = (OSError, KombuError, RedisError)
+
+
+def _publish(orders: list[tuple[str, dict[str, bool]]]) -> None:
+    if _kept.url != current_app.conf.broker_url:
+        _drop()
+    if _kept.connection is None:
+        _kept.url = current_app.conf.broker_url
+        _kept.connection = current_app.connection_for_write(
             connect_timeout=SOCKET_SECONDS,
             transport_options={
                 **(current_app.conf.broker_transport_options or {}),
@@ -87,16 +121,29 @@ def _send(orders: list[tuple[str, dict[str, bool]]]) -> None:
                 "retry_on_timeout": False,
                 "max_retries": 0,
             },
-        ) as connection:
-            for bell, arguments in orders:
-                current_app.send_task(
-                    TASKS[bell],
-                    kwargs=arguments,
-                    connection=connection,
-                    retry=False,
-                    ignore_result=True,
-                    expires=settings.TICK_SECONDS * 10,
-                )
-    except (OSError, KombuError, RedisError) as error:
-        names = ", ".join(sorted({bell for bell, _arguments in orders}))
-        logger.warning("the doorbell did not ring (%s): %s; beat will find the rows", names, error)
+        )
+    for bell, arguments in orders:
+        current_app.send_task(
+            TASKS[bell],
+            kwargs=arguments,
+            connection=_kept.connection,
+            retry=False,
+            ignore_result=True,
+            expires=settings.TICK_SECONDS * 10,
+        )
+
+
+def _drop() -> None:
+    connection, _kept.connection = _kept.connection, None
+    if connection is not None:
+        with contextlib.suppress(*_BROKEN):  # it is broken already
+            connection.release()
+
+
+def _forget() -> None:
+    """A forked process has no share in its parent's sockets."""
+    global _kept
+    _kept = _Kept()
+
+
+os.register_at_fork(after_in_child=_forget)

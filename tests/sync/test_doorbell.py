@@ -119,6 +119,51 @@ def test_a_dead_ringer_is_replaced(broker: Any) -> None:
     assert heard(broker) == ["invoicing.tasks.poll_payments"]
 
 
+def test_a_thread_keeps_its_connection_and_replaces_one_that_broke(
+    broker: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    doorbell._drop()
+    doorbell.call_helpers("push", 1)
+    kept = doorbell._kept.connection
+    doorbell.call_helpers("push", 1)
+    assert doorbell._kept.connection is kept
+    assert heard(broker, 1.5) == ["sync.tasks.push_tasks"] * 2
+    real, failures = current_app.send_task, [ConnectionError("Redis was restarted")]
+
+    def send(*args: Any, **more: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return real(*args, **more)
+
+    monkeypatch.setattr(current_app, "send_task", send)
+    doorbell.call_helpers("push", 1)
+
+    assert heard(broker, 1.5) == ["sync.tasks.push_tasks"]
+    assert doorbell._kept.connection not in (None, kept)
+    assert caplog.records == []
+
+
+def test_a_broker_that_is_down_is_tried_twice_at_most_and_said_once(
+    broker: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    doorbell._drop()
+    doorbell.call_helpers("push", 1)
+    tried: list[str] = []
+
+    def fail(name: str, **more: Any) -> Any:
+        tried.append(name)
+        raise ConnectionError("nobody listens")
+
+    monkeypatch.setattr(current_app, "send_task", fail)
+    doorbell.call_helpers("push", 1)
+    assert len(tried) == 2
+    doorbell.call_helpers("push", 1)
+
+    assert len(tried) == 3  # there was no connection that could have been stale
+    assert doorbell._kept.connection is None
+    assert ["the doorbell did not ring (push)" in record.getMessage() for record in caplog.records] == [True, True]
+
+
 def test_helpers_come_at_once_and_call_nobody(broker: Any) -> None:
     doorbell.call_helpers("push", 3)
 
