@@ -42,7 +42,7 @@ def run() -> list[Result]:
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS bench_bare (id bigserial PRIMARY KEY, body bytea, at timestamptz)")
     speeds: dict[str, list[float]] = {"bare": [], "console": [], "frozen": [], "slow": []}
-    with servers.stand_ins() as urls, servers.web(**_addresses(urls)) as port:
+    with servers.stand_ins() as urls, servers.web(**servers.addresses(urls)) as port:
         troubles = {"frozen": frozen_redis, "slow": lambda: slow_servers(urls)}
 
         def measure(kind: str) -> Callable[[], float]:
@@ -81,11 +81,6 @@ def run() -> list[Result]:
             "{:.0f} ms, {:.0f}/s while both servers take {:.0f} s".format(p99["slow"], rate["slow"], SLOW_SECONDS),
         ),
     ]
-
-
-def _addresses(urls: tuple[str, str]) -> dict[str, str]:
-    """The variables that name both servers."""
-    return {"TAIGA_API": f"{urls[0]}/api/v1", "INVOICE_NINJA_API": f"{urls[1]}/api/v1"}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
+from bench.servers import addresses
 from sandbox import scenario
 from sandbox.player import Http
 from sync import discovery, upstreams
@@ -26,8 +27,7 @@ class Office:
         Http(urls[0]).do("POST", "/sandbox/seed", scenario.taiga_seed("http://127.0.0.1:9/", "bench-hook-key"))
         Http(urls[1]).do("POST", "/sandbox/seed", scenario.ninja_seed())
         variables = {
-            "TAIGA_API": f"{urls[0]}/api/v1",
-            "INVOICE_NINJA_API": f"{urls[1]}/api/v1",
+            **addresses(urls),
             "TAIGA_USERNAME": scenario.SERVICE_USER,
             "TAIGA_PASSWORD": scenario.SERVICE_PASSWORD,
             "INVOICE_NINJA_TOKEN": scenario.NINJA_TOKEN,

@@ -84,6 +84,11 @@ def stand_ins() -> Iterator[tuple[str, str]]:
         yield urls[0], urls[1]
 
 
+def addresses(urls: tuple[str, str]) -> dict[str, str]:
+    """The variables that name both stand-ins to the console."""
+    return {"TAIGA_API": f"{urls[0]}/api/v1", "INVOICE_NINJA_API": f"{urls[1]}/api/v1"}
+
+
 def delay(urls: tuple[str, str], seconds: float) -> None:
     """From now on both stand-ins sleep so long before each answer; 0 takes it back."""
     for url in urls:

@@ -18,11 +18,11 @@ def build_runs() -> int:
 def create_invoices(is_helper: bool = False) -> int:
     """Create approved invoices in Invoice Ninja, end those that are to end, make and use credits; returns how many."""
     from invoicing import creating, crediting
-    from sync import fan_out, outbox
+    from sync import fan_out
 
-    due, busy = outbox.due(creating.HANDLER.kind), outbox.in_flight(creating.HANDLER.kind)
     credited = 0 if is_helper else crediting.write_due()
-    return credited + fan_out.drain_together("invoices", creating.create_due, due, busy=busy, is_helper=is_helper)
+    kind = creating.HANDLER.kind
+    return credited + fan_out.drain_records("invoices", kind, creating.create_due, is_helper=is_helper)
 
 
 @shared_task
@@ -41,10 +41,9 @@ def send_invoices(is_helper: bool = False) -> int:
 def mark_invoices(is_helper: bool = False) -> int:
     """Mark confirmed invoices as sent, without a mail; returns how many."""
     from invoicing import marking
-    from sync import fan_out, outbox
+    from sync import fan_out
 
-    due, busy = outbox.due(marking.HANDLER.kind), outbox.in_flight(marking.HANDLER.kind)
-    return fan_out.drain_together("marks", marking.mark_due, due, busy=busy, is_helper=is_helper)
+    return fan_out.drain_records("marks", marking.HANDLER.kind, marking.mark_due, is_helper=is_helper)
 
 
 @shared_task

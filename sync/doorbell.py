@@ -40,6 +40,7 @@ TASKS = {
 }
 PAUSE_SECONDS = 0.5
 SOCKET_SECONDS = 0.2
+_BROKEN: Final = (OSError, KombuError, RedisError)
 
 _waiting: set[str] = set()
 _lock = threading.Lock()
@@ -104,7 +105,6 @@ class _Kept(threading.local):
 
 
 _kept = _Kept()
-_BROKEN: Final = (OSError, KombuError, RedisError)
 
 
 def _publish(orders: list[tuple[str, dict[str, bool]]]) -> None:

@@ -11,7 +11,8 @@ from typing import Final
 
 from django.db.models import QuerySet
 
-from sync import doorbell
+from sync import doorbell, outbox
+from sync.models import RecordKind
 
 MOST_HELPERS: Final = 11  # with the one that calls them, more than calls at a time: some do their own work
 SHARE: Final = 4  # rows that are worth a helper
@@ -42,3 +43,11 @@ def drain_together(
     if done and due.exists():
         doorbell.ring(bell)
     return done
+
+
+def drain_records(
+    bell: str, kind: RecordKind, drain: Callable[[], int], *, is_helper: bool, most: int = MOST_HELPERS
+) -> int:
+    """`drain_together` for the records of the outbox of one kind."""
+    due, busy = outbox.due(kind), outbox.in_flight(kind)
+    return drain_together(bell, drain, due, busy=busy, is_helper=is_helper, most=most)

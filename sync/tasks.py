@@ -26,21 +26,19 @@ def read_items(is_helper: bool = False) -> int:
 @shared_task
 def push_tasks(is_helper: bool = False) -> int:
     """Write due tasks into Invoice Ninja; returns how many."""
-    from sync import fan_out, outbox, push
+    from sync import fan_out, push
 
     kind, most = push.HANDLER.kind, fan_out.STAGE_HELPERS
-    due, busy = outbox.due(kind), outbox.in_flight(kind)
-    return fan_out.drain_together("push", push.push_due, due, busy=busy, is_helper=is_helper, most=most)
+    return fan_out.drain_records("push", kind, push.push_due, is_helper=is_helper, most=most)
 
 
 @shared_task
 def write_statuses(is_helper: bool = False) -> int:
     """Write due invoice statuses into Taiga; returns how many."""
-    from sync import fan_out, outbox, writeback
+    from sync import fan_out, writeback
 
     kind, most = writeback.HANDLER.kind, fan_out.STAGE_HELPERS
-    due, busy = outbox.due(kind), outbox.in_flight(kind)
-    return fan_out.drain_together("writeback", writeback.write_due, due, busy=busy, is_helper=is_helper, most=most)
+    return fan_out.drain_records("writeback", kind, writeback.write_due, is_helper=is_helper, most=most)
 
 
 @shared_task

@@ -21,15 +21,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--port", type=int, default=5000, help="default %(default)s; 0 is that of last time, or a free one"
-        )
-        parser.add_argument(
-            "--taiga-port", type=int, default=9101, help="default %(default)s; 0 is that of last time, or a free one"
-        )
-        parser.add_argument(
-            "--ninja-port", type=int, default=9102, help="default %(default)s; 0 is that of last time, or a free one"
-        )
+        parser.add_argument("--port", type=int, default=5000, help=PORT_HELP)
+        parser.add_argument("--taiga-port", type=int, default=9101, help=PORT_HELP)
+        parser.add_argument("--ninja-port", type=int, default=9102, help=PORT_HELP)
         parser.add_argument("--taiga-mode", choices=("inline", "async"), default="inline")
         parser.add_argument("--exit", action="store_true", help="play to the end, compare everything, and stop")
         parser.add_argument("--json", action="store_true", help="print the summary as JSON")
