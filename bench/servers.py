@@ -66,7 +66,10 @@ def workers() -> Iterator[list[int]]:
 
     programs = [each for each in console_programs({}, host="", port=0) if each.name.startswith("worker")]
     with contextlib.ExitStack() as stack:
-        pids = [stack.enter_context(running(*program.argv[1:])).pid for program in programs]
+        pids = [
+            stack.enter_context(running(*each.argv[1:], death_signal=each.death_signal, **each.env)).pid
+            for each in programs
+        ]
         until = time.monotonic() + 60
         while len(app.control.ping(timeout=1) or ()) < len(programs):
             if time.monotonic() > until:

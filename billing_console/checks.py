@@ -17,8 +17,9 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 
+from billing_console import pooling
 from billing_console.errors import ConfigError
-from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES, WORKER_THREADS
+from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
 from sync.clients.http import check_base_url
 
 ENVIRONMENTS = ("production", "sandbox")
@@ -197,7 +198,7 @@ def check_connections(
     """All our processes' sessions together fit into PostgreSQL's max_connections (console.E011)."""
     if not databases:
         return []
-    needed = WEB_WORKERS * settings.DATABASE_POOL_SIZE + WORKER_PROCESSES * WORKER_THREADS + OTHER_CONNECTIONS
+    needed = (WEB_WORKERS + WORKER_PROCESSES) * pooling.SIZE + OTHER_CONNECTIONS
     try:
         with connections["default"].cursor() as cursor:
             cursor.execute(

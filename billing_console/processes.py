@@ -63,11 +63,12 @@ def console_programs(environment: Mapping[str, str], *, host: str, port: int) ->
     workers = {
         f"worker-{number}": [*worker, "--hostname", f"worker-{number}@%h"] for number in range(1, WORKER_PROCESSES + 1)
     }
+    pooled = {"DATABASE_POOL": "true", **environment}
     beat = [*celery, "beat", "--loglevel", "WARNING", "--pidfile", ""]
     return [
         # gunicorn's quick shutdown on SIGINT takes its workers along, which SIGKILL would orphan.
         Program("web", gunicorn, environment, death_signal=signal.SIGINT),
-        *(Program(name, argv, environment) for name, argv in workers.items()),
+        *(Program(name, argv, pooled) for name, argv in workers.items()),
         Program("beat", beat, environment),
     ]
 

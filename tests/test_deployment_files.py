@@ -78,6 +78,7 @@ def test_compose_has_the_services_and_versions(compose: dict[str, Any]) -> None:
     assert worker["command"][:4] == ["celery", "--app", "billing_console", "worker"]
     assert worker["command"][6:8] == ["--concurrency", str(WORKER_THREADS)]
     assert worker["scale"] == WORKER_PROCESSES
+    assert worker["environment"]["DATABASE_POOL"] == "true"
     assert services["prepare"]["command"] == ["python", "manage.py", "prepare", "--no-static"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import run_checks
 
+from billing_console import pooling
 from billing_console.checks import (
     check_addresses,
     check_connections,
@@ -155,15 +156,15 @@ def test_the_sandbox_needs_nothing(settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_connections_are_counted_against_what_the_server_allows(settings: Any) -> None:
+def test_connections_are_counted_against_what_the_server_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_connections(databases=["default"]) == []
     assert check_connections() == []
 
-    settings.DATABASE_POOL_SIZE = 1000
+    monkeypatch.setattr(pooling, "SIZE", 1000)
 
     (message,) = check_connections(databases=["default"])
     assert message.id == "console.E011"
-    assert "the console needs up to 2022." in message.msg
+    assert "the console needs up to 4006." in message.msg
 
 
 def test_all_are_registered(production: Any) -> None:
