@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -62,28 +62,21 @@ def on_migrate(**kwargs: object) -> None:
 
 def may_call(server: str) -> bool:
     """Whether `server` may be called now: its breaker is closed and no wait that it asked for is running."""
-    return _look(server)[0]
+    return not UpstreamGate.objects.filter(_is_shut(), server=server).exists()
 
 
 def may_write(server: str) -> bool:
     """Whether something may be written there now: it may be called, and nobody paused it."""
-    is_open, is_paused = _look(server)
-    return is_open and not is_paused
+    return not closed_for_writing(server).exists()
 
 
-# Whether calls to a server failed lately, as this process last saw: an answer then sets the count back.
-_is_failing: dict[str, bool] = {}
+def closed_for_writing(server: str) -> QuerySet[UpstreamGate]:
+    """The gate of `server` while nothing may be written there, as a condition for other statements."""
+    return UpstreamGate.objects.filter(Q(is_paused=True) | _is_shut(), server=server)
 
 
-def _look(server: str) -> tuple[bool, bool]:
-    """Whether it may be called, and whether writing is paused."""
-    columns = ("is_paused", "failures", "open_since", "resume_at")
-    row = UpstreamGate.objects.filter(server=server).values_list(*columns).first()
-    if row is None:
-        return True, False
-    is_paused, failures, open_since, resume_at = row
-    _is_failing[server] = failures > 0
-    return open_since is None and (resume_at is None or resume_at <= timezone.now()), is_paused
+def _is_shut() -> Q:
+    return Q(open_since__isnull=False) | Q(resume_at__gt=timezone.now())
 
 
 # --- a person's pause -------------------------------------------------------------------------------------------------
@@ -127,15 +120,17 @@ def reconciled() -> bool:
 # --- the breaker ------------------------------------------------------------------------------------------------------
 
 
-def note_call(call: Call) -> None:
-    """Count what became of a call; opens the breaker after too many failures in a row. Never raises for the call's."""
+def note_call(call: Call, *, failures: int) -> None:
+    """Count what became of a call; opens the breaker after too many failures in a row. Never raises for the call's.
+
+    `failures` is what the gate of its server counted before it.
+    """
     if call.error == "Throttled":
         _wait(call.upstream, call.wait_seconds)
     elif call.error in TROUBLE:
         _count_failure(call)
-    elif _is_failing.get(call.upstream, True):
+    elif failures:
         UpstreamGate.objects.filter(server=call.upstream, failures__gt=0, open_since__isnull=True).update(failures=0)
-        _is_failing[call.upstream] = False
 
 
 def _wait(server: str, seconds: int | None) -> None:
@@ -149,7 +144,6 @@ def _wait(server: str, seconds: int | None) -> None:
 
 def _count_failure(call: Call) -> None:
     server = call.upstream
-    _is_failing[server] = True
     gate, _is_new = UpstreamGate.objects.get_or_create(server=server)
     UpstreamGate.objects.filter(pk=gate.pk).update(failures=F("failures") + 1)
     sentence = _("%(count)d calls in a row failed, the last one with %(error)s%(status)s.") % {

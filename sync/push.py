@@ -149,7 +149,9 @@ def write_task(claim: Claim) -> Proof:
     3. POST, or a complete PUT; 4. GET, and compare every field that we sent.
     """
     remote = claim.record
-    ninja = upstreams.ninja_client(item=remote.item, correlation_id=remote.correlation_id, attempt=remote.attempts)
+    ninja = upstreams.ninja_client(
+        item_id=remote.item_id, correlation_id=remote.correlation_id, attempt=remote.attempts
+    )
     upstreams.check_pin(Server.NINJA)
     discovery.ensure_fresh()
     known = _known_task(claim, ninja)
@@ -171,7 +173,7 @@ def write_task(claim: Claim) -> Proof:
 
 def look_up_task(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere, or NeedsPerson when only a person can know."""
-    ninja = upstreams.ninja_client(item=remote.item, correlation_id=remote.correlation_id)
+    ninja = upstreams.ninja_client(item_id=remote.item_id, correlation_id=remote.correlation_id)
     task = _find(remote, ninja)
     if task is None:
         if remote.desired["archived"]:

@@ -57,7 +57,7 @@ def fetch(item: WorkItem, batch: Batch) -> Reading:
 
     Invoice Ninja is asked too where Taiga says "Invoiced" and we never said so. Raises UpstreamError or ConfigError.
     """
-    taiga = upstreams.taiga_client(item=item, correlation_id=item.correlation_id, attempt=item.read_attempts + 1)
+    taiga = upstreams.taiga_client(item_id=item.pk, correlation_id=item.correlation_id, attempt=item.read_attempts + 1)
     taiga_id = TaigaId(item.taiga_id)
     try:
         row = taiga.item(item.kind, taiga_id)
@@ -99,5 +99,5 @@ def _is_known_there(
     if item.entries.filter(remote_task__isnull=False).exists():
         return True
     number = f"{settings.TASK_NUMBER_PREFIX}{item.kind}{item.taiga_id}-1"
-    ninja = upstreams.ninja_client(item=item, correlation_id=item.correlation_id)
+    ninja = upstreams.ninja_client(item_id=item.pk, correlation_id=item.correlation_id)
     return bool(ninja.find_tasks(number))

@@ -1,8 +1,9 @@
 """At most UPSTREAM_CALLS_AT_A_TIME calls to a server at once, over all processes and hosts; and the journal of them.
 
 A slot is an advisory lock of PostgreSQL: it is gone with the connection of a killed worker, and asks Redis nothing.
-It is given back by the statement that writes the call into the journal: a call costs two statements. That one does not
-wait for the disk: after a power cut the journal may lack its last second, and nothing is decided by it.
+It is given back by the statement that writes the call into the journal and asks how often its server failed: a call
+costs two statements. That one does not wait for the disk: after a power cut the journal may lack its last second, and
+nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from django.db import connection
 from billing_console.errors import Busy
 from sync import gate
 from sync.clients.http import Call
-from sync.models import WorkItem
 
 _CLASSES: Final = {"taiga": 0x42430001, "invoice_ninja": 0x42430002}  # "BC" and a number: ours among all locks
 _freed: Final = {server: threading.Condition() for server in _CLASSES}
@@ -32,26 +32,27 @@ _WRITE: Final = """
         INSERT INTO sync_upstreamcall
             (upstream, method, path, status, duration_ms, error, attempt, item_id, correlation_id, at)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ) SELECT pg_advisory_unlock(%s, %s), set_config('synchronous_commit', 'off', true)
+    ) SELECT coalesce((SELECT failures FROM sync_upstreamgate WHERE server = %s), 0),
+        pg_advisory_unlock(%s, %s), set_config('synchronous_commit', 'off', true)
 """
 
 
 class Line:
     """What the calls of one client have in common; gives the client its `limit` and its `journal`.
 
-    `item`, `correlation_id` and `attempt` stand in the journal beside each call. For one thread, as the client is.
+    `item_id`, `correlation_id` and `attempt` stand in the journal beside each call. For one thread, as the client is.
     """
 
     def __init__(
         self,
         server: str,
         *,
-        item: WorkItem | None = None,
+        item_id: int | None = None,
         correlation_id: uuid.UUID | None = None,
         attempt: int = 1,
     ) -> None:
         self.server = server
-        self._about = (attempt, item.pk if item else None, correlation_id)
+        self._about = (attempt, item_id, correlation_id)
         self._call: Call | None = None
 
     def journal(self, call: Call) -> None:
@@ -104,5 +105,6 @@ class Line:
                 return
             attempt, item_id, correlation_id = self._about
             what = [call.upstream, call.method, call.path[:_PATH_LENGTH], call.status, call.duration_ms, call.error]
-            cursor.execute(_WRITE, [*what, attempt, item_id, correlation_id, call.at, *lock])
-        gate.note_call(call)
+            cursor.execute(_WRITE, [*what, attempt, item_id, correlation_id, call.at, call.upstream, *lock])
+            failures = int(cursor.fetchone()[0])
+        gate.note_call(call, failures=failures)

@@ -6,10 +6,11 @@ the second waits for the first, then finds the state gone and moves nothing.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import uuid
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
@@ -21,6 +22,8 @@ from billing_console.errors import IllegalTransition
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+Row = TypeVar("Row", bound=models.Model)
 
 MAPS: dict[str, states.TransitionMap] = {
     "sync.webhookdelivery": states.DELIVERY,
@@ -44,6 +47,19 @@ WITH moved AS ({update} RETURNING {wanted}), trail AS (
     INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, claim_id, correlation_id, at)
     SELECT %(model)s, %(row_id)s, %(from_state)s, %(to_state)s, %(user_id)s, %(why)s, %(claim_id)s, %(correlation_id)s,
            %(at)s
+    FROM moved
+)
+TABLE moved
+"""
+_TAKE = """
+WITH first AS MATERIALIZED ({first}), moved AS (
+    UPDATE {table} SET state = %(to_state)s, state_since = %(at)s, claim_id = %(claim_id)s,
+        lease_until = %(lease_until)s, attempts = attempts + 1
+    FROM first WHERE {table}.id = first.id
+    RETURNING {table}.*, first.state AS from_state
+), trail AS (
+    INSERT INTO sync_transition (model, row_id, from_state, to_state, user_id, why, claim_id, correlation_id, at)
+    SELECT %(model)s, id, from_state, %(to_state)s, NULL, %(why)s, %(claim_id)s, correlation_id, %(at)s
     FROM moved
 )
 TABLE moved
@@ -88,6 +104,35 @@ def advance(
     for name, value in changes.items():
         setattr(row, name, value)
     return True
+
+
+def take(
+    model: type[Row],
+    first: str,
+    values: Mapping[str, Any],
+    *,
+    from_states: Collection[str],
+    to: str,
+    why: str,
+    claim_id: uuid.UUID,
+    lease_until: dt.datetime,
+) -> Row | None:
+    """Claim the row that `first` gives, in one statement: move it to `to`, count the attempt and write the trail.
+
+    `first` is SQL that selects and locks the id of one row and its state, which is one of `from_states`, with the named
+    `values`. Gives the row as it is now, or None where `first` gave none.
+    Raises IllegalTransition when the map lacks one of the arrows.
+    """
+    label = model._meta.label_lower
+    for state in from_states:
+        if to not in MAPS[label].get(state, frozenset()):
+            raise IllegalTransition(label, None, state, to)
+    trail = {"model": label, "to_state": to, "why": str(why), "claim_id": claim_id, "at": timezone.now()}
+    statement = _TAKE.format(first=first, table=model._meta.db_table)
+    rows = model._default_manager.raw(
+        statement, {**values, **trail, "from_states": list(from_states), "lease_until": lease_until}
+    )
+    return next(iter(rows), None)
 
 
 def _move(rows: models.QuerySet, changes: dict[str, Any], trail: dict[str, Any], wanted: str) -> Any:

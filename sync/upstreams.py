@@ -23,7 +23,7 @@ from billing_console.errors import ConfigError, NotAllowed
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_auth import Authorization, authorization_value, fixed_authorization
-from sync.models import Server, UpstreamPin, WorkItem
+from sync.models import Server, UpstreamPin
 from sync.slots import Line
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ _logins_lock = threading.Lock()
 
 
 def taiga_client(
-    *, item: WorkItem | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
+    *, item_id: int | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
 ) -> TaigaClient:
-    """A client for Taiga, for one thread; its calls are journaled with `item`, `correlation_id` and `attempt`.
+    """A client for Taiga, for one thread; its calls are journaled with `item_id`, `correlation_id` and `attempt`.
 
     Raises ConfigError when the address or the login is missing.
     """
-    line = Line(Server.TAIGA, item=item, correlation_id=correlation_id, attempt=attempt)
+    line = Line(Server.TAIGA, item_id=item_id, correlation_id=correlation_id, attempt=attempt)
     return TaigaClient(
         _required("TAIGA_API"),
         authorization=_taiga_authorization(),
@@ -57,13 +57,13 @@ def taiga_client(
 
 
 def ninja_client(
-    *, item: WorkItem | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
+    *, item_id: int | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
 ) -> InvoiceNinjaClient:
-    """A client for Invoice Ninja, for one thread; its calls are journaled with `item`, `correlation_id`, `attempt`.
+    """A client for Invoice Ninja, for one thread; its calls are journaled with `item_id`, `correlation_id`, `attempt`.
 
     Raises ConfigError when the address or the token is missing.
     """
-    line = Line(Server.NINJA, item=item, correlation_id=correlation_id, attempt=attempt)
+    line = Line(Server.NINJA, item_id=item_id, correlation_id=correlation_id, attempt=attempt)
     return InvoiceNinjaClient(
         _required("INVOICE_NINJA_API"),
         _required("INVOICE_NINJA_TOKEN"),

@@ -123,7 +123,9 @@ def write_status(claim: Claim) -> Proof:
     An attribute that was deleted, or deleted and made anew, since the item was read has another id: asked for anew.
     """
     item = _item_of(claim.record)
-    taiga = upstreams.taiga_client(item=item, correlation_id=claim.record.correlation_id, attempt=claim.record.attempts)
+    taiga = upstreams.taiga_client(
+        item_id=item.pk, correlation_id=claim.record.correlation_id, attempt=claim.record.attempts
+    )
     upstreams.check_pin(Server.TAIGA)
     try:
         return _write(claim, taiga, item)
@@ -173,7 +175,7 @@ def look_up_status(remote: RemoteRecord) -> Proof:
     Raises NotThere when it does not: writing again is harmless, and gives back what was lost.
     """
     item = _item_of(remote)
-    taiga = upstreams.taiga_client(item=item, correlation_id=remote.correlation_id)
+    taiga = upstreams.taiga_client(item_id=item.pk, correlation_id=remote.correlation_id)
     read = _read(taiga, item)
     if read is None:
         return _GONE

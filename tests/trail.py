@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
+from sync.models import Transition
+
 Told = Callable[[str, str, str], None]
 
 
@@ -14,12 +16,12 @@ def watcher(told: Told) -> Callable[..., Any]:
     """A wrapper for a connection's statements that calls `told(model, from, to)` after each arrow that was recorded."""
 
     def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if not (isinstance(params, dict) and "from_state" in params and "INSERT INTO sync_transition" in sql):
+        if not (isinstance(params, dict) and "to_state" in params and "INSERT INTO sync_transition" in sql):
             return execute(sql, params, many, context)
         with transaction.atomic(savepoint=False):  # a move outside any transaction is committed as it is written
             result = execute(sql, params, many, context)
             if context["cursor"].rowcount:  # none where another moved the row first
-                told(params["model"], params["from_state"], params["to_state"])
+                told(*Transition.objects.order_by("-id").values_list("model", "from_state", "to_state")[0])
         return result
 
     return watch

@@ -30,7 +30,7 @@ from billing_console.states import RecordState
 from sync import outbox
 from sync.attention import try_again
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
-from sync.models import RecordKind, RemoteRecord, Server, Transition
+from sync.models import RecordKind, RemoteRecord, Server, Transition, UpstreamGate
 from sync.transitions import advance
 from tests.outbound import claimed, expire_lease, fresh, make_due, states_of
 from tests.people import make_user
@@ -186,6 +186,27 @@ def test_the_oldest_that_is_due_comes_first_and_only_of_the_kind_asked_for() -> 
     assert [claimed("task").record for _ in range(2)] == [second, third]
     assert outbox.claim_next("task") is None
     assert fresh(waits).state == "pending"
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"is_paused": True},
+        {"open_since": timezone.now()},
+        {"resume_at": timezone.now() + timedelta(hours=1)},
+    ],
+    ids=["paused", "broken", "asked to wait"],
+)
+def test_nothing_is_claimed_behind_a_closed_gate(gate: dict[str, Any]) -> None:
+    record = make_record()
+    UpstreamGate.objects.update_or_create(server="taiga", defaults=gate)  # the other server's, which is not asked
+    UpstreamGate.objects.update_or_create(server="invoice_ninja", defaults=gate)
+
+    assert outbox.claim_next("task") is None
+    assert (fresh(record).state, fresh(record).attempts) == ("pending", 0)
+
+    UpstreamGate.objects.filter(server="invoice_ninja").delete()
+    assert claimed("task").record == record
 
 
 def test_no_row_is_in_flight_without_a_fence() -> None:

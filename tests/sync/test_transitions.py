@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import uuid
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from billing_console.errors import IllegalTransition
 from billing_console.states import RecordState
 from sync.models import RecordKind, RemoteRecord, Server, Transition
-from sync.transitions import advance
+from sync.transitions import advance, take
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +98,78 @@ def test_an_arrow_that_the_map_does_not_have_is_refused(record: RemoteRecord) ->
         advance(record, RecordState.SYNCED, why="-")
 
     assert trail() == []
+
+
+FIRST = """
+    SELECT id, state FROM sync_remoterecord WHERE our_key LIKE %(like)s AND state = ANY(%(from_states)s)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+LATER = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+
+
+def take_next(to: str = RecordState.IN_FLIGHT) -> RemoteRecord | None:
+    return take(
+        RemoteRecord,
+        FIRST,
+        {"like": "TT%"},
+        from_states=(RecordState.PENDING, RecordState.RETRY),
+        to=to,
+        why="100 %s taken",
+        claim_id=uuid.UUID(int=1),
+        lease_until=LATER,
+    )
+
+
+def test_the_first_of_many_is_taken_by_one_statement(record: RemoteRecord, django_assert_num_queries: Any) -> None:
+    RemoteRecord.objects.filter(pk=record.pk).update(desired={"rate": "75.00"}, attempts=2)
+    RemoteRecord.objects.create(server=Server.NINJA, kind=RecordKind.TASK, our_key="TT2-1", state=RecordState.RETRY)
+
+    with django_assert_num_queries(1):
+        taken = take_next()
+
+    assert taken is not None
+    kept = RemoteRecord.objects.get(pk=record.pk)
+    for row in (taken, kept):
+        assert (row.pk, row.state, row.claim_id, row.lease_until) == (record.pk, "in_flight", uuid.UUID(int=1), LATER)
+        assert (row.attempts, row.desired) == (3, {"rate": "75.00"})
+    assert kept.state_since > timezone.now() - dt.timedelta(minutes=1)
+    move = Transition.objects.get()
+    assert (move.row_id, move.from_state, move.to_state, move.claim_id, move.correlation_id) == (
+        record.pk,
+        "pending",
+        "in_flight",
+        uuid.UUID(int=1),
+        record.correlation_id,
+    )
+
+    take_next()
+
+    assert trail()[1:] == [("retry", "in_flight", "100 %s taken")]
+    assert take_next() is None
+    assert len(trail()) == 2
+
+
+def test_nothing_is_taken_along_an_arrow_that_the_map_has_not(record: RemoteRecord) -> None:
+    with pytest.raises(IllegalTransition):
+        take_next(RecordState.SYNCED)
+
+    assert (RemoteRecord.objects.get().state, trail()) == ("pending", [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_is_moving_is_skipped(record: RemoteRecord) -> None:
+    second = RemoteRecord.objects.create(server=Server.NINJA, kind=RecordKind.TASK, our_key="TT2-1")
+    taken: list[Any] = []
+
+    def other() -> None:
+        taken.append(take_next())
+        connection.close()
+
+    with transaction.atomic():
+        RemoteRecord.objects.select_for_update().get(pk=record.pk)
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(10)
+
+    assert taken == [second]
+    assert RemoteRecord.objects.get(pk=record.pk).state == "pending"
