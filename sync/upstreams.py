@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NotAllowed
+from sync.clients.deadline import DeadlineAdapter
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_auth import Authorization, authorization_value, fixed_authorization
@@ -38,6 +39,21 @@ _logins: dict[tuple[str, str], SharedLogin] = {}
 _logins_lock = threading.Lock()
 
 
+class _Kept(threading.local):
+    """The connections of this thread: the next entry goes out on those of the last, without another handshake."""
+
+    def __init__(self) -> None:
+        self._adapters: dict[str, DeadlineAdapter] = {}
+
+    def adapter_of(self, server: str) -> DeadlineAdapter:
+        if server not in self._adapters:
+            self._adapters[server] = DeadlineAdapter()
+        return self._adapters[server]
+
+
+_kept = _Kept()
+
+
 def taiga_client(
     *, item_id: int | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
 ) -> TaigaClient:
@@ -53,6 +69,7 @@ def taiga_client(
         journal=line.journal,
         limit=line.limit,
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
+        adapter=_kept.adapter_of(Server.TAIGA),
     )
 
 
@@ -71,6 +88,7 @@ def ninja_client(
         journal=line.journal,
         limit=line.limit,
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
+        adapter=_kept.adapter_of(Server.NINJA),
     )
 
 
@@ -123,6 +141,7 @@ class SharedLogin:
             journal=line.journal,
             limit=line.limit,
             allow_http=settings.ALLOW_HTTP_UPSTREAMS,
+            adapter=_kept.adapter_of(Server.TAIGA),
         )
         session = client.log_in(settings.TAIGA_USERNAME, settings.TAIGA_PASSWORD)
         value = authorization_value(session.auth_token)

@@ -12,14 +12,18 @@ import threading
 import time
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
+from requests import Response
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 from sync.clients.overdue import overdue
+from sync.clients.trust import trusted
+
+_IDLE_SECONDS: Final = 1.0
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
@@ -117,12 +121,39 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """requests' transport with watched connections; it never retries and knows no proxies."""
+    """requests' transport with watched connections; it never retries and knows no proxies.
+
+    For one thread at a time, and for any number of clients of the same server after each other: a connection that was
+    just used is used again. Over https it trusts what `trust` says.
+    """
+
+    def __init__(self) -> None:
+        self._used_at = time.monotonic()
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
-    def drop_connections(self) -> None:
-        """Close the connections kept from earlier calls."""
-        self.poolmanager.clear()
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, _attributes = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": trusted()} if host["scheme"] == "https" else {}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        # Named here, the authorities would be read from the disk for every connection; the context has them.
+        conn.cert_reqs = "CERT_REQUIRED"
+
+    def send(self, *args: Any, **kwargs: Any) -> Response:
+        """As HTTPAdapter's; on a fresh connection where the last one idled."""
+        # The server may close one that idled at the moment we use it; a fresh one keeps a write that was never seen
+        # from looking like one whose outcome is unknown.
+        if time.monotonic() - self._used_at > _IDLE_SECONDS:
+            self.poolmanager.clear()
+        try:
+            return super().send(*args, **kwargs)
+        finally:
+            self.note_use()
+
+    def note_use(self) -> None:
+        """The connection was in use until now."""
+        self._used_at = time.monotonic()

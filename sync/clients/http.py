@@ -8,7 +8,6 @@ settings.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -34,6 +33,7 @@ from sync.clients.addresses import check_base_url, check_header
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
 from sync.clients.skew import skew_of
+from sync.clients.trust import trusted
 from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
 
 # Its warnings and debug lines hold whole addresses, and some of those open a CSV without a login.
@@ -45,7 +45,6 @@ Query = Mapping[str, str | int | bool]
 DEADLINE_SECONDS: Final = 60.0
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _CONNECT_SECONDS: Final = 10.0
-_IDLE_SECONDS: Final = 1.0
 _CHUNK_BYTES: Final = 64 * 1024
 _SECRET_QUERY: Final = frozenset({"uuid", "token", "key", "secret", "password", "refresh"})
 _SECRET_HEADERS: Final = frozenset({"authorization", "x-api-token", "x-api-secret"})
@@ -95,7 +94,8 @@ class JsonClient:
 
     `headers` go with every call and may hold secrets: their values appear in no error, journal or repr.
     `deadline_seconds` is the total real time of one call, from asking `limit` for it to the last byte read.
-    `classify` names the error class of an answer that is no success. Raises ConfigError for a bad address.
+    `classify` names the error class of an answer that is no success. `adapter` holds connections that another client of
+    the same thread made. Raises ConfigError for a bad address, or where no certificate can be trusted.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class JsonClient:
         limit: Limit = unlimited,
         allow_http: bool = False,
         max_body_bytes: int = MAX_BODY_BYTES,
+        adapter: DeadlineAdapter | None = None,
     ) -> None:
         self.base_url = check_base_url(base_url, allow_http=allow_http)
         self.upstream = upstream
@@ -121,9 +122,9 @@ class JsonClient:
         self._journal = journal
         self._limit = limit
         self._max_body_bytes = max_body_bytes
-        self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or True
-        self._adapter = DeadlineAdapter()
-        self._used_at = time.monotonic()
+        if self.base_url.startswith("https:"):
+            trusted()  # else no call is begun
+        self._adapter = adapter or DeadlineAdapter()
         self.skew: timedelta | None = None
 
     def __repr__(self) -> str:
@@ -206,16 +207,12 @@ class JsonClient:
     def _exchange(
         self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float
     ) -> tuple[int, Mapping[str, str], bytes]:
-        # A connection that idled may be closed by the server at the moment we use it; a fresh one keeps a
-        # write that was never seen from looking like one whose outcome is unknown.
-        if time.monotonic() - self._used_at > _IDLE_SECONDS:
-            self._adapter.drop_connections()
         prepared = requests.Request(request.method, url, headers=dict(headers), data=content).prepare()
         timeout = (min(_CONNECT_SECONDS, seconds), seconds)
         response: requests.Response | None = None
         with Watch(seconds) as watch:
             try:
-                response = self._adapter.send(prepared, stream=True, timeout=timeout, verify=self._verify)
+                response = self._adapter.send(prepared, stream=True, timeout=timeout)
                 raw = self._body_of(request, response)
                 if watch.was_cut:
                     raise DeadlineExceeded(request.upstream, request.method, request.path, is_read=request.is_read)
@@ -226,7 +223,7 @@ class JsonClient:
             finally:
                 if response is not None:
                     response.close()
-                self._used_at = time.monotonic()
+                self._adapter.note_use()
 
     def _body_of(self, request: Request, response: requests.Response) -> bytes:
         chunks: list[bytes] = []

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from billing_console.errors import NotFound
+from sync.clients.deadline import DeadlineAdapter
 from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.ninja_checks import check_credit, check_invoice, check_invoice_update, check_task, check_task_update
 from sync.clients.ninja_company import SelfCheck
@@ -68,6 +69,7 @@ class InvoiceNinjaClient(SelfCheck, Clocked):
         journal: Journal | None = None,
         limit: Limit = unlimited,
         allow_http: bool = False,
+        adapter: DeadlineAdapter | None = None,
     ) -> None:
         self._http = JsonClient(
             base_url,
@@ -78,6 +80,7 @@ class InvoiceNinjaClient(SelfCheck, Clocked):
             journal=journal,
             limit=limit,
             allow_http=allow_http,
+            adapter=adapter,
         )
 
     def __repr__(self) -> str:

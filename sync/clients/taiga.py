@@ -19,6 +19,7 @@ from billing_console.errors import (
     VersionConflict,
 )
 from sync.clients.answers import Answer, error_class_for, fields_of
+from sync.clients.deadline import DeadlineAdapter
 from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Limit, Query, segment, unlimited
 from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
@@ -108,6 +109,7 @@ class TaigaClient(Clocked):
         journal: Journal | None = None,
         limit: Limit = unlimited,
         allow_http: bool = False,
+        adapter: DeadlineAdapter | None = None,
     ) -> None:
         self._authorization = authorization
         self._http = JsonClient(
@@ -118,6 +120,7 @@ class TaigaClient(Clocked):
             journal=journal,
             limit=limit,
             allow_http=allow_http,
+            adapter=adapter,
         )
 
     def __repr__(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.utils import timezone
 
 from billing_console.errors import ConfigError, Unauthorized
@@ -15,6 +17,7 @@ from sandbox import scenario
 from sync import upstreams
 from sync.models import UpstreamCall, UpstreamPin
 from tests.standins import MORNING, World
+from tests.sync.clients.scripted import ScriptedServer, reply
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +38,26 @@ def test_one_login_serves_every_client_and_every_process(world: World) -> None:
     upstreams._logins.clear()  # another process
     upstreams.taiga_client().me()
     assert logins() == 1
+
+
+def test_the_next_client_of_a_thread_goes_on_with_its_connection(settings: Any) -> None:
+    answers = [reply(200, {"id": 7, "username": "bot", "full_name": "Bot"}) for _ in range(3)]
+    with ScriptedServer(*answers) as server:
+        settings.TAIGA_API, settings.TAIGA_TOKEN = server.url, "application-token"
+
+        def ask() -> None:
+            upstreams.taiga_client().me()
+            connection.close()
+
+        upstreams.taiga_client().me()
+        upstreams.taiga_client(attempt=2).me()
+        assert server.connections == 1
+
+        other = threading.Thread(target=ask)
+        other.start()
+        other.join(10)
+        assert server.connections == 2
+        assert len(server.seen) == 3
 
 
 def test_the_shared_token_is_not_readable_in_the_cache(world: World) -> None:

@@ -299,7 +299,7 @@ def test_a_connection_is_used_again_at_once_and_not_after_idling(monkeypatch):
         client.call("GET", "/things")
         client.call("GET", "/things")
         assert server.connections == 1
-        client._used_at -= 2
+        client._adapter._used_at -= 2
         client.call("POST", "/things", body={})
         assert server.connections == 2
 

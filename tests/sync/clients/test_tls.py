@@ -117,6 +117,41 @@ def test_an_authority_of_ones_own_is_taken_from_the_environment(server, certific
     assert client_of(server.url).call("GET", "/things").data == {"a": 1}
 
 
+def test_a_certificate_of_another_host_is_not_accepted(server, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with pytest.raises(errors.Unreachable) as caught:
+        client_of(server.url.replace("127.0.0.1", "localhost")).call("POST", "/things", body={})
+    assert "certificate" in caught.value.sentence
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_authorities_that_cannot_be_read_are_said_before_any_call(content, tmp_path, monkeypatch):
+    path = tmp_path / "authorities.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+
+    with pytest.raises(errors.ConfigError) as caught:
+        client_of("https://127.0.0.1:9")
+
+    assert str(path) in caught.value.sentence
+
+
+def test_authorities_are_read_from_the_disk_once(server, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    read = []
+    load = ssl.SSLContext.load_verify_locations
+    monkeypatch.setattr(
+        ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: read.append(kwargs) or load(*args, **kwargs)
+    )
+
+    for _ in range(3):
+        client_of(server.url).call("GET", "/things")
+
+    assert read == [{"cafile": str(certificate)}]
+
+
 def test_the_deadline_is_total_over_tls_too(server, certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     started = time.monotonic()
