@@ -69,9 +69,10 @@ def lock_and_load(item_ids: Iterable[int]) -> tuple[dict[int, WorkItem], dict[in
     locked = WorkItem.objects.select_for_update(of=("self",), no_key=True).select_related("assignee", "project")
     items = {item.pk: item for item in locked.filter(pk__in=stories.with_family(item_ids)).order_by("pk")}
     entries: dict[int, list[TimeEntry]] = {pk: [] for pk in items}
-    rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).filter(item_id__in=items)
+    rows = TimeEntry.objects.select_for_update(no_key=True).filter(item_id__in=items)
     related = ("person", "rule_set", "client", "project", "remote_task")
-    for entry in rows.select_related(*related).order_by("item_id", "cycle"):
+    # Fetched after them, because most items have no entry yet: then these are not asked for.
+    for entry in rows.prefetch_related(*related).order_by("item_id", "cycle"):
         entry.item = items[entry.item_id]
         entries[entry.item_id].append(entry)
     return items, entries, World.load(items.values(), [entry for some in entries.values() for entry in some])

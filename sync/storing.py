@@ -142,9 +142,7 @@ def _is_older(item: WorkItem, reading: Reading) -> bool:
 
 
 def _store_gone(item: WorkItem, known: _Known) -> None:
-    item.save()
-    if item.state != ItemState.GONE:
-        advance(item, ItemState.GONE, why=_("Taiga does not have it any more"))
+    if _save(item, ItemState.GONE, _("Taiga does not have it any more")):
         _read_story_of(item, {item.story_taiga_id}, known)
 
 
@@ -176,10 +174,8 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, known: _Known)
         item.closings += 1
         item.closed_seen_at = clock.now()
         item.closing_found_by = item.marked_by
-    item.save()
     wanted = ItemState.CLOSED if row.is_closed else ItemState.OPEN
-    if item.state != wanted:
-        advance(item, wanted, why=_("Taiga says so: %(status)s") % {"status": item.status_name or wanted})
+    if _save(item, wanted, _("Taiga says so: %(status)s") % {"status": item.status_name or wanted}):
         _read_story_of(item, {story_before, item.story_taiga_id}, known)
     elif story_before != item.story_taiga_id:
         joined = item.story_taiga_id if stories.is_closed(item.story_taiga_id) else None
@@ -188,6 +184,15 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, known: _Known)
         writeback.reassert_status(item)  # what we wanted to say of it could not be written
     elif before is not None and item.values_version > before:
         _reassert_status(item)
+
+
+def _save(item: WorkItem, state: ItemState, why: str) -> bool:
+    """Write the (locked) item and its state by one statement; whether the state is another one than before."""
+    if item.state == state:
+        item.save()
+        return False
+    columns = {field.attname for field in item._meta.concrete_fields if not field.primary_key} - {"state"}
+    return advance(item, state, why=why, **{name: getattr(item, name) for name in columns})
 
 
 def _read_story_of(item: WorkItem, story_ids: set[int | None], known: _Known) -> None:

@@ -26,15 +26,15 @@ def find_typist(item: WorkItem, attribute: str, value: Any) -> Typist | None:
     """The person whose change set the hours to `value`, by the item's last deliveries; None where none says so."""
     recent = WebhookDelivery.objects.filter(
         item_kind=item.kind, item_taiga_id=item.taiga_id, verdict=Verdict.WORK_ITEM, action="change"
-    ).order_by("-id")[:LOOK_BACK]
+    ).order_by("-id")
     names = {attribute.casefold(), attributes.ALIASES[attributes.HOURS]}
-    for delivery in recent:
+    for raw_body, by_username, event_at in recent.values_list("raw_body", "by_username", "event_at")[:LOOK_BACK]:
         try:
-            body = parse_body(bytes(delivery.raw_body))
+            body = parse_body(bytes(raw_body))
         except MalformedPayload:
             continue  # it was read once, so this is a row that somebody damaged: it names nobody
         if any(typed == value for typed in _typed_values(body, names)):
-            return Typist(delivery.by_username, _full_name(body), delivery.event_at)
+            return Typist(by_username, _full_name(body), event_at)
     return None
 
 

@@ -27,7 +27,7 @@ from sync.storing import postpone, store_all
 
 logger = logging.getLogger(__name__)
 
-_STORED_TOGETHER: Final = 4
+_STORED_TOGETHER: Final = 8  # what a transaction costs is shared; and pushing begins while others are still read
 _TAKEN_AT_ONCE: Final = 16  # few, so that several readers get in each other's way only now and then
 
 

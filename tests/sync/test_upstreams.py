@@ -40,6 +40,7 @@ def test_one_login_serves_every_client_and_every_process(world: World) -> None:
     assert logins() == 1
 
 
+@pytest.mark.django_db(transaction=True)  # the other thread commits what it writes into the journal
 def test_the_next_client_of_a_thread_goes_on_with_its_connection(settings: Any) -> None:
     answers = [reply(200, {"id": 7, "username": "bot", "full_name": "Bot"}) for _ in range(3)]
     with ScriptedServer(*answers) as server:
