@@ -50,7 +50,7 @@ def check() -> int:
         suspects = _suspects(_pages(ninja.invoices_updated_since(None)))
         found = {task: there for task, there in suspects.items() if len(_confirmed(ninja, task, there)) > 1}
     except (UpstreamError, ConfigError) as error:
-        heartbeats.note(f"{HEARTBEAT}_failed", error.sentence)
+        heartbeats.note_failure(HEARTBEAT, error.sentence)
         return 0
     _note(found)
     heartbeats.note(HEARTBEAT, _("%(count)d tasks on two invoices") % {"count": len(found)})

@@ -97,7 +97,7 @@ def live_checks(machine: Machine, last_delivery: dt.datetime | None, failed_deli
             )
         )
     pace = Pace(settings.TICK_SECONDS, settings.SWEEP_SECONDS, settings.POLL_SECONDS)
-    parts = machine_rules.judge(machine.seen, timezone.now(), pace, zone)
+    parts = machine_rules.judge(machine.seen, timezone.now(), pace, zone, machine.failures)
     checks += [Check(part.severity, part.sentence) for part in parts if part.severity != OK]
     well = [part.sentence for part in parts if part.severity == OK]
     return [*worst_first(checks), Check(OK, "; ".join(well) + ".")] if well else worst_first(checks)

@@ -7,17 +7,18 @@ never say). Amounts are gross, in the invoice's currency. Overdue is our own rul
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock
-from billing_console.errors import ConfigError, UpstreamError
+from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
 from invoicing import creating, deviations
 from invoicing.models import Invoice, Payment, PollCursor
@@ -27,6 +28,9 @@ from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, Ni
 from sync.models import RecordKind, RemoteRecord, Server
 from sync.transitions import advance, can_advance
 
+logger = logging.getLogger(__name__)
+
+_NAMED = 5  # invoices that a sentence lists
 OVERLAP = dt.timedelta(seconds=5)
 INVOICES, PAYMENTS = "invoices", "payments"
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
@@ -40,42 +44,93 @@ STATE_BY_STATUS = {
 }
 
 
+class NotTakenOver(ConsoleError):
+    """The console itself failed on some of the invoices that it read; all others were taken over.
+
+    `since` is the earliest change among them (UTC), None where it is not known: nothing later counts as read. `count`
+    is how many of our invoices were looked at.
+    """
+
+    def __init__(self, failed: Sequence[tuple[Invoice, NinjaInvoice]], count: int) -> None:
+        self.count = count
+        changes = [there.updated_at for _invoice, there in failed]
+        known = [change for change in changes if change is not None]
+        self.since = min(known) if len(known) == len(changes) else None
+        super().__init__(
+            _(
+                "What Invoice Ninja says of %(invoices)s could not be taken over, because the console itself failed; "
+                "its log says why. It is read again by itself."
+            )
+            % {"invoices": ", ".join(str(invoice) for invoice, _there in failed[:_NAMED])}
+        )
+
+
 def poll() -> int:
     """Read what changed in Invoice Ninja since the last poll; returns how many of our invoices were looked at.
 
-    A failure is a sentence in the heartbeat "payments"; the next poll reads the same again.
+    A failure, of a server or of our own, is a sentence beside the heartbeat "payments"; the next poll reads the
+    same again. An invoice on which we fail keeps no other back, and the poll does not go on to what changed after it.
     """
     if not gate.may_call(Server.NINJA):
         return 0
     try:
         upstreams.check_pin(Server.NINJA)
         ninja = upstreams.ninja_client()
-        invoices = list(ninja.invoices_updated_since(_since(INVOICES)))
-        seen = observe_invoices(invoices)
-        notice_foreign(invoices)
-        _advance_cursor(INVOICES, invoices)
+        seen, faults = _poll_invoices(ninja)
         payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
         observe_payments(payments)
         _advance_cursor(PAYMENTS, payments)
-        _catch_up(ninja)
-    except (UpstreamError, ConfigError) as error:
-        heartbeats.note("payments_failed", error.sentence)
-        return 0
-    heartbeats.note("payments", "")
+        faults += _catch_up(ninja)
+    except OperationalError:
+        raise
+    except Exception as error:
+        if not isinstance(error, UpstreamError | ConfigError):
+            logger.exception("what was paid could not be read")
+        faults, seen = [said_by(error)], 0
+    if faults:
+        heartbeats.note_failure("payments", faults[0].sentence)
+    else:
+        heartbeats.note("payments")
     return seen
 
 
+def _poll_invoices(ninja: InvoiceNinjaClient) -> tuple[int, list[ConsoleError]]:
+    invoices = list(ninja.invoices_updated_since(_since(INVOICES)))
+    try:
+        seen, fault = observe_invoices(invoices), None
+    except NotTakenOver as failure:
+        seen, fault = failure.count, failure
+    notice_foreign(invoices)
+    if fault is None:
+        _advance_cursor(INVOICES, invoices)
+        return seen, []
+    if (since := fault.since) is not None:
+        _advance_cursor(INVOICES, [row for row in invoices if row.updated_at and row.updated_at < since])
+    return seen, [fault]
+
+
 def observe_invoices(rows: Iterable[NinjaInvoice]) -> int:
-    """Take over status, balance and what was paid of those rows that are ours; returns how many are."""
+    """Take over status, balance and what was paid of those rows that are ours; returns how many are.
+
+    Raises NotTakenOver, after all others, for those on which the console itself failed.
+    """
     by_id = {row.id: row for row in rows}
     ours = Invoice.objects.filter(remote__remote_id__in=by_id, remote__server=Server.NINJA).select_related("remote")
-    count = 0
+    count, failed = 0, []
     for invoice in ours:
         if invoice.remote and invoice.remote.remote_id:
             there = by_id[invoice.remote.remote_id]  # type: ignore[index]
-            if observed := _observe(invoice, there):
-                deviations.compare(observed, there)
             count += 1
+            try:
+                if observed := _observe(invoice, there):
+                    deviations.compare(observed, there)
+            except OperationalError:
+                raise
+            except Exception:  # whatever it was, it must be seen, and must keep nobody else back
+                logger.exception("what Invoice Ninja says of %s could not be taken over", invoice)
+                failed.append((invoice, there))
+    if failed:
+        raise NotTakenOver(failed, count)
     return count
 
 
@@ -182,15 +237,21 @@ def _why(invoice: Invoice, there: NinjaInvoice, to: str) -> str:
     }
 
 
-def _catch_up(ninja: InvoiceNinjaClient) -> None:
+def _catch_up(ninja: InvoiceNinjaClient) -> list[ConsoleError]:
     """Read again what changed there while it was in our hands: that change was seen, and left to us, before."""
+    faults: list[ConsoleError] = []
     behind = Q(remote_status="", state=InvoiceState.CREATED)
     for status, state in STATE_BY_STATUS.items():
         behind |= Q(remote_status=status) & ~Q(state=state)
     rows = Invoice.objects.filter(behind, state__in=(InvoiceState.CREATED, *OWED, InvoiceState.PAID))
     for invoice in rows.filter(attention_sentence="", remote__remote_id__isnull=False).select_related("remote")[:100]:
         if not (invoice.remote_status == SENT and _may_be_sent_again(invoice)):
-            observe_invoices([ninja.invoice(NinjaId(invoice.remote.remote_id))])  # type: ignore[union-attr, arg-type]
+            there = ninja.invoice(NinjaId(invoice.remote.remote_id))  # type: ignore[union-attr, arg-type]
+            try:
+                observe_invoices([there])
+            except NotTakenOver as fault:
+                faults.append(fault)
+    return faults
 
 
 def observe_payments(rows: Iterable[NinjaPayment]) -> None:

@@ -16,6 +16,7 @@ from invoicing.models import Invoice
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
 from sync.doctor.findings import SEVERITIES
+from sync.heartbeats import FAILED
 from sync.models import (
     Alarm,
     DoctorFinding,
@@ -79,12 +80,14 @@ class Coverage:
 class Machine:
     """When the parts last did their work (real time, by name), which servers are not written to, with why, and alarms.
 
+    `failures` are the sentences of parts that tried again since and could not, by name;
     `alarms` are (sentence, name of the page where it is looked at); `findings` what the doctor found, as (severity,
     sentence, address where it is put right); `passed` how many of its checks found nothing, the last of them then.
     """
 
     seen: dict[str, dt.datetime]
     paused: dict[str, str]
+    failures: Mapping[str, str] = field(default_factory=dict)
     alarms: tuple[tuple[str, str], ...] = ()
     findings: tuple[tuple[str, str, str], ...] = ()
     passed: int = 0
@@ -205,6 +208,7 @@ def machine() -> Machine:
     return Machine(
         seen={name: at for what, name, at, _detail in rows if what == "seen"},
         paused={name: reason for what, name, _at, reason in rows if what == "paused"},
+        failures=_failures({name: (at, sentence) for what, name, at, sentence in rows if what == "seen"}),
         alarms=tuple((sentence, name) for what, name, _at, sentence in rows if what == "alarm"),
         findings=tuple(
             (severity, sentence, url)
@@ -215,6 +219,16 @@ def machine() -> Machine:
         passed=last[0],
         passed_at=last[1],
     )
+
+
+def _failures(beats: Mapping[str, tuple[dt.datetime, str]]) -> dict[str, str]:
+    """Why parts could not do their work when they last tried, if they have not done it since."""
+    failures = {}
+    for name, (at, sentence) in beats.items():
+        part = name.removesuffix(FAILED)
+        if part != name and (part not in beats or beats[part][0] < at):
+            failures[part] = sentence
+    return failures
 
 
 def next_run(today: dt.date) -> NextRun | None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 from django.utils import timezone
 
 from sync.models import Heartbeat
 
+FAILED: Final = "_failed"  # ends the name of the row that says why a part could not do its work
+
 
 def note(name: str, detail: str = "") -> None:
     """Remember that `name` (worker, sweep, payments, taiga, invoice_ninja) did its work just now."""
     Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now(), "detail": detail})
+
+
+def note_failure(name: str, sentence: str) -> None:
+    """Remember that `name` tried to do its work just now and could not, and why; its heartbeat stays as it was."""
+    note(name + FAILED, sentence)
 
 
 def is_alive(name: str, within: timedelta) -> bool:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 MAX_AGE: Final = dt.timedelta(minutes=10)
 HEARTBEAT: Final = "taiga_projects"
-_FAILED: Final = "taiga_projects_failed"
+_FAILED: Final = HEARTBEAT + heartbeats.FAILED
 _AFTER_FAILURE: Final = dt.timedelta(minutes=1)
 
 
@@ -53,7 +53,7 @@ def refresh_when_old() -> bool:
         refresh()
     except ConsoleError as error:
         logger.warning("the projects of Taiga could not be read: %s", error.sentence)
-        heartbeats.note(_FAILED, error.sentence)
+        heartbeats.note_failure(HEARTBEAT, error.sentence)
         return False
     return True
 

@@ -21,10 +21,13 @@ class Pace:
     poll: float
 
 
-def judge(seen: Mapping[str, dt.datetime], now: dt.datetime, pace: Pace, zone: str) -> list[Finding]:
+def judge(
+    seen: Mapping[str, dt.datetime], now: dt.datetime, pace: Pace, zone: str, failures: Mapping[str, str] | None = None
+) -> list[Finding]:
     """One line for each part that is silent, one ok for each that is not; `seen` says when it last did its work.
 
-    The worker does what all the others do: while it is silent, nothing is said of them.
+    `failures` are sentences of parts that tried since and could not. The worker does what all the others do: while it
+    is silent, nothing is said of them.
     """
     found: list[Finding] = []
     for name, words, seconds in _parts(pace):
@@ -41,8 +44,9 @@ def judge(seen: Mapping[str, dt.datetime], now: dt.datetime, pace: Pace, zone: s
             sentence = _("The schedule (beat) has been silent since %(time)s, though a worker runs. Start beat.")
             found.append(error("part", sentence % facts, subject=name))
         else:
-            sentence = _("%(part)s: silent since %(time)s. Look whether the console's processes run.")
-            found.append(error("part", sentence % facts, subject=name))
+            why = (failures or {}).get(name) or _("Look whether the console's processes run.")
+            sentence = _("%(part)s: silent since %(time)s. %(why)s")
+            found.append(error("part", sentence % {**facts, "why": why}, subject=name))
         if name == "worker":
             break
     return found

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from billing_console.states import InvoiceState
-from invoicing import payments, sending
+from invoicing import creating, payments, review, sending
 from invoicing.models import Invoice, Payment, PollCursor
-from sync import upstreams
+from mappings.rules import month
+from sync import push, upstreams
+from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.models import Heartbeat, UpstreamCall
+from tests.invoicing.world import built, make_user, sweep_project
 from tests.outbound import created_invoice, fresh, states_of
 from tests.standins import World
 
@@ -47,6 +52,10 @@ def polled(invoice: Invoice) -> Invoice:
     payments.poll()
     row: Invoice = fresh(invoice)
     return row
+
+
+def heartbeat(name: str) -> Heartbeat:
+    return Heartbeat.objects.get(name=name)
 
 
 def money_of(invoice: Invoice) -> tuple[str, Decimal, Decimal]:
@@ -205,6 +214,89 @@ def test_a_server_that_is_down_is_a_sentence_and_read_again(world: World, sent: 
     assert "down for maintenance" in Heartbeat.objects.get(name="payments_failed").detail
 
     assert polled(sent).state == InvoiceState.PAID
+
+
+def sent_later(world: World) -> Invoice:
+    """The January invoice of the same client, mailed on 2 February: 2 h at 75 and 21 %."""
+    world.go_to(dt.datetime(2026, 1, 20, 9, tzinfo=dt.UTC))
+    world.read(world.add_task("Later", billable=True, hours=2))
+    push.push_due()
+    february_2 = dt.datetime(2026, 2, 2, 9, tzinfo=dt.UTC)
+    world.go_to(february_2)
+    sweep_project(world.mapping, february_2)
+    (draft,) = Invoice.objects.filter(run=built(month(2026, 1)))
+    review.approve(draft, revision=draft.revision, user=make_user("Administrator"))
+    creating.create_due()
+    sending.request_sending(fresh(draft), seal=fresh(draft).seal, user=None)
+    sending.send_due()
+    row: Invoice = polled(draft)
+    assert row.state == InvoiceState.SENT
+    return row
+
+
+def test_an_invoice_on_which_we_fail_keeps_no_other_back_and_is_read_again(
+    world: World, sent: Invoice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    later = sent_later(world)
+    pay(world, sent, "408.38")
+    world.go_to(dt.datetime(2026, 2, 3, 9, tzinfo=dt.UTC))
+    pay(world, later, "181.50")
+    observe = payments._observe
+
+    def fails_on_the_first(invoice: Invoice, there: Any) -> Any:
+        if invoice.pk == sent.pk:
+            raise ZeroDivisionError("of our own")
+        return observe(invoice, there)
+
+    monkeypatch.setattr(payments, "_observe", fails_on_the_first)
+    for _again in range(2):
+        assert payments.poll() == 2
+
+        assert fresh(later).state == InvoiceState.PAID
+        assert fresh(sent).state == InvoiceState.SENT
+        assert Payment.objects.count() == 2  # what came in is known all the same
+        assert heartbeat("payments_failed").detail == (
+            f"What Invoice Ninja says of {sent} could not be taken over, because the console itself failed; "
+            "its log says why. It is read again by itself."
+        )
+        assert heartbeat("payments").at < heartbeat("payments_failed").at
+    assert "ZeroDivisionError: of our own" in caplog.text
+
+    monkeypatch.undo()
+    assert polled(sent).state == InvoiceState.PAID
+    assert heartbeat("payments").at > heartbeat("payments_failed").at
+
+
+def test_a_reading_without_a_time_of_change_does_not_move_the_cursor_past_it(
+    world: World, sent: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (there,) = upstreams.ninja_client().invoices_updated_since(None)
+    before = PollCursor.objects.get(name="invoices").seen_until
+    rows = [dataclasses.replace(there, updated_at=None)]
+    monkeypatch.setattr(InvoiceNinjaClient, "invoices_updated_since", lambda self, since: iter(rows))
+    monkeypatch.setattr(payments, "_observe", lambda invoice, there: 1 // 0)
+
+    assert payments.poll() == 1
+
+    assert PollCursor.objects.get(name="invoices").seen_until == before
+
+
+def test_a_fault_of_our_own_in_the_whole_reading_is_a_sentence_too(
+    world: World, sent: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payments, "observe_payments", lambda rows: 1 // 0)
+
+    assert payments.poll() == 0
+    assert heartbeat("payments_failed").detail == (
+        "The console failed on this; its log says why. It is tried again by itself."
+    )
+
+    def broken(rows: Any) -> None:
+        raise OperationalError("the database")
+
+    monkeypatch.setattr(payments, "observe_payments", broken)
+    with pytest.raises(OperationalError):
+        payments.poll()
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,22 @@ def test_the_machine_says_worst_first_and_puts_the_rest_on_one_line(root: User) 
     assert checks[3].sentence.startswith("Worker and schedule ")
 
 
+@pytest.mark.parametrize(
+    ("tried_hours_ago", "why"), [(1, "Invoice 7 is odd."), (3, "Look whether the console's processes run.")]
+)
+def test_a_part_that_tried_since_and_could_not_says_why(root: User, tried_hours_ago: int, why: str) -> None:
+    for name in ("worker", "sweep", "taiga", "invoice_ninja"):
+        Heartbeat.objects.create(name=name, at=timezone.now())
+    Heartbeat.objects.create(name="payments", at=timezone.now() - dt.timedelta(hours=2))
+    tried = timezone.now() - dt.timedelta(hours=tried_hours_ago)
+    Heartbeat.objects.create(name="payments_failed", at=tried, detail="Invoice 7 is odd.")
+
+    (said,) = [check.sentence for check in shown(root)["checks"] if check.state == "error"]
+
+    assert said.startswith("Payments read: silent since ")
+    assert said.endswith(why)
+
+
 def test_a_silent_worker_is_said_once(root: User) -> None:
     for name in ("worker", "sweep", "taiga", "invoice_ninja", "payments"):
         Heartbeat.objects.create(name=name, at=timezone.now() - dt.timedelta(hours=2))

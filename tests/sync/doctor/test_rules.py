@@ -274,6 +274,16 @@ def test_payments_that_are_not_read_are_said_though_invoice_ninja_answers() -> N
     ]
 
 
+def test_a_part_that_tried_and_could_not_says_why() -> None:
+    beats = seen(worker=1, sweep=5, taiga=5, invoice_ninja=9, payments=90)
+
+    found = machine_rules.judge(beats, AT, PACE, "UTC", {"payments": "Invoice 7 could not be taken over."})
+
+    assert [(f.severity, f.sentence) for f in found if f.severity != "ok"] == [
+        ("error", "Payments read: silent since 12 Jan 2026 06:42. Invoice 7 could not be taken over.")
+    ]
+
+
 def test_a_silent_server_is_said_beside_parts_that_are_well() -> None:
     found = machine_rules.judge(seen(worker=1, sweep=5, taiga=90, invoice_ninja=9, payments=9), AT, PACE, "UTC")
 
