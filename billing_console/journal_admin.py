@@ -31,16 +31,13 @@ class JournalPaginator(InfinitePaginator):
         return InfinitePage(rows[::-1], number, self)
 
 
-class JournalModelAdmin(ReadOnlyModelAdmin):
-    """A long list, newest first, without counting its rows.
+class IndexedSearchAdmin(ReadOnlyModelAdmin):
+    """A list whose search words are found by an index.
 
-    Of `search_fields` those with "=" are asked for exactly, as what they are, so that their index finds them; Django's
-    own "=" compares texts in capitals, which no index knows. A word that is no number is in no column of numbers.
+    Of `search_fields` those with "=" are asked for exactly, as what they are, and those with "^" by their beginning, in
+    the letters that were typed; Django's own compare texts in capitals, which no index knows. A word that is no number
+    is in no column of numbers.
     """
-
-    paginator = JournalPaginator
-    show_full_result_count = False
-    ordering = ("-id",)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         for word in smart_split(search_term):
@@ -52,6 +49,8 @@ class JournalModelAdmin(ReadOnlyModelAdmin):
         return queryset, False
 
     def _lookup(self, name: str, word: str) -> Q:
+        if name.startswith("^"):
+            return Q((f"{name.removeprefix('^')}__startswith", word))
         if not name.startswith("="):
             return Q((f"{name}__icontains", word))
         column = name.removeprefix("=")
@@ -59,3 +58,11 @@ class JournalModelAdmin(ReadOnlyModelAdmin):
             return Q((column, self.model._meta.get_field(column).to_python(word)))
         except ValidationError:
             return Q()
+
+
+class JournalModelAdmin(IndexedSearchAdmin):
+    """A long list, newest first, without counting its rows."""
+
+    paginator = JournalPaginator
+    show_full_result_count = False
+    ordering = ("-id",)

@@ -29,7 +29,7 @@ class InvoicePdf(models.Model):
         verbose_name = _("PDF of an invoice")
         verbose_name_plural = _("PDFs of invoices")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["not_before", "id"], condition=models.Q(sha256=""), name="pdf_wanted")]
+        indexes = [models.Index(fields=["id"], condition=models.Q(sha256=""), name="pdf_wanted")]
 
     def __str__(self) -> str:
         return self.number or str(self.invoice)

@@ -58,7 +58,7 @@ class Reminder(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["not_before", "id"],
+                fields=["id"],
                 condition=models.Q(state__in=["pending", "sending"]),
                 name="reminder_unfinished",
             )

@@ -55,6 +55,7 @@ class Sending(models.Model):
                 fields=["invoice"], condition=models.Q(finished_at__isnull=True), name="sending_one_at_a_time"
             )
         ]
+        indexes = [models.Index(fields=["id"], condition=models.Q(finished_at__isnull=True), name="sending_unfinished")]
 
     def __str__(self) -> str:
         return str(self.invoice)

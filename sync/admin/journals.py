@@ -134,7 +134,8 @@ class UpstreamCallAdmin(JournalModelAdmin):
     list_display = ("call", "outcome", "duration", "attempt", "when", "item_link")
     list_display_links = ("call",)
     list_filter = ("upstream", "method", ("at", RangeDateTimeFilter))
-    search_fields = ("=correlation_id", "path")
+    search_fields = ("=correlation_id", "^path")
+    search_help_text = _("Beginning of a path, or correlation id")
     list_select_related = ("item",)
 
     @display(description=_("Call"))

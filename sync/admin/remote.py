@@ -25,6 +25,7 @@ from billing_console.admin_base import (
     dialog_action,
     display,
 )
+from billing_console.journal_admin import IndexedSearchAdmin
 from sync import attention, decisions, upstreams
 from sync.admin.common import ADMINISTER, WORK, act_on_each, find_row, moment
 from sync.models import (
@@ -35,12 +36,13 @@ from sync.models import (
 
 
 @admin.register(RemoteRecord)
-class RemoteRecordAdmin(ReadOnlyModelAdmin):
+class RemoteRecordAdmin(IndexedSearchAdmin):
     """What is ours in Invoice Ninja and in Taiga: what we want there, what is proven to be there."""
 
     list_display = ("our_key", "kind", "remote_id", "state_cell", "attempts", "next_try", "item")
     list_filter = (("state", ChoicesCheckboxFilter), "kind", "server")
-    search_fields = ("our_key", "=remote_id")
+    search_fields = ("^our_key", "=remote_id")
+    search_help_text = _("Beginning of our key, or id there")
     list_select_related = ("item",)
     fields = (
         ("server", "kind", "our_key", "remote_id"),

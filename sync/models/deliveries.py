@@ -61,8 +61,10 @@ class WebhookDelivery(models.Model):
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["fingerprint"], name="delivery_fingerprint_unique")]
         indexes = [
+            # In the order in which they are taken. By an index of waits the database would look for the first of them
+            # among all that were ever finished.
             models.Index(
-                fields=["not_before", "id"],
+                fields=["id"],
                 condition=models.Q(state__in=["received", "processing"]),
                 name="delivery_waiting",
             ),

@@ -116,7 +116,7 @@ class WorkItem(models.Model):
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["kind", "taiga_id"], name="item_unique")]
         indexes = [
-            models.Index(fields=["not_before", "id"], condition=models.Q(is_dirty=True), name="item_dirty"),
+            models.Index(fields=["id"], condition=models.Q(is_dirty=True), name="item_dirty"),
             models.Index(fields=["id"], condition=models.Q(needs_evaluation=True), name="item_to_price"),
             models.Index(fields=["closed_seen_at"], name="item_closed_seen"),
             models.Index(

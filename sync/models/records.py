@@ -73,12 +73,16 @@ class RemoteRecord(models.Model):
             ),
         ]
         indexes = [
+            # In the order in which they are taken. By an index of waits the database would look for the first of them
+            # among all that were ever finished.
             models.Index(
-                fields=["kind", "not_before", "id"],
+                fields=["kind", "id"],
                 condition=Q(state__in=["pending", "retry", "in_flight", "in_doubt"]),
                 name="record_unfinished",
             ),
             models.Index(fields=["state", "-id"], name="record_state"),
+            models.Index(fields=["our_key"], opclasses=["varchar_pattern_ops"], name="record_our_key"),
+            models.Index(fields=["remote_id"], name="record_remote_id"),
         ]
 
     def __str__(self) -> str:

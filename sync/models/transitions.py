@@ -49,6 +49,7 @@ class UpstreamCall(models.Model):
         verbose_name = _("upstream call")
         verbose_name_plural = _("upstream calls")
         ordering = ["-id"]
+        indexes = [models.Index(fields=["path"], opclasses=["varchar_pattern_ops"], name="call_path")]
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.status or self.error}"

@@ -10,13 +10,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing_console.journal_admin import JournalPaginator
-from sync.models import UpstreamCall, WebhookDelivery
+from sync.models import RemoteRecord, WebhookDelivery
 from tests.factories import DeliveryFactory, UpstreamCallFactory
 from tests.people import browser_of
 
 pytestmark = pytest.mark.django_db
 
 DELIVERIES, CALLS = "/admin/sync/webhookdelivery/", "/admin/sync/upstreamcall/"
+RECORDS = "/admin/sync/remoterecord/"
 
 
 def ids(rows: Any) -> list[int]:
@@ -89,15 +90,30 @@ def test_a_word_is_found_exactly_by_its_index(word: str, found: list[str]) -> No
     assert not any("UPPER" in sql or "::text" in sql for sql in asked)
 
 
-def test_calls_are_found_by_what_belongs_together_and_by_a_part_of_their_path() -> None:
+def found_at(address: str, word: str, column: str) -> list[str]:
+    with CaptureQueriesContext(connection) as queries:
+        answer = browser_of("viewer").get(address, {"q": word})
+    assert not any("UPPER" in query["sql"] and word in query["sql"] for query in queries)
+    return sorted(getattr(row, column) for row in answer.context["cl"].result_list)
+
+
+def test_calls_are_found_by_what_belongs_together_and_by_the_beginning_of_their_path() -> None:
     number = uuid.uuid4()
     UpstreamCallFactory(correlation_id=number, path="/tasks/1")
+    UpstreamCallFactory(path="/tasks/10?_=50%")
     UpstreamCallFactory(path="/invoices/2")
 
-    def found(word: str) -> list[str]:
-        answer = browser_of("viewer").get(CALLS, {"q": word})
-        return [call.path for call in answer.context["cl"].result_list]
+    assert found_at(CALLS, str(number), "path") == ["/tasks/1"]
+    assert found_at(CALLS, "/tasks/1", "path") == ["/tasks/1", "/tasks/10?_=50%"]
+    assert found_at(CALLS, "/tasks/10?_=50%", "path") == ["/tasks/10?_=50%"]
+    assert found_at(CALLS, "voices", "path") == []
+    assert found_at(CALLS, "%", "path") == []
 
-    assert found(str(number)) == ["/tasks/1"]
-    assert found("VOICES") == ["/invoices/2"]
-    assert UpstreamCall.objects.count() == 2
+
+def test_records_are_found_by_the_beginning_of_our_key_and_by_the_id_there() -> None:
+    for key, remote_id in (("TT45-1", "Wpmbk5ezJn"), ("TT450-1", None), ("TT9-1", "wpmbk5ezjn")):
+        RemoteRecord.objects.create(server="invoice_ninja", kind="task", our_key=key, remote_id=remote_id)
+
+    assert found_at(RECORDS, "TT45", "our_key") == ["TT45-1", "TT450-1"]
+    assert found_at(RECORDS, "Wpmbk5ezJn", "our_key") == ["TT45-1"]
+    assert found_at(RECORDS, "45", "our_key") == []
