@@ -23,6 +23,7 @@ from billing_console.admin_base import (
     display,
 )
 from billing_console.errors import ConsoleError
+from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
@@ -102,7 +103,7 @@ class InvoiceRunAdmin(ReadOnlyModelAdmin):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyModelAdmin):
+class InvoiceAdmin(IndexedSearchAdmin):
     """State, amounts and payments of every invoice; drafts open their review page."""
 
     list_display = (
@@ -249,7 +250,7 @@ def invoice_context(object_id: str) -> dict[str, Any]:
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyModelAdmin):
+class PaymentAdmin(IndexedSearchAdmin):
     """What was paid, as Invoice Ninja reports it; amounts with tax."""
 
     list_display = ("invoice_cell", "amount_cell", "refunded_cell", "paid_on", "state_cell")
@@ -301,7 +302,7 @@ class PaymentAdmin(ReadOnlyModelAdmin):
 
 
 @admin.register(Sending)
-class SendingAdmin(ReadOnlyModelAdmin):
+class SendingAdmin(IndexedSearchAdmin):
     """What was mailed, when, and with which proof."""
 
     list_display = ("invoice_cell", "by", "asked_at", "called_at", "proven_at", "what_happened")

@@ -34,11 +34,11 @@ def tick() -> list[InvoiceRun]:
     """
     due: dict[RunKey, list[Client]] = defaultdict(list)
     progress: dict[int, dt.date] = {}
-    first_days, waiting = _first_work_days(), _waiting_since()
+    waiting = _waiting_since()
     done = dict(ClientSchedule.objects.values_list("client_id", "last_run_on"))
-    for client, rule_set in rules_of(_clients_to_look_at(first_days, waiting)).items():
-        after = done.get(client.pk, first_days[client.pk])
-        next_due = _next_due(rule_set, after, waiting.get(client.pk))
+    begun = done | _first_work_days(without=done)
+    for client, rule_set in rules_of(_clients_to_look_at(waiting)).items():
+        next_due = _next_due(rule_set, begun[client.pk], waiting.get(client.pk))
         if next_due is not None:
             progress[client.pk], period = next_due
             due[(rule_set.frequency, period, zone_of(rule_set))].append(client)
@@ -48,9 +48,14 @@ def tick() -> list[InvoiceRun]:
     return runs
 
 
-def _first_work_days() -> dict[int, dt.date]:
-    """The first work date of each client that has any entry; clients without one have nothing to bill yet."""
-    rows = TimeEntry.objects.filter(client__isnull=False, work_date__isnull=False).exclude(state=EntryState.VOID)
+def _worked() -> QuerySet[TimeEntry]:
+    """Dated entries; a client without any has nothing to bill yet."""
+    return TimeEntry.objects.filter(work_date__isnull=False).exclude(state=EntryState.VOID)
+
+
+def _first_work_days(*, without: Iterable[int]) -> dict[int, dt.date]:
+    """The first work date of each client that has any, but of those whose ids are in `without`."""
+    rows = _worked().filter(client__in=Client.objects.exclude(pk__in=list(without)))
     return dict(rows.values_list("client").annotate(first=Min("work_date")).order_by())
 
 
@@ -60,12 +65,12 @@ def _waiting_since() -> dict[int, dt.date]:
     return dict(rows.values_list("client").annotate(first=Min("work_date")).order_by())
 
 
-def _clients_to_look_at(first_days: Mapping[int, dt.date], waiting: Mapping[int, dt.date]) -> QuerySet[Client]:
+def _clients_to_look_at(waiting: Mapping[int, dt.date]) -> QuerySet[Client]:
     """Clients with entries, and a live project or something to bill, of which no run is still being built."""
     busy = RunClient.objects.filter(state__in=(RunClientState.WAITING, RunClientState.FAILED))
     projects = ProjectMapping.objects.filter(client=OuterRef("pk"), is_active=True)
     return (
-        Client.objects.filter(pk__in=first_days)
+        Client.objects.filter(Exists(_worked().filter(client=OuterRef("pk"))))
         .filter(Q(pk__in=waiting) | Exists(projects))
         .exclude(pk__in=busy.exclude(run__state=RunState.CANCELLED).values("client"))
     )

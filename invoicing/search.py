@@ -11,7 +11,7 @@ from billing_console.admin_base import SearchResult
 from billing_console.formats import money, period
 from invoicing.models import Invoice
 from mappings.models import Client
-from sync.models import TimeEntry
+from sync.models import TimeEntry, WorkItem
 
 MOST = 8  # results of each kind
 SHORTEST = 2  # letters; a reference may be one digit
@@ -39,7 +39,8 @@ def find(request: HttpRequest, term: str) -> list[SearchResult]:
 
 
 def _entries(term: str, reference: int | None) -> list[SearchResult]:
-    fits = Q(item__ref=reference) if reference is not None else Q(item__subject__icontains=term)
+    wanted = Q(ref=reference) if reference is not None else Q(subject__icontains=term)
+    fits = Q(item__in=WorkItem.objects.filter(wanted))
     rows = TimeEntry.objects.filter(fits).select_related("item", "project").order_by("-id")[:MOST]
     return [
         SearchResult(
@@ -53,7 +54,7 @@ def _entries(term: str, reference: int | None) -> list[SearchResult]:
 
 
 def _invoices(term: str) -> list[SearchResult]:
-    fits = Q(number__icontains=term) | Q(client__name__icontains=term)
+    fits = Q(number__icontains=term) | Q(client__in=Client.objects.filter(name__icontains=term))
     rows = Invoice.objects.filter(fits).select_related("client").order_by("-id")[:MOST]
     return [
         SearchResult(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Case, CharField, Count, F, FilteredRelation, Max, Min, Q, Sum, Value, When
+from django.db.models import Case, CharField, Count, DateTimeField, F, FilteredRelation, Max, Min, Q, Sum, Value, When
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from billing_console.states import DeliveryState, EntryState, InvoiceState, RecordState
@@ -30,6 +30,7 @@ from sync.models import (
 )
 from sync.models.doctor import Severity
 
+_TIME = DateTimeField()
 TO_SEND = (InvoiceState.APPROVED, InvoiceState.CREATED, InvoiceState.SENDING, InvoiceState.ATTENTION)
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
 BROKEN = (RecordState.IN_DOUBT, RecordState.ATTENTION)
@@ -162,10 +163,12 @@ def broken_records() -> Pile:
 
 def deliveries() -> tuple[dt.datetime | None, int]:
     """When Taiga's last delivery came (None for never), and how many deliveries failed."""
-    row = WebhookDelivery.objects.aggregate(
-        last=Max("received_at"), failed=Count("pk", filter=Q(state=DeliveryState.FAILED))
-    )
-    return row["last"], row["failed"]
+    # Each part by its index: together in one aggregate they would read every delivery that was ever stored.
+    newest = WebhookDelivery.objects.order_by("-id").values_list("received_at", Value(0))[:1]
+    failed = WebhookDelivery.objects.filter(state=DeliveryState.FAILED).order_by().values(nothing=Value(None, _TIME))
+    counts = failed.annotate(count=Count("pk")).values_list("nothing", "count")
+    rows = list(newest.union(counts, all=True))
+    return next((at for at, _count in rows if at), None), sum(count for _at, count in rows)
 
 
 def coverage(since: dt.datetime) -> Coverage:

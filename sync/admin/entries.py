@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import admin, messages
@@ -18,13 +19,13 @@ from billing_console.admin_base import (
     ChoicesCheckboxFilter,
     DialogForm,
     RangeDateFilter,
-    ReadOnlyModelAdmin,
     RelatedDropdownFilter,
     badge,
     dialog_action,
     display,
 )
 from billing_console.errors import ConsoleError
+from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import EntryState, ItemKind, Reason
 from sync import attention, entry_page
 from sync import entries as entry_service
@@ -55,7 +56,7 @@ def _is_of_a_family(entry: TimeEntry) -> bool:
 
 
 @admin.register(TimeEntry)
-class TimeEntryAdmin(ReadOnlyModelAdmin):
+class TimeEntryAdmin(IndexedSearchAdmin):
     """What was worked, where is it, why this amount?"""
 
     list_display = ("task", "person", "day", "raw_to_billed", "rate_cell", "amount_cell", "state_cell")
@@ -71,7 +72,7 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         "item__closing_found_by",
     )
     secondary_columns = ("person", "rate_cell")
-    search_fields = ("item__subject", "item__ref", "remote_task__our_key")
+    search_fields = ("item__subject", "=item__ref", "^remote_task__our_key")
     search_help_text = _("Subject, reference, or number in Invoice Ninja")
     list_select_related = ("item", "client", "project", "person", "rule_set")
     actions = ("try_again",)
@@ -87,6 +88,10 @@ class TimeEntryAdmin(ReadOnlyModelAdmin):
         "try_entry_again",
     )
     change_form_before_template = "sync/entry.html"
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """A reference may be written as Taiga does, #45."""
+        return super().get_search_results(request, queryset, re.sub(r"#(?=\d)", "", search_term))
 
     def get_fieldsets(self, request: HttpRequest, obj: TimeEntry | None = None) -> list[Any]:
         """None: the page shows the entry itself, not the raw columns."""

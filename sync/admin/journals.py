@@ -140,7 +140,7 @@ class UpstreamCallAdmin(JournalModelAdmin):
 
     @display(description=_("Call"))
     def call(self, row: UpstreamCall) -> SafeString:
-        return format_html('{} {}<span class="bc-sub">{}</span>', row.method, row.path, row.upstream)
+        return format_html('{} {}<span class="bc-sub">{}</span>', row.method, row.path, row.get_upstream_display())
 
     @display(description=_("Outcome"), ordering="status")
     def outcome(self, row: UpstreamCall) -> SafeString:

@@ -25,7 +25,7 @@ from billing_console.admin_base import (
     dialog_action,
     display,
 )
-from billing_console.journal_admin import IndexedSearchAdmin
+from billing_console.indexed_search import IndexedSearchAdmin
 from sync import attention, decisions, upstreams
 from sync.admin.common import ADMINISTER, WORK, act_on_each, find_row, moment
 from sync.models import (
@@ -93,13 +93,14 @@ class RemoteRecordAdmin(IndexedSearchAdmin):
 
 
 @admin.register(Difference)
-class DifferenceAdmin(ReadOnlyModelAdmin):
+class DifferenceAdmin(IndexedSearchAdmin):
     """What changed in Taiga after it was claimed for an invoice; a row opens the page that settles it."""
 
     list_display = ("what", "noticed", "hours_change", "amount_change", "state_cell")
     list_display_links = None
     list_filter = (("state", ChoicesCheckboxFilter), ("entry__client", RelatedDropdownFilter))
-    search_fields = ("item__subject", "item__ref")
+    search_fields = ("item__subject", "=item__ref")
+    search_help_text = _("Subject or reference")
     list_select_related = ("item", "entry__client")
     secondary_columns = ("noticed",)
 

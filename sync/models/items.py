@@ -119,6 +119,7 @@ class WorkItem(models.Model):
             models.Index(fields=["id"], condition=models.Q(is_dirty=True), name="item_dirty"),
             models.Index(fields=["id"], condition=models.Q(needs_evaluation=True), name="item_to_price"),
             models.Index(fields=["closed_seen_at"], name="item_closed_seen"),
+            models.Index(fields=["ref"], name="item_ref"),
             models.Index(
                 fields=["story_taiga_id"], condition=models.Q(story_taiga_id__isnull=False), name="item_of_story"
             ),

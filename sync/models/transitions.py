@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from sync.models.records import Server
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Transition(models.Model):
@@ -32,8 +38,8 @@ class Transition(models.Model):
 class UpstreamCall(models.Model):
     """One call to Taiga or Invoice Ninja; no body, no secret."""
 
-    upstream = models.CharField(_("upstream"), max_length=15)
-    method = models.CharField(_("method"), max_length=7)
+    upstream = models.CharField(_("upstream"), max_length=15, choices=Server.choices)
+    method = models.CharField(_("method"), max_length=7, choices=[(name, name) for name in _METHODS])
     path = models.CharField(_("path"), max_length=500)
     status = models.PositiveSmallIntegerField(_("status"), null=True, blank=True)
     duration_ms = models.PositiveIntegerField(_("milliseconds"))

@@ -1,0 +1,110 @@
+"""Search words of lists that look into other tables: each is searched by itself, and none is joined with another."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from invoicing.models import Invoice, InvoiceLine, InvoiceRun, RunTrigger
+from mappings.models import Client, RuleSet
+from sync.models import RemoteRecord, TimeEntry, WorkItem
+from tests.people import browser_of
+
+pytestmark = pytest.mark.django_db
+
+ENTRIES, INVOICES = "/admin/sync/timeentry/", "/admin/invoicing/invoice/"
+
+
+def entry_of(ref: int, subject: str, key: str) -> TimeEntry:
+    item = WorkItem.objects.create(kind="T", taiga_id=1000 + ref, ref=ref, subject=subject)
+    remote = RemoteRecord.objects.create(server="invoice_ninja", kind="task", our_key=key, item=item)
+    return TimeEntry.objects.create(item=item, state="held", reason="no_rate", remote_task=remote)
+
+
+def found_at(address: str, word: str) -> Any:
+    with CaptureQueriesContext(connection) as queries:
+        answer = browser_of("viewer").get(address, {"q": word})
+    asked = [query["sql"] for query in queries]
+    in_capitals = [part.partition(")")[0] for sql in asked for part in sql.split("UPPER(")[1:]]
+    assert not any("our_key" in column or '"ref"' in column for column in in_capitals)
+    # What the columns of a page need is joined for its rows, not to find them.
+    (counted,) = (sql for sql in asked if "COUNT(*)" in sql and "LIKE" in sql)
+    assert "JOIN" not in counted
+    return answer.context["cl"].result_list
+
+
+@pytest.mark.parametrize(
+    ("word", "refs"),
+    [
+        ("payment", [45, 450]),
+        ("PAY gateway", [45]),
+        ("45", [45]),
+        ("#45", [45]),
+        ("#45 gateway", [45]),
+        ("450", [450]),
+        ("BC-T1045", [45, 450]),
+        ("bc-T1045-1", []),
+        ("T1045", []),
+        ("refund", []),
+        ("99999999999999999999", []),
+    ],
+)
+def test_entries_are_found_by_subject_reference_and_number_there(word: str, refs: list[int]) -> None:
+    entry_of(45, "Implement payment gateway", "BC-T1045-1")
+    entry_of(450, "Payment terms", "BC-T10450-1")
+    entry_of(7, "Header", "BC-T7-1")
+
+    assert sorted(entry.item.ref for entry in found_at(ENTRIES, word)) == refs
+
+
+def test_an_invoice_is_found_once_however_many_of_its_lines_hold_the_word() -> None:
+    first, after = dt.date(2025, 12, 1), dt.date(2026, 1, 1)
+    run = InvoiceRun.objects.create(
+        frequency="monthly",
+        period_start=first,
+        period_end=after,
+        timezone="UTC",
+        trigger=RunTrigger.PERSON,
+        requested_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    )
+    rules = RuleSet.objects.create()
+    for number, name in enumerate(["Acme Corp", "Beta"], 1):
+        client = Client.objects.create(ninja_id=f"client{number}", name=name, currency="EUR")
+        invoice = Invoice.objects.create(
+            run=run,
+            client=client,
+            rule_set=rules,
+            currency="EUR",
+            period_start=first,
+            period_end=after,
+            timezone="UTC",
+            state="sent",
+            seal="seal",
+            number=f"2026-000{number}",
+            tax_decision="tax",
+        )
+        for position in range(3):
+            InvoiceLine.objects.create(
+                invoice=invoice,
+                position=position,
+                notes=f"Task #{position}: {name.split()[0]} page",
+                work_date=first,
+                raw_hours=1,
+                billed_hours=1,
+                rate=Decimal(75),
+                amount=Decimal(75),
+            )
+
+    def numbers(word: str) -> list[str]:
+        return sorted(invoice.number for invoice in found_at(INVOICES, word))
+
+    assert numbers("page") == ["2026-0001", "2026-0002"]
+    assert numbers("page corp") == ["2026-0001"]
+    assert numbers("0002") == ["2026-0002"]
+    assert numbers("beta page") == ["2026-0002"]
+    assert numbers("gamma") == []
