@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-QUICK = ("ingest", "drain", "claiming", "sending", "sweeping", "memory", "run", "review")
+QUICK = ("ingest", "drain", "claiming", "sending", "sweeping", "memory", "run", "review", "reconciling")
 LONG = ("journal", "memory")
 DATABASE = "console_bench"
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from django.db import connection, transaction
 
 from bench import month
-from bench.results import Result, interleaved, middle
+from bench.results import Result, interleaved, middle, peak, reset_peak
 from billing_console import clock
 from billing_console.states import InvoiceState
 from invoicing import build
@@ -42,7 +41,7 @@ def run(clients: int = CLIENTS, each: int = EACH, rounds: int = ROUNDS) -> list[
         few = list(Client.objects.order_by("pk")[: clients // 10])
         build_all(few, each)  # plans and caches are warm for every round
         everybody = list(Client.objects.order_by("pk"))
-        _reset_peak()
+        reset_peak()
         ours, tenth, bare = interleaved(
             rounds,
             lambda: build_all(everybody, each),
@@ -50,13 +49,13 @@ def run(clients: int = CLIENTS, each: int = EACH, rounds: int = ROUNDS) -> list[
             lambda: claim_bare(clients, each),
             within=SECONDS,
         )
-    peak = _peak()
+    most = peak()
     large, small, least = middle(ours), middle(tenth), middle(bare)
     words = f"{clients * each} entries of {clients} clients, median of {len(ours)}"
     return [
         Result("run_sql_ratio", large / least, ("≤", 3), f"{words}: {large:.1f} s, bare {least:.1f} s"),
         Result("run_growth_ratio", large / small, ("≤", 12), f"{large:.1f} s, a tenth of it {small:.2f} s"),
-        Result("run_peak_mb", peak, ("≤", 300), "resident memory at most, of the process that builds"),
+        Result("run_peak_mb", most, ("≤", 300), "resident memory at most, of the process that builds"),
         Result("run_seconds", large, None, words),
     ]
 
@@ -116,13 +115,3 @@ def _make_invoices() -> None:
 def _check(clients: int, each: int) -> None:
     if InvoiceLine.objects.count() != clients * each or Invoice.objects.count() != clients:
         raise RuntimeError(f"{InvoiceLine.objects.count()} lines on {Invoice.objects.count()} invoices")
-
-
-def _reset_peak() -> None:
-    """Linux counts the most memory anew from here on."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> float:
-    """The most resident memory since then, in MB."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

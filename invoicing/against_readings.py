@@ -1,26 +1,29 @@
 """From Taiga's own lists to our entries to Invoice Ninja's lines to payments: our rows beside the last reading.
 
 Both servers' words stand in the rows of a `Reading`; everything here compares them with our own, and names each row
-that differs. Constant queries; the entries of the period are in memory while it runs.
+that differs. Rows are read some at a time, so that the books of years need no more memory than those of a month.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import chain
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console import formats, money
+from billing_console.batches import read_in_batches
 from billing_console.states import InvoiceState, ItemState
 from invoicing import readings
 from invoicing.identities import Amounts, Identity, Leftover, Term, add, in_units, unequal
 from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, InvoiceLine, Reading
-from invoicing.reconcile import THERE, check, entries_of, typed_hours
+from invoicing.reconcile import THERE, check, entries_of
+from invoicing.typed_hours import typed_hours
 from mappings.rules import Period
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT
 from sync.models import TimeEntry, WorkItem
@@ -48,15 +51,13 @@ def check_reading(
     `only` narrows our entries; `strangers` narrows the items that Taiga lists and we do not know, None leaves them out.
     """
     entries = entries_of(period, only)
-    invoices = Invoice.objects.filter(
-        state__in=THERE, lines__in=InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
-    ).distinct()
-    pairs = _pairs(reading, invoices)
+    on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
+    invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
     return [
         _listed_hours(reading, entries, _unknown(reading, period, strangers)),
         _listed_lines(reading, entries),
-        _listed_invoices(pairs),
-        _listed_payments(pairs),
+        _listed_invoices(reading, invoices),
+        _listed_payments(reading, invoices),
     ]
 
 
@@ -72,35 +73,48 @@ def _unknown(reading: Reading, period: Period | None, strangers: Q | None) -> Qu
 
 
 def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: QuerySet[CountedItem]) -> Identity:
-    items = list(WorkItem.objects.filter(pk__in=entries.values("item_id")).select_related("project").order_by("pk"))
-    listed = {
-        row.item_id: row for row in CountedItem.objects.filter(reading=reading, item_id__in=entries.values("item_id"))
-    }
-    last_entry = dict(entries.order_by("cycle").values_list("item_id", "pk"))
+    items = WorkItem.objects.filter(pk__in=entries.values("item_id")).select_related("project").order_by("pk")
     leftovers = []
     typed = there = gone = money.ZERO
-    count = count_gone = 0
-    for item in items:
-        row, hours = listed.get(item.pk), typed_hours(item)
-        typed += hours
-        if row is None and (item.state == ItemState.GONE or (item.project and not item.project.is_active)):
-            gone, count_gone = gone + hours, count_gone + 1
-            continue
-        there += (row.hours or money.ZERO) if row else money.ZERO
-        count += row is not None
-        if sentence := _item_differs(item, hours, row):
-            leftovers.append(Leftover(f"{item}: {sentence}", reverse(_ENTRY, args=[last_entry[item.pk]])))
-    for row in unknown.order_by("pk"):
+    count_items = count = count_gone = 0
+    for batch in read_in_batches(items):
+        rows = CountedItem.objects.filter(reading=reading, item__in=batch)
+        listed = {row.item_id: row for row in rows}
+        sentences = {}
+        for item in batch:
+            row, hours = listed.get(item.pk), typed_hours(item)
+            typed += hours
+            count_items += 1
+            if row is None and (item.state == ItemState.GONE or (item.project and not item.project.is_active)):
+                gone, count_gone = gone + hours, count_gone + 1
+                continue
+            there += (row.hours or money.ZERO) if row else money.ZERO
+            count += row is not None
+            if sentence := _item_differs(item, hours, row):
+                sentences[item] = sentence
+        leftovers += _of_items(sentences, entries)
+    for row in unknown.order_by("pk").iterator():
         there += row.hours or money.ZERO
         count += 1
         leftovers.append(Leftover(_("%(item)s is closed in Taiga and was never read here") % {"item": row}))
-    left = Term(_("as the console read it"), len(items), typed)
+    left = Term(_("as the console read it"), count_items, typed)
     right = (
         Term(_("as Taiga lists it"), count, there, report="taiga-list"),
         Term(_("no longer in Taiga's lists"), count_gone, gone),
     )
     gap = typed - there - gone
     return _identity(_("Taiga's list, raw hours"), left, right, (f"{gap:+} h",) if gap else (), leftovers)
+
+
+def _of_items(sentences: Mapping[WorkItem, str], entries: QuerySet[TimeEntry]) -> list[Leftover]:
+    """What does not fit, each with the page of the item's last cycle among `entries`."""
+    if not sentences:
+        return []
+    last_entry = dict(entries.filter(item__in=sentences).order_by("cycle").values_list("item_id", "pk"))
+    return [
+        Leftover(f"{item}: {sentence}", reverse(_ENTRY, args=[last_entry[item.pk]]))
+        for item, sentence in sentences.items()
+    ]
 
 
 def _item_differs(item: WorkItem, hours: Decimal, row: CountedItem | None) -> str:
@@ -120,42 +134,49 @@ def _item_differs(item: WorkItem, hours: Decimal, row: CountedItem | None) -> st
 
 
 def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
-    lines = list(
+    lines = (
         InvoiceLine.objects.filter(is_voided=False, entry__in=entries, invoice__state__in=(*THERE, *ENDED))
         .annotate(task=F("entry__remote_task__remote_id"), currency=F("invoice__currency"))
         .select_related("invoice__client")
         .order_by("pk")
     )
-    tasks = {line.task for line in lines if line.task}
-    named: dict[str, list[CountedLine]] = defaultdict(list)
-    living = CountedLine.objects.filter(_alive("invoice__"), reading=reading, task_id__in=tasks)
-    for found in living.select_related("invoice"):
-        named[found.task_id].append(found)
     ours: Amounts = defaultdict(Decimal)
     theirs: Amounts = defaultdict(Decimal)
     ended: Amounts = defaultdict(Decimal)
-    count = count_ended = 0
+    count_lines = count = count_ended = 0
     leftovers = []
-    for line in lines:
-        ours[line.currency] += line.amount
-        here = named.get(line.task or "", [])
-        own = [found for found in here if found.invoice.invoice_id == line.invoice_id]
-        foreign = [found for found in here if found.invoice.invoice_id != line.invoice_id]
-        if line.invoice.state in ENDED:
-            ended[line.currency] += line.amount
-            count_ended += 1
-        theirs[line.currency] += money.total(found.amount for found in own)
-        count += len(own)
-        if sentence := _line_differs(line, own, foreign):
-            url = reverse("admin:invoicing_invoice_change", args=[line.invoice_id])
-            leftovers.append(Leftover(f"{line.invoice} {line.invoice.number}, {line.notes}: {sentence}", url))
+    for batch in read_in_batches(lines):
+        named = _naming(reading, {line.task for line in batch if line.task})
+        for line in batch:
+            count_lines += 1
+            ours[line.currency] += line.amount
+            here = named.get(line.task or "", [])
+            own = [found for found in here if found.invoice.invoice_id == line.invoice_id]
+            foreign = [found for found in here if found.invoice.invoice_id != line.invoice_id]
+            if line.invoice.state in ENDED:
+                ended[line.currency] += line.amount
+                count_ended += 1
+            theirs[line.currency] += money.total(found.amount for found in own)
+            count += len(own)
+            if sentence := _line_differs(line, own, foreign):
+                url = reverse("admin:invoicing_invoice_change", args=[line.invoice_id])
+                leftovers.append(Leftover(f"{line.invoice} {line.invoice.number}, {line.notes}: {sentence}", url))
     right = (
         Term(_("on living invoices in Invoice Ninja"), count, amounts=add(theirs), report=THEIRS),
         Term(_("on cancelled invoices"), count_ended, amounts=add(ended), report=THEIRS),
     )
-    left = Term(_("our lines of these entries"), len(lines), amounts=add(ours), report=OURS)
+    left = Term(_("our lines of these entries"), count_lines, amounts=add(ours), report=OURS)
     residue = unequal(left.amounts, add(*(term.amounts for term in right)))
     return _identity(_("Lines in Invoice Ninja, before tax"), left, right, residue, leftovers)
+
+
+def _naming(reading: Reading, tasks: Collection[str]) -> dict[str, list[CountedLine]]:
+    """The lines of living invoices in Invoice Ninja that name each of these tasks (its ids there)."""
+    named: dict[str, list[CountedLine]] = defaultdict(list)
+    living = CountedLine.objects.filter(_alive("invoice__"), reading=reading, task_id__in=tasks)
+    for found in living.select_related("invoice"):
+        named[found.task_id].append(found)
+    return named
 
 
 def _line_differs(line: InvoiceLine, own: list[CountedLine], foreign: list[CountedLine]) -> str:
@@ -183,18 +204,20 @@ Pair = tuple[Invoice, CountedInvoice | None]
 _ENTRY = "admin:sync_timeentry_change"
 
 
-def _pairs(reading: Reading, invoices: QuerySet[Invoice]) -> list[Pair]:
-    rows = list(invoices.select_related("client").order_by("pk"))
-    counted = CountedInvoice.objects.filter(reading=reading, invoice_id__in=[row.pk for row in rows])
-    there = {row.invoice_id: row for row in counted}
-    return [(row, there.get(row.pk)) for row in rows]
+def _pairs(reading: Reading, invoices: QuerySet[Invoice]) -> Iterator[list[Pair]]:
+    for batch in read_in_batches(invoices.select_related("client").order_by("pk")):
+        there = {row.invoice_id: row for row in CountedInvoice.objects.filter(reading=reading, invoice__in=batch)}
+        yield [(row, there.get(row.pk)) for row in batch]
 
 
-def _listed_invoices(pairs: list[Pair]) -> Identity:
+def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
     ours: Amounts = defaultdict(Decimal)
     theirs: Amounts = defaultdict(Decimal)
     leftovers = []
-    for invoice, there in pairs:
+    count = count_there = 0
+    for invoice, there in chain.from_iterable(_pairs(reading, invoices)):
+        count += 1
+        count_there += there is not None
         ours[invoice.currency] += invoice.net
         net = there.amount - there.tax if there and not _has_ended(there) else money.ZERO
         theirs[invoice.currency] += net
@@ -208,40 +231,34 @@ def _listed_invoices(pairs: list[Pair]) -> Identity:
         else:
             continue
         leftovers.append(_of(invoice, sentence))
-    left = Term(_("our invoices, whole"), len(pairs), amounts=add(ours), report=OURS)
-    right = (
-        Term(
-            _("as Invoice Ninja lists them"),
-            sum(row is not None for _o, row in pairs),
-            amounts=add(theirs),
-            report=THEIRS,
-        ),
-    )
+    left = Term(_("our invoices, whole"), count, amounts=add(ours), report=OURS)
+    right = (Term(_("as Invoice Ninja lists them"), count_there, amounts=add(theirs), report=THEIRS),)
     return _identity(
         _("Invoices in Invoice Ninja, before tax"), left, right, unequal(left.amounts, right[0].amounts), leftovers
     )
 
 
-def _listed_payments(pairs: list[Pair]) -> Identity:
+def _listed_payments(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
     """Gross there = paid + settled by credits + open, by the payments themselves; and our payments are these."""
-    kept = _our_payments(invoice.pk for invoice, _there in pairs)
     sums: dict[str, Amounts] = {name: defaultdict(Decimal) for name in ("gross", "paid", "credited", "open")}
     leftovers = []
     count = 0
-    for invoice, there in pairs:
-        if there is None or _has_ended(there) or there.status not in OWING:
-            continue
-        count += 1
-        parts = {"gross": there.amount, "paid": there.paid, "credited": there.credited, "open": there.balance}
-        for name, amount in parts.items():
-            sums[name][invoice.currency] += amount
-        if gap := there.amount - there.paid - there.credited - there.balance:
-            words = _amounts(invoice.currency, gap=gap)
-            leftovers.append(_of(invoice, _("gross − paid − credits − open = %(gap)s") % words))
-        elif kept.get(invoice.pk, money.ZERO) != there.paid + there.credited:
-            ours = kept.get(invoice.pk, money.ZERO)
-            words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
-            leftovers.append(_of(invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
+    for pairs in _pairs(reading, invoices):
+        kept = _our_payments(invoice.pk for invoice, _there in pairs)
+        for invoice, there in pairs:
+            if there is None or _has_ended(there) or there.status not in OWING:
+                continue
+            count += 1
+            parts = {"gross": there.amount, "paid": there.paid, "credited": there.credited, "open": there.balance}
+            for name, amount in parts.items():
+                sums[name][invoice.currency] += amount
+            if gap := there.amount - there.paid - there.credited - there.balance:
+                words = _amounts(invoice.currency, gap=gap)
+                leftovers.append(_of(invoice, _("gross − paid − credits − open = %(gap)s") % words))
+            elif kept.get(invoice.pk, money.ZERO) != there.paid + there.credited:
+                ours = kept.get(invoice.pk, money.ZERO)
+                words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
+                leftovers.append(_of(invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
     left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]), report=THEIRS)
     right = (
         Term(_("paid"), amounts=add(sums["paid"])),

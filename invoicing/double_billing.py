@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console.batches import in_batches
 from billing_console.errors import ConfigError, UpstreamError
 from invoicing.models import DoubleBilling, InvoiceLine
 from invoicing.run import DEAD
@@ -47,7 +47,7 @@ def check() -> int:
     try:
         upstreams.check_pin(Server.NINJA)
         ninja = upstreams.ninja_client()
-        suspects = _suspects(_pages(ninja.invoices_updated_since(None)))
+        suspects = _suspects(in_batches(ninja.invoices_updated_since(None), PAGE))
         found = {task: there for task, there in suspects.items() if len(_confirmed(ninja, task, there)) > 1}
     except (UpstreamError, ConfigError) as error:
         heartbeats.note_failure(HEARTBEAT, error.sentence)
@@ -55,11 +55,6 @@ def check() -> int:
     _note(found)
     heartbeats.note(HEARTBEAT, _("%(count)d tasks on two invoices") % {"count": len(found)})
     return len(found)
-
-
-def _pages(rows: Iterator[NinjaInvoice]) -> Iterator[list[NinjaInvoice]]:
-    while page := list(islice(rows, PAGE)):
-        yield page
 
 
 def _suspects(pages: Iterable[list[NinjaInvoice]]) -> dict[str, set[There]]:

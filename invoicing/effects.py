@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
 
 from billing_console import clock
+from billing_console.batches import in_batches
 from invoicing.models import InvoiceLine
 from invoicing.run import DEAD
 from mappings.effects import Change, Effect, Priced
@@ -31,7 +31,7 @@ def effect_on_closed_months(change: Change) -> list[Effect]:
     effects = _empty_effects()
     months = [effect.period for effect in effects if effect.period is not None]
     found = would_have_been(change, Q(work_date__gte=months[-1].start, work_date__lt=months[0].end))
-    while some := list(islice(found, BATCH)):
+    for some in in_batches(found, BATCH):
         lines = {line.entry_id: line for line in _lines().filter(entry__in=[entry.pk for entry, _after in some])}
         for entry, after in some:
             line = lines.get(entry.pk)

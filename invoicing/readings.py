@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
-from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -23,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console import clock
+from billing_console.batches import in_batches, read_in_batches
 from billing_console.errors import ClaimLost, ConfigError, Forbidden, NotAllowed, NotFound, UpstreamError
 from billing_console.money import ZERO
 from invoicing import payments
@@ -169,7 +168,7 @@ def _read_taiga(reading: Reading) -> None:
 def _read_project(reading: Reading, mapping: ProjectMapping, kind: str) -> None:
     zone = zone_of(rule_set_for(mapping.client))
     taiga = upstreams.taiga_client()
-    for batch in _batches(census.count(mapping, kind, taiga)):
+    for batch in in_batches(census.count(mapping, kind, taiga), BATCH):
         _renew(reading)
         rows = [_with_values(row, mapping, taiga, reading) for row in batch]
         ids = [row.taiga_id for row in rows]
@@ -201,7 +200,7 @@ def _read_ninja(reading: Reading) -> None:
     ninja = upstreams.ninja_client()
     payments.poll()  # ours first, so that what was paid since the last poll is no difference
     # Oldest change first: one that changes meanwhile comes again, and its last row counts.
-    for batch in _batches(ninja.invoices_updated_since(None)):
+    for batch in in_batches(ninja.invoices_updated_since(None), BATCH):
         _renew(reading)
         _store_invoices(reading, batch)
     _add_payments(reading, ninja)
@@ -237,14 +236,8 @@ def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
         for invoice_id, (money, credit) in shares.items():
             before = sums.get(invoice_id, (ZERO, ZERO))
             sums[invoice_id] = before[0] + money, before[1] + credit
-    for batch in _batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums).iterator(BATCH)):
+    for batch in read_in_batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums), BATCH):
         _renew(reading)
         for invoice in batch:
             invoice.paid, invoice.credited = sums[NinjaId(invoice.ninja_id)]
         CountedInvoice.objects.bulk_update(batch, ["paid", "credited"])
-
-
-def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, BATCH)):
-        yield batch

@@ -12,24 +12,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from billing_console import formats, money
-from billing_console.states import EntryState, InvoiceState, Reason
+from billing_console import money
+from billing_console.states import EntryState, InvoiceState
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
 from invoicing.models import Credit, Invoice, InvoiceLine
 from invoicing.run import DEAD
-from mappings.lookups import hour_rules
-from mappings.rules import Period, bill_hours
-from sync import attributes
-from sync.entries import is_given_away
-from sync.models import Difference, TimeEntry, WorkItem
+from invoicing.typed_hours import UNREADABLE, hours_identity
+from mappings.rules import Period
+from sync.models import TimeEntry, WorkItem
 
-__all__ = ["ADJUSTMENTS", "Identity", "Leftover", "Term", "check", "entries_of", "typed_hours"]
+__all__ = ["ADJUSTMENTS", "Identity", "Leftover", "Term", "check", "entries_of"]
 
-UNREADABLE = (Reason.UNREADABLE_HOURS, Reason.UNREADABLE_BILLABLE, Reason.UNREADABLE_RATE)
 THERE = (
     InvoiceState.CREATED,
     InvoiceState.SENDING,
@@ -85,7 +82,7 @@ def check(period: Period | None, only: Q | None = None, by_hand: Q | None = None
     parts = list(_partition(entries))
     return [
         _items(entries, parts, is_whole=not only),
-        _hours(entries, parts),
+        hours_identity(entries, parts),
         _amounts(entries, _added_lines(period, by_hand or (Q(pk__in=[]) if only else Q())), parts),
         _invoiced(entries),
     ]
@@ -135,68 +132,6 @@ def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], *, is_wh
     return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue), leftovers=leftovers)
 
 
-def _hours(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
-    """2. What Taiga says now = what the cycles carry, without the unreadable, + what was typed after the billing."""
-    ids = entries.exclude(state=EntryState.HELD, reason__in=UNREADABLE).values("item_id")
-    cycles: dict[int, list[TimeEntry]] = defaultdict(list)
-    for entry in TimeEntry.objects.filter(item_id__in=ids).select_related("rule_set").order_by("item_id", "cycle"):
-        cycles[entry.item_id].append(entry)
-    differing = set(Difference.objects.filter(item_id__in=ids).values_list("item_id", flat=True))
-    items = list(WorkItem.objects.filter(pk__in=ids))
-    typed = changed = money.ZERO
-    count = 0
-    leftovers = []
-    for item in items:
-        hours = typed_hours(item)
-        typed += hours
-        change = hours - money.total(entry.raw_hours or money.ZERO for entry in cycles[item.pk])
-        if change and _is_changed_since(item, hours, cycles[item.pk], has_difference=item.pk in differing):
-            changed, count = changed + change, count + 1
-        elif change:
-            words = {"item": item, "typed": formats.hours(hours), "gap": formats.hours(change, is_signed=True)}
-            sentence = _("%(item)s: %(typed)s typed in Taiga, its cycles carry %(gap)s otherwise") % words
-            leftovers.append(Leftover(sentence, _entry_url(cycles[item.pk][-1].pk)))
-    inside = set(entries.values_list("pk", flat=True))
-    other = [entry.raw_hours or money.ZERO for rows in cycles.values() for entry in rows if entry.pk not in inside]
-    left = Term(_("typed in Taiga"), len(items), typed - money.total(other))
-    carried = tuple(
-        Term(term.name, term.count, term.hours, {}, term.state) for key, term in parts if key != "unreadable"
-    )
-    right = (*carried, Term(_("changed after it was billed"), count, changed))
-    gap = left.hours - money.total(term.hours for term in right)
-    residue = (f"{gap:+} h",) if gap else ()
-    return Identity(_("Raw hours"), left, right, residue, leftovers=tuple(leftovers))
-
-
-def _entry_url(entry_id: int) -> str:
-    return reverse("admin:sync_timeentry_change", args=[entry_id])
-
-
-def typed_hours(item: WorkItem) -> Decimal:
-    """Hours that Taiga holds for the item now; 0 where nobody can read them."""
-    raw = item.attributes.get(attributes.HOURS)
-    try:
-        return money.ZERO if attributes.is_blank(raw) else attributes.parse_hours(raw)
-    except attributes.Unreadable:
-        return money.ZERO
-
-
-def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has_difference: bool) -> bool:
-    """Whether somebody typed other hours after the item was billed, and that has its Difference or rounds to the same.
-
-    A cycle that is claimed is never priced again, so its raw hours stay what they were.
-    """
-    last = cycles[-1]
-    now = attributes.quote(item.attributes.get(attributes.HOURS))
-    is_settled = last.state in (EntryState.CLAIMED, EntryState.INVOICED) or is_given_away(last)
-    if not is_settled or now == last.facts.get("inputs", {}).get("hours"):
-        return False
-    billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
-    return has_difference or (
-        last.rule_set is not None and bill_hours(hours, hour_rules(last.rule_set)).billed == billed
-    )
-
-
 def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: list[tuple[str, Term]]) -> Identity:
     """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines."""
     by_key = dict(parts)
@@ -238,36 +173,32 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
 
     The server counts a credit that was set against an invoice as paid; here it stands for itself.
     """
-    invoices = Invoice.objects.filter(state__in=THERE, lines__entry__in=entries, lines__is_voided=False).distinct()
-    rows = list(invoices.select_related("remote", "client"))
+    on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
+    invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
     theirs: dict[str, Decimal] = defaultdict(Decimal)
+    paid: dict[str, Decimal] = defaultdict(Decimal)
+    open_now: dict[str, Decimal] = defaultdict(Decimal)
     residue, leftovers = [], []
-    for invoice in rows:
+    count = 0
+    for invoice in invoices.select_related("remote", "client").order_by("pk").iterator(chunk_size=1000):
+        count += 1
         seen = invoice.remote.seen if invoice.remote else {}
         theirs[invoice.currency] += Decimal(seen.get("amount", "0")) - Decimal(seen.get("total_taxes", "0"))
+        paid[invoice.currency] += invoice.paid_to_date
         if invoice.state in SENT:
-            paid_and_open = invoice.paid_to_date + (invoice.balance or money.ZERO)
-            if paid_and_open != invoice.gross:
-                words = {"number": invoice.number, "gap": invoice.gross - paid_and_open, "currency": invoice.currency}
+            balance = invoice.balance or money.ZERO
+            open_now[invoice.currency] += balance
+            if gap := invoice.gross - invoice.paid_to_date - balance:
+                words = {"number": invoice.number, "gap": gap, "currency": invoice.currency}
                 residue.append(_("%(number)s: gross − paid − open = %(gap)s %(currency)s") % words)
                 url = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
                 leftovers.append(Leftover(f"{invoice}: {residue[-1]}", url))
-    lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=[row.pk for row in rows])
+    lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=invoices)
     ours = by_currency(lines, "amount", "invoice__currency")
-    open_now = {
-        currency: money.total(
-            row.balance or money.ZERO for row in rows if row.currency == currency and row.state in SENT
-        )
-        for currency in {row.currency for row in rows}
-    }
-    paid = {
-        currency: money.total(row.paid_to_date for row in rows if row.currency == currency)
-        for currency in {row.currency for row in rows}
-    }
-    used, unused, gaps = credited(rows)
+    used, unused, gaps = credited(invoices)
     residue.extend(gaps)
     right = (
-        Term(_("net in Invoice Ninja"), len(rows), amounts=add(theirs)),
+        Term(_("net in Invoice Ninja"), count, amounts=add(theirs)),
         Term(_("of it paid, gross"), amounts=_minus(paid, used)),
         *([Term(_("of it credited, gross"), amounts=add(used, unused))] if add(used, unused) else []),
         Term(_("of it open, gross"), amounts=_minus(open_now, unused)),
@@ -277,7 +208,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     return Identity(_("Invoiced"), whole, right, tuple(residue), leftovers=tuple(leftovers))
 
 
-def credited(invoices: list[Invoice]) -> tuple[dict[str, Decimal], dict[str, Decimal], list[str]]:
+def credited(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], dict[str, Decimal], list[str]]:
     """Credits of these invoices, gross by currency: set against them, still open; and where Invoice Ninja differs.
 
     One that is not there yet, or was given up, gives nothing back.
@@ -285,7 +216,7 @@ def credited(invoices: list[Invoice]) -> tuple[dict[str, Decimal], dict[str, Dec
     used: dict[str, Decimal] = defaultdict(Decimal)
     unused: dict[str, Decimal] = defaultdict(Decimal)
     gaps = []
-    rows = Credit.objects.filter(invoice__in=[row.pk for row in invoices], is_given_up=False)
+    rows = Credit.objects.filter(invoice__in=invoices, is_given_up=False)
     for credit in rows.filter(remote__remote_id__isnull=False).select_related("remote", "invoice"):
         there = Decimal(credit.remote.seen.get("amount", "0"))
         used[credit.currency] += credit.used

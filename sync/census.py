@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from itertools import islice
 from typing import Any, Final
 
 from django.db import transaction
 
+from billing_console.batches import in_batches
 from billing_console.errors import Forbidden, NotFound
 from billing_console.states import EntryState, ItemKind, ItemState
 from mappings.models import Company, ProjectMapping
@@ -74,7 +74,7 @@ def take(
         if not stories.may_be_billed(kind, mapping.taiga_project_id):
             continue
         seen: set[int] = set()
-        for batch in _batches(count(mapping, kind, taiga)):
+        for batch in in_batches(count(mapping, kind, taiga), BATCH):
             seen |= {row.taiga_id for row in batch}
             marks += _differing(mapping, kind, batch, since)
         marks += _missing(mapping, kind, seen)
@@ -182,9 +182,3 @@ def _missing(mapping: ProjectMapping, kind: str, seen: set[int]) -> list[Mark]:
     ours = WorkItem.objects.filter(kind=kind, taiga_project_id=mapping.taiga_project_id)
     ids = ours.exclude(state=ItemState.GONE).values_list("taiga_id", flat=True)
     return [Mark(kind, taiga_id) for taiga_id in ids.iterator() if taiga_id not in seen]
-
-
-def _batches(rows: Iterable[Counted]) -> Iterator[list[Counted]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, BATCH)):
-        yield batch

@@ -30,6 +30,9 @@ PROMISED = {
     "review_page_ratio",
     "review_page_queries",
     "journal_growth_ratio",
+    "claim_growth_ratio",
+    "reconcile_growth_ratio",
+    "reconcile_peak_mb",
 }
 
 

@@ -110,7 +110,7 @@ def test_many_pages_are_looked_through_one_after_the_other(world: World, monkeyp
     by_hand(world, world.tasks()[0])
     held: list[int] = []
     books = double_billing._books
-    monkeypatch.setattr(double_billing, "_pages", lambda rows: _watched(rows, held))
+    monkeypatch.setattr(double_billing, "in_batches", lambda rows, _size: _watched(rows, held))
 
     assert double_billing.check() == 1
 
