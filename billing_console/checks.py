@@ -17,7 +17,6 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 
-from billing_console import pooling
 from billing_console.errors import ConfigError
 from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
 from sync.clients.http import check_base_url
@@ -198,7 +197,7 @@ def check_connections(
     """All our processes' sessions together fit into PostgreSQL's max_connections (console.E011)."""
     if not databases:
         return []
-    needed = (WEB_WORKERS + WORKER_PROCESSES) * pooling.SIZE + OTHER_CONNECTIONS
+    needed = (WEB_WORKERS + WORKER_PROCESSES) * settings.DATABASE_POOL_SIZE + OTHER_CONNECTIONS
     try:
         with connections["default"].cursor() as cursor:
             cursor.execute(

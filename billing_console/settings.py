@@ -12,7 +12,6 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing_console import pooling
 from billing_console.env import load_secret_files, make_once
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -156,11 +155,12 @@ DATABASES["default"]["OPTIONS"]["options"] = (
 )
 # A connection that broke is replaced before it is used: PostgreSQL may have been restarted.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASE_POOL_SIZE = 10  # connections of one process: its threads, and some to spare
 # Set for processes whose threads share it, never where a process forks. Without it Celery closes a thread's connection
 # before and after each task, and every task pays for a new one.
 if env.bool("DATABASE_POOL", default=False):
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"]["OPTIONS"]["pool"] = pooling.OPTIONS
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 if test_name := env("TEST_DB_NAME", default=""):

@@ -1,6 +1,7 @@
 """At most UPSTREAM_CALLS_AT_A_TIME calls to a server at once, over all processes and hosts; and the journal of them.
 
 A slot is an advisory lock of PostgreSQL: it is gone with the connection of a killed worker, and asks Redis nothing.
+Where a slot may not have been given back its connection is given up, because the next task would go on with both.
 It is given back by the statement that writes the call into the journal and asks how often its server failed: a call
 costs two statements. That one does not wait for the disk: after a power cut the journal may lack its last second, and
 nothing is decided by it.
@@ -35,6 +36,18 @@ _WRITE: Final = """
     ) SELECT coalesce((SELECT failures FROM sync_upstreamgate WHERE server = %s), 0),
         pg_advisory_unlock(%s, %s), set_config('synchronous_commit', 'off', true)
 """
+
+
+@contextmanager
+def _or_no_connection() -> Iterator[None]:
+    """Where it fails the connection ends for good: an advisory lock outlives the statement and its transaction."""
+    try:
+        yield
+    except BaseException:
+        if connection.connection is not None:
+            connection.connection.close()  # else a pool would lend it again
+            connection.close()
+        raise
 
 
 class Line:
@@ -78,7 +91,8 @@ class Line:
         try:
             yield until - time.monotonic()
         finally:
-            self._give_back(slot)
+            with _or_no_connection():
+                self._give_back(slot)
             with _freed[self.server]:
                 _freed[self.server].notify()
 
@@ -88,7 +102,7 @@ class Line:
             _freed[self.server].wait(seconds)
 
     def _take(self) -> int | None:
-        with connection.cursor() as cursor:
+        with _or_no_connection(), connection.cursor() as cursor:
             cursor.execute(
                 "SELECT slot FROM generate_series(1, %s) slot WHERE pg_try_advisory_lock(%s, slot) LIMIT 1",
                 [settings.UPSTREAM_CALLS_AT_A_TIME, _CLASSES[self.server]],

@@ -8,7 +8,6 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import run_checks
 
-from billing_console import pooling
 from billing_console.checks import (
     check_addresses,
     check_connections,
@@ -156,11 +155,11 @@ def test_the_sandbox_needs_nothing(settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_connections_are_counted_against_what_the_server_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_counted_against_what_the_server_allows(settings: Any) -> None:
     assert check_connections(databases=["default"]) == []
     assert check_connections() == []
 
-    monkeypatch.setattr(pooling, "SIZE", 1000)
+    settings.DATABASE_POOL_SIZE = 1000
 
     (message,) = check_connections(databases=["default"])
     assert message.id == "console.E011"

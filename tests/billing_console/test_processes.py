@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from billing_console.processes import (
     CLONE,
     WEB_WORKERS,
+    WORKER_THREADS,
     PortBusy,
     Program,
     choose_free_ports,
@@ -171,11 +173,15 @@ def test_web_workers_and_beat_are_what_a_console_runs() -> None:
     assert "::1:5999" in " ".join(programs["web"].argv)
 
 
+def test_every_thread_of_a_worker_finds_a_connection_in_its_pool() -> None:
+    assert settings.DATABASE_POOL_SIZE >= WORKER_THREADS
+
+
 def test_gunicorns_file_says_what_the_connections_are_counted_by() -> None:
-    settings: dict[str, object] = {}
+    file: dict[str, object] = {}
 
-    exec((CLONE / "gunicorn.conf.py").read_text(), settings)
+    exec((CLONE / "gunicorn.conf.py").read_text(), file)
 
-    assert settings["workers"] == WEB_WORKERS
-    assert settings["preload_app"] is False
-    assert settings["raw_env"] == ["DATABASE_POOL=true"]
+    assert file["workers"] == WEB_WORKERS
+    assert file["preload_app"] is False
+    assert file["raw_env"] == ["DATABASE_POOL=true"]

@@ -7,13 +7,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.urls import reverse
 from django.utils import timezone
 
 from billing_console.errors import Busy, NotAllowed, Throttled, UpstreamError
 from billing_console.states import RecordState
 from sync import gate, push, slots, upstreams, work_items, writeback
+from sync.clients.http import Call
 from sync.marks import mark_dirty
 from sync.models import Alarm, FoundBy, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
 from tests.people import GROUPS, browser_of
@@ -225,6 +226,37 @@ def test_calls_beyond_the_limit_wait_and_then_say_so(world: World, settings: Any
             thread.join()
     with slots.Line(Server.NINJA).limit(0.3):
         pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slot_that_cannot_be_given_back_is_gone_with_its_connection(settings: Any) -> None:
+    settings.UPSTREAM_CALLS_AT_A_TIME = 1
+    UpstreamCall.objects.exists()
+    session = connection.connection
+
+    with pytest.raises(DataError):
+        call_that_no_journal_takes()
+
+    assert session.closed  # a pool does not lend it again
+    assert held_slots() == 0
+    with slots.Line(Server.NINJA).limit(0.3):
+        assert held_slots() == 1
+
+
+def call_that_no_journal_takes() -> None:
+    line = slots.Line(Server.NINJA)
+    with line.limit(5):
+        assert held_slots() == 1
+        line.journal(Call(Server.NINJA, "GET", "/ping", 200, -(2**40), "", timezone.now()))
+
+
+def held_slots() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def test_a_slot_is_given_back_after_a_failed_call(world: World, settings: Any) -> None:
