@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -12,6 +13,8 @@ from django.utils.text import smart_split, unescape_string_literal
 
 from billing_console.admin_base import ReadOnlyModelAdmin
 
+_REFERENCE: Final = re.compile(r"#\d+")
+
 
 class IndexedSearchAdmin(ReadOnlyModelAdmin):
     """A list in which every word of a search must stand somewhere.
@@ -19,14 +22,18 @@ class IndexedSearchAdmin(ReadOnlyModelAdmin):
     Of `search_fields` those with "=" are asked for exactly, as what they are, and those with "^" by their beginning, in
     the letters that were typed; Django's own compare texts in capitals, which no index knows. A word that is no number
     is in no column of numbers. Other tables are searched by themselves: joined with each other, none of their indexes
-    would be of use.
+    would be of use. A word like #45 is looked for in `reference_field` alone, where there is one.
     """
+
+    reference_field = ""
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         for word in smart_split(search_term):
             plain = unescape_string_literal(word) if word[:1] in "\"'" and word[:1] == word[-1:] else word
-            wanted = Q()
-            for name in self.search_fields:
+            names, wanted = self.search_fields, Q()
+            if self.reference_field and _REFERENCE.fullmatch(plain):
+                names, plain = (self.reference_field,), plain.removeprefix("#")
+            for name in names:
                 wanted |= _condition(self.model, str(name), plain)
             queryset = queryset.filter(wanted) if wanted else queryset.none()
         return queryset, False

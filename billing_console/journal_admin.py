@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Page
+from django.http import HttpRequest
 from unfold.paginator import InfinitePage, InfinitePaginator
+from unfold.views import ChangeList
 
 from billing_console.indexed_search import IndexedSearchAdmin
 
@@ -27,9 +29,18 @@ class JournalPaginator(InfinitePaginator):
         return InfinitePage(rows[::-1], number, self)
 
 
+class _JournalChangeList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.full_result_count = self.result_count  # else a page says how many rows nobody counted
+
+
 class JournalModelAdmin(IndexedSearchAdmin):
     """A long list, newest first, without counting its rows."""
 
     paginator = JournalPaginator
     show_full_result_count = False
     ordering = ("-id",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _JournalChangeList

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.contrib import admin, messages
@@ -72,6 +71,7 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         "item__closing_found_by",
     )
     secondary_columns = ("person", "rate_cell")
+    reference_field = "=item__ref"
     search_fields = ("item__subject", "=item__ref", "^remote_task__our_key")
     search_help_text = _("Subject, reference, or number in Invoice Ninja")
     list_select_related = ("item", "client", "project", "person", "rule_set")
@@ -88,10 +88,6 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         "try_entry_again",
     )
     change_form_before_template = "sync/entry.html"
-
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        """A reference may be written as Taiga does, #45."""
-        return super().get_search_results(request, queryset, re.sub(r"#(?=\d)", "", search_term))
 
     def get_fieldsets(self, request: HttpRequest, obj: TimeEntry | None = None) -> list[Any]:
         """None: the page shows the entry itself, not the raw columns."""

@@ -44,6 +44,7 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
         ("verdict", ChoicesCheckboxFilter),
         ("received_at", RangeDateTimeFilter),
     )
+    reference_field = "=item_ref"
     search_fields = ("=item_ref", "=fingerprint")
     search_help_text = _("Reference of the task, or fingerprint")
     fields = (

@@ -99,6 +99,7 @@ class DifferenceAdmin(IndexedSearchAdmin):
     list_display = ("what", "noticed", "hours_change", "amount_change", "state_cell")
     list_display_links = None
     list_filter = (("state", ChoicesCheckboxFilter), ("entry__client", RelatedDropdownFilter))
+    reference_field = "=item__ref"
     search_fields = ("item__subject", "=item__ref")
     search_help_text = _("Subject or reference")
     list_select_related = ("item", "entry__client")

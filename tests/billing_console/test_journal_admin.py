@@ -69,6 +69,8 @@ def test_a_page_that_is_not_there_breaks_nothing(page: str) -> None:
         ("feed", ["fingerprint"]),
         ('"4711"', ["ref"]),
         ("4711 4711", ["ref"]),
+        ("#4711", ["ref"]),
+        ("#471", []),
         ("4711 feed", []),
         ("471", []),
         ("99999999999999999999", []),
@@ -83,6 +85,7 @@ def test_a_word_is_found_exactly_by_its_index(word: str, found: list[str]) -> No
 
     with CaptureQueriesContext(connection) as queries:
         answer = browser_of("viewer").get(DELIVERIES, {"q": word})
+    assert "9999999999 result" not in answer.content.decode()  # nobody counts them
 
     assert sorted(row.by_username for row in answer.context["cl"].result_list) == found
     asked = [query["sql"] for query in queries if 'FROM "sync_webhookdelivery"' in query["sql"]]
