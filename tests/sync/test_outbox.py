@@ -30,6 +30,7 @@ from billing_console.states import RecordState
 from sync import outbox
 from sync.attention import try_again
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.gate import may_write
 from sync.models import RecordKind, RemoteRecord, Server, Transition, UpstreamGate
 from sync.transitions import advance
 from tests.outbound import claimed, expire_lease, fresh, make_due, states_of
@@ -204,9 +205,22 @@ def test_nothing_is_claimed_behind_a_closed_gate(gate: dict[str, Any]) -> None:
 
     assert outbox.claim_next("task") is None
     assert (fresh(record).state, fresh(record).attempts) == ("pending", 0)
+    assert not may_write("invoice_ninja")  # which says the same to everybody else
 
     UpstreamGate.objects.filter(server="invoice_ninja").delete()
     assert claimed("task").record == record
+
+
+@pytest.mark.parametrize("state", [state for state in RecordState.values if state != RecordState.IN_FLIGHT])
+@pytest.mark.parametrize("wait", [None, timedelta(seconds=-1), timedelta(hours=1)])
+def test_what_is_claimed_is_what_is_due(state: str, wait: timedelta | None) -> None:
+    record = make_record(state=state, not_before=None if wait is None else timezone.now() + wait)
+    is_due = outbox.due(RecordKind.TASK).filter(pk=record.pk).exists()
+
+    claim = outbox.claim_next(RecordKind.TASK)
+
+    assert (claim is not None) is is_due
+    assert is_due is (state in ("pending", "retry") and (wait is None or wait < timedelta(0)))
 
 
 def test_no_row_is_in_flight_without_a_fence() -> None:
