@@ -33,7 +33,7 @@ def test_every_variable_of_the_settings_can_also_be_a_file_and_is_in_the_example
     shown = set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
 
     assert read == set(VARIABLES)
-    assert shown == read | {"DB_PASSWORD"}
+    assert shown == read | {"DB_PASSWORD", "REQUESTS_CA_BUNDLE"}
 
 
 def test_every_variable_of_the_example_has_a_comment_above_it() -> None:
@@ -88,7 +88,7 @@ def test_compose_gives_each_process_the_guides_variables(compose: dict[str, Any]
         assert environment.keys() >= GUIDE_VARIABLES
         for variable in GUIDE_VARIABLES:
             assert environment[variable].startswith("${" + variable)
-        assert set(environment) - {"PGPASSWORD"} <= set(VARIABLES)
+        assert set(environment) - {"PGPASSWORD", "REQUESTS_CA_BUNDLE"} <= set(VARIABLES)
         # A password in the URL would have to be escaped.
         assert environment["DATABASE_URL"] == "postgres://billing@postgres:5432/taiga_billing"
         assert environment["PGPASSWORD"].startswith("${DB_PASSWORD")
