@@ -29,7 +29,8 @@ from pathlib import Path
 from billing_console.embedded import embedded_services
 with embedded_services("demo", clone=Path(sys.argv[1])) as urls:
     print(urls.database_url, flush=True)
-    time.sleep(600)
+    while True:  # a signal that comes right before a sleep is noticed only after it
+        time.sleep(0.1)
 """
 
 
