@@ -53,8 +53,8 @@ def test_three_drafts_are_reviewed_and_approved_by_keyboard_alone(approver: Page
         approver.keyboard.press("j")
         approver.keyboard.press("o")
         expect(approver.locator("details[open]").first).to_be_visible()
-        approver.keyboard.press("a")
-        approver.wait_for_load_state()
+        with approver.expect_navigation():  # else the page that is left would still be looked at
+            approver.keyboard.press("a")
 
     expect(approver.get_by_text("Cobalt Systems").first).to_be_visible()
     assert list(Invoice.objects.values_list("state", flat=True)) == [InvoiceState.APPROVED] * 3
