@@ -45,16 +45,17 @@ def hours_identity(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) 
     leftovers = []
     for batch in read_in_batches(_with_carried_hours(of_items)):
         count += len(batch)
-        typed += money.total(typed_hours(item) for item in batch)
-        changes = {item: change for item in batch if (change := typed_hours(item) - _carried(item))}
+        hours = {item: typed_hours(item) for item in batch}
+        typed += money.total(hours.values())
+        changes = {item: change for item in batch if (change := hours[item] - _carried(item))}
         cycles = _cycles_of(changes)
         differing = set(Difference.objects.filter(item__in=cycles).values_list("item_id", flat=True)) if cycles else ()
         for item, change in changes.items():
-            if _is_changed_since(item, cycles[item.pk], has_difference=item.pk in differing):
+            if _is_changed_since(item, hours[item], cycles[item.pk], has_difference=item.pk in differing):
                 changed, count_changed = changed + change, count_changed + 1
                 continue
             gap = formats.hours(change, is_signed=True)
-            words = {"item": item, "typed": formats.hours(typed_hours(item)), "gap": gap}
+            words = {"item": item, "typed": formats.hours(hours[item]), "gap": gap}
             sentence = _("%(item)s: %(typed)s typed in Taiga, its cycles carry %(gap)s otherwise") % words
             url = reverse("admin:sync_timeentry_change", args=[cycles[item.pk][-1].pk])
             leftovers.append(Leftover(sentence, url))
@@ -96,7 +97,7 @@ def _cycles_of(items: dict[WorkItem, Decimal]) -> dict[int, list[TimeEntry]]:
     return cycles
 
 
-def _is_changed_since(item: WorkItem, cycles: list[TimeEntry], *, has_difference: bool) -> bool:
+def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has_difference: bool) -> bool:
     """Whether somebody typed other hours after the item was billed, and that has its Difference or rounds to the same.
 
     A cycle that is claimed is never priced again, so its raw hours stay what they were.
@@ -108,5 +109,5 @@ def _is_changed_since(item: WorkItem, cycles: list[TimeEntry], *, has_difference
         return False
     billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
     return has_difference or (
-        last.rule_set is not None and bill_hours(typed_hours(item), hour_rules(last.rule_set)).billed == billed
+        last.rule_set is not None and bill_hours(hours, hour_rules(last.rule_set)).billed == billed
     )

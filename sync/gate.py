@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -67,12 +67,7 @@ def may_call(server: str) -> bool:
 
 def may_write(server: str) -> bool:
     """Whether something may be written there now: it may be called, and nobody paused it."""
-    return not closed_for_writing(server).exists()
-
-
-def closed_for_writing(server: str) -> QuerySet[UpstreamGate]:
-    """The gate of `server` while nothing may be written there, as a condition for other statements."""
-    return UpstreamGate.objects.filter(Q(is_paused=True) | _is_shut(), server=server)
+    return not UpstreamGate.objects.filter(Q(is_paused=True) | _is_shut(), server=server).exists()
 
 
 def _is_shut() -> Q:

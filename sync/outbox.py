@@ -60,7 +60,7 @@ def in_flight(kind: RecordKind) -> QuerySet[RemoteRecord]:
 # --- claiming -----------------------------------------------------------------------------------------------------
 
 
-# As `due` says, behind an open gate (`gate.closed_for_writing`). In SQL, because the ORM would need longer to write it
+# As `due` says, behind an open gate (`gate.may_write`). In SQL, because the ORM would need longer to write it
 # than the database to do it.
 _FIRST_DUE: Final = """
     SELECT id, state FROM sync_remoterecord
