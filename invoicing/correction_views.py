@@ -53,7 +53,7 @@ class DifferencePage(PageView):
 
     @cached_property
     def difference(self) -> Difference:
-        rows = Difference.objects.select_related("item__project", "entry__client", "entry__project")
+        rows = Difference.objects.select_related("item__project", "entry__client", "entry__project", "payer_now")
         row = rows.filter(pk=self.kwargs["pk"]).first()
         if row is None:
             raise Http404
@@ -111,7 +111,9 @@ class DecidePage(DifferencePage):
         amount = sum((piece.amount for piece in then), start=row.amount * 0)
         rates = sorted({piece.rate for piece in then if not piece.is_given})
         now = [row.rate_now] if row.rate_now is not None else rates
+        payer = [Side(_("Client"), str(row.entry.client), str(row.payer_now), "–")] if row.payer_now else []
         return [
+            *payer,
             Side(
                 _("Hours"),
                 formats.hours(row.billed_hours),

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.lookups import hour_rules
-from mappings.models import RuleSet
+from mappings.models import Client, RuleSet
 from mappings.rules import bill_hours
 from sync import attributes, hooks, pricing, settled
 from sync.attributes import Unreadable
@@ -79,12 +79,18 @@ def _close_again(
     item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World, sentence: str, user: User | None
 ) -> bool:
     """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference."""
-    hours_now = _hours_now(item, world, last, world.rule_set(last.client))
-    if hours_now is None or hours_now > settled.hours_of(pieces):
+    hours_now = _hours_now(item, world.rule_set(last.client))
+    if hours_now is None:
+        is_more, is_same = True, False
+    elif _new_payer(item, last, pieces, world) is not None:
+        is_more = is_same = False
+    else:
+        is_more = hours_now > settled.hours_of(pieces)
+        is_same = not settled.deltas(pieces, hours_now, _rate_now(item, world, last), last.currency)
+    if is_more:
         _close_difference(item, _("Closed again: what changed is billed in the next cycle."), user)
         return True
-    is_same = hours_now == settled.hours_of(pieces)
-    if is_same and not settled.deltas(pieces, hours_now, _rate_now(item, world, last), last.currency):
+    if is_same:
         _count_closing(last, item)
         _close_difference(item, _("Closed again with nothing more to bill."), user)
         return False
@@ -108,10 +114,11 @@ def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgeme
 def _note_difference(
     item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World, sentence: str, user: User | None
 ) -> None:
-    hours_now = _hours_now(item, world, last, last.rule_set or world.rule_set(last.client))
+    payer = _new_payer(item, last, pieces, world)
+    hours_now = _hours_now(item, last.rule_set or world.rule_set(last.client)) if payer is None else money.ZERO
     if hours_now is None:
         hours_now, sentence = settled.hours_of(pieces), sentence + " " + _("The hours can no longer be read.")
-    _write_difference(item, last, pieces, hours_now, _rate_now(item, world, last), sentence, user)
+    _write_difference(item, last, pieces, hours_now, _rate_now(item, world, last), sentence, user, payer)
 
 
 def _write_difference(
@@ -122,8 +129,12 @@ def _write_difference(
     rate_now: Decimal | None,
     sentence: str,
     user: User | None,
+    payer: Client | None = None,
 ) -> None:
-    """Open the item's Difference, or bring the open one up to date; one that a person decided stays decided."""
+    """Open the item's Difference, or bring the open one up to date; one that a person decided stays decided.
+
+    `payer` is the other client whom somebody named in Taiga since: all that stands billed is given back then.
+    """
     if rate_now is not None and all(piece.rate == rate_now for piece in pieces if not piece.is_given):
         rate_now = None
     latest = Difference.objects.filter(item=item).order_by("-id").first()
@@ -134,6 +145,7 @@ def _write_difference(
         "rate_now": rate_now,
         "amount": settled.total(settled.deltas(pieces, hours_now, rate_now, last.currency)),
         "currency": last.currency,
+        "payer_now": payer,
         "sentence": sentence,
     }
     if hours_now == columns["billed_hours"] and columns["amount"] == 0 and not _is_unreadable(item):
@@ -161,8 +173,25 @@ def _count_closing(entry: TimeEntry, item: WorkItem) -> None:
         TimeEntry.objects.filter(pk=entry.pk).update(closing=item.closings)
 
 
-def _hours_now(item: WorkItem, world: World, billed_by: TimeEntry, rule_set: RuleSet) -> Decimal | None:
-    """Billable hours of the item now by `rule_set`; 0 when it is not billable, or billable to another client.
+def _new_payer(item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World) -> Client | None:
+    """The other client for whom somebody in Taiga named the item, or moved it, since it was billed; else None.
+
+    A project that was mapped to another client says nothing about what was billed: hours now do not depend on who
+    pays (billing-rules, What was billed). Nor does a client whom a person decided to leave it at, nor one that
+    nothing stands billed against any more.
+    """
+    billed, now = last.facts.get("inputs", {}), pricing.read_inputs(item)
+    if all(billed.get(name) == now[name] for name in ("client", "project")) or not settled.hours_of(pieces):
+        return None
+    client = pricing.client_of(item, world)
+    if client is None or client.pk == last.client_id:
+        return None
+    left = Difference.objects.filter(item=item, entry=last, state=DifferenceState.IGNORED, payer_now=client)
+    return None if left.exists() else client
+
+
+def _hours_now(item: WorkItem, rule_set: RuleSet) -> Decimal | None:
+    """Billable hours of the item now by `rule_set`, whoever pays; 0 when it is not billable.
 
     None when somebody typed what cannot be read.
     """
@@ -174,9 +203,6 @@ def _hours_now(item: WorkItem, world: World, billed_by: TimeEntry, rule_set: Rul
         total = attributes.parse_hours(raw.get(attributes.HOURS))
     except Unreadable:
         return None
-    client = pricing.client_of(item, world)
-    if client is not None and client.pk != billed_by.client_id:
-        return money.ZERO
     return bill_hours(total, hour_rules(rule_set)).billed
 
 

@@ -24,6 +24,15 @@ class Difference(models.Model):
     )
     amount = models.DecimalField(_("amount, ±"), max_digits=14, decimal_places=3)
     currency = models.CharField(_("currency"), max_length=3)
+    payer_now = models.ForeignKey(
+        "mappings.Client",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("client now"),
+        help_text=_("The client whom somebody in Taiga named since it was billed. Empty: the same as then."),
+    )
     sentence = models.TextField(_("what changed"))
     noticed_at = models.DateTimeField(_("noticed"))
     reason = models.TextField(_("decision"), blank=True)
@@ -42,4 +51,4 @@ class Difference(models.Model):
     @property
     def mark(self) -> str:
         """What it says, for a form: another mark is another question."""
-        return f"{self.entry_id}|{self.hours_now}|{self.rate_now or ''}|{self.amount}"
+        return f"{self.entry_id}|{self.hours_now}|{self.rate_now or ''}|{self.amount}|{self.payer_now_id or ''}"

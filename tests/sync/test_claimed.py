@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from billing_console.states import DifferenceState, EntryState, ItemState
-from mappings.models import Rate, RuleSet
+from mappings.models import Client, NinjaProject, Rate, RuleSet
 from sync import entries, hooks
 from sync.models import Difference, TimeEntry, WorkItem
 from tests.sync.making import Office
@@ -188,3 +188,89 @@ def test_hours_taken_below_the_earlier_cycles_stand_as_a_difference(office: Offi
     assert (again.pk, again.state, again.billed_hours) == (second.pk, EntryState.BELOW_MINIMUM, 0)
     difference = Difference.objects.get()
     assert (difference.entry, difference.hours_now, difference.amount) == (first, 1, -95)
+
+
+@pytest.fixture
+def hotel(office: Office) -> Client:
+    """A second client, also known to Invoice Ninja."""
+    client = Client.objects.create(ninja_id="client_hotel1", name="Hotel NV", currency="EUR", is_known=True)
+    NinjaProject.objects.create(ninja_id="proj_hotel", client=client, name="Hotel", is_known=True)
+    return client
+
+
+def map_to(office: Office, client: Client) -> None:
+    office.mapping.client, office.mapping.ninja_project = client, client.ninja_projects.get()
+    office.mapping.save()
+
+
+@pytest.mark.parametrize("is_closed_again", [True, False])
+def test_hours_now_do_not_depend_on_who_pays(office: Office, hotel: Client, is_closed_again: bool) -> None:
+    """Billing-rules, What was billed: 4.50 h billed, the project mapped to another client, then 6.50 h."""
+    item = office.item(who=office.alice, hours=Decimal("4.5"))
+    office.claim(office.entry(item))
+    map_to(office, hotel)
+
+    if is_closed_again:
+        office.reopen(item)
+        second = office.close(item, LATER, hours=Decimal("6.5"))
+        assert (second.cycle, second.client, second.billed_hours, second.amount) == (2, hotel, 2, 190)
+        assert not Difference.objects.exists()
+    else:
+        office.type(item, hours=Decimal("6.5"))
+        difference = Difference.objects.get()
+        assert (difference.billed_hours, difference.hours_now, difference.amount) == (
+            Decimal("4.5"),
+            Decimal("6.5"),
+            190,
+        )
+        assert difference.payer_now is None
+        assert TimeEntry.objects.count() == 1
+
+
+def test_a_merge_alone_offers_no_credit(office: Office, hotel: Client) -> None:
+    item = office.item(who=office.alice)
+    office.claim(office.entry(item))
+    map_to(office, hotel)
+    office.reopen(item)
+    office.close(item, LATER)
+    assert not Difference.objects.exists()
+    assert TimeEntry.objects.count() == 1
+
+
+def test_after_a_merge_fewer_hours_give_back_only_the_hours_that_are_gone(office: Office, hotel: Client) -> None:
+    item = office.item(who=office.alice, hours=Decimal("4.5"))
+    office.claim(office.entry(item))
+    map_to(office, hotel)
+    office.type(item, hours=Decimal("3.5"))
+    assert (Difference.objects.get().hours_now, Difference.objects.get().amount) == (Decimal("3.5"), -95)
+
+
+def test_another_client_on_the_item_itself_asks_for_all_of_it(office: Office, hotel: Client) -> None:
+    item = office.item(who=office.alice, hours=8)
+    office.claim(office.entry(item))
+    office.type(item, client=hotel.ninja_id)
+    difference = Difference.objects.get()
+    assert (difference.hours_now, difference.amount, difference.payer_now) == (0, -760, hotel)
+
+
+def test_credited_whole_the_hours_are_billed_to_the_right_client(office: Office, hotel: Client) -> None:
+    """Billing-rules, What was billed: 8.00 h billed to the wrong one and credited whole: 8.00 h to the right one."""
+    item = office.item(who=office.alice, hours=8)
+    office.claim(office.entry(item))
+    office.type(item, client=hotel.ninja_id)
+    Difference.objects.update(state=DifferenceState.CREDITED)
+    office.reopen(item)
+    second = office.close(item, LATER)
+    assert (second.cycle, second.client, second.billed_hours, second.amount) == (2, hotel, 8, 760)
+    assert not Difference.objects.filter(state=DifferenceState.OPEN).exists()
+
+
+def test_left_with_the_client_who_was_billed_later_hours_go_to_the_new_one(office: Office, hotel: Client) -> None:
+    item = office.item(who=office.alice, hours=8)
+    office.claim(office.entry(item))
+    office.type(item, client=hotel.ninja_id)
+    Difference.objects.update(state=DifferenceState.IGNORED)
+    office.reopen(item)
+    second = office.close(item, LATER, hours=10)
+    assert (second.cycle, second.client, second.billed_hours, second.amount) == (2, hotel, 2, 190)
+    assert not Difference.objects.filter(state=DifferenceState.OPEN).exists()
