@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 
 ZERO = Decimal(0)
 HUNDREDTH = Decimal("0.01")
+_EIGHT_DECIMALS = Decimal("0.00000001")
 
 # ISO 4217 currencies whose exponent is not 2.
 _EXPONENTS = {
@@ -45,6 +47,7 @@ def exponent(currency: str) -> int:
     return _EXPONENTS.get(currency, 2)
 
 
+@cache
 def unit(currency: str) -> Decimal:
     """Smallest amount of `currency`: EUR 0.01, JPY 1."""
     return Decimal(1).scaleb(-exponent(currency))
@@ -53,6 +56,20 @@ def unit(currency: str) -> Decimal:
 def quantize(amount: Decimal, currency: str) -> Decimal:
     """`amount` rounded half up to the decimals of `currency`."""
     return amount.quantize(unit(currency), rounding=ROUND_HALF_UP)
+
+
+def from_binary(value: Decimal) -> Decimal:
+    """The decimal number that a server meant which counts in binary: `value` at 8 decimals, half up.
+
+    43.294999999999995, its 3.5 × 12.37, is 43.295 and rounds to 43.30, as the server's own sum does. A number that has
+    no more decimals stays as it is. To be done before any rounding to a currency (billing-rules: Decimals of a
+    currency; recordings 758 to 774). Raises decimal.InvalidOperation above 20 digits before the point.
+    """
+    rounded = value.quantize(_EIGHT_DECIMALS, rounding=ROUND_HALF_UP)
+    if rounded == value:
+        return value
+    whole = rounded.to_integral_value()
+    return whole if rounded == whole else rounded.normalize()
 
 
 def quantize_hours(hours: Decimal) -> Decimal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+from billing_console import money
 from sync.clients.ninja_rows import (
     NinjaAllocation,
     NinjaClient,
@@ -28,6 +29,8 @@ from sync.clients.ninja_rows import (
 )
 from sync.clients.wire import Row, ShapeError, as_list, as_object
 
+LARGEST = 18  # more digits before the point than any amount has
+
 
 def _key(row: Row) -> NinjaId:
     text = row.text("id")
@@ -39,6 +42,17 @@ def _key(row: Row) -> NinjaId:
 def _ref(row: Row, key: str) -> NinjaId:
     """Return the id of another row, "" where there is none."""
     return NinjaId(row.text(key))
+
+
+def _number(row: Row, key: str) -> Decimal:
+    """Return an amount, rate or quantity without what the server's binary fractions left of it; 0 for none.
+
+    Every number of Invoice Ninja is read by this, so that no comparison or sum meets 43.294999999999995.
+    """
+    number = row.decimal(key)
+    if number.adjusted() > LARGEST:
+        raise ShapeError(f"{row.what}.{key} is no amount")
+    return money.from_binary(number)
 
 
 def parse_ping(data: object, version: str) -> NinjaPing:
@@ -60,7 +74,7 @@ def parse_company(data: object) -> NinjaCompany:
         name=Row(settings, "company.settings").text("name"),
         settings=settings,
         tax_name=Row(settings, "company.settings").text("tax_name1"),
-        tax_rate=Row(settings, "company.settings").decimal("tax_rate1") if settings.get("tax_rate1") else Decimal(0),
+        tax_rate=_number(Row(settings, "company.settings"), "tax_rate1") if settings.get("tax_rate1") else Decimal(0),
         is_task_locked_when_invoiced=row.flag("invoice_task_lock"),
         updates_products=row.flag("update_products"),
         raw=row.raw,
@@ -100,12 +114,12 @@ def parse_client(data: object) -> NinjaClient:
         number=row.text("number"),
         currency_id=settings.text("currency_id"),
         payment_terms=settings.text("payment_terms"),
-        task_rate=settings.decimal("default_task_rate") if has_rate else None,
+        task_rate=_number(settings, "default_task_rate") if has_rate else None,
         public_notes=row.text("public_notes"),
         vat_number=row.text("vat_number"),
         contacts=tuple(_contact(item) for item in row.objects("contacts")),
-        balance=row.decimal("balance"),
-        paid_to_date=row.decimal("paid_to_date"),
+        balance=_number(row, "balance"),
+        paid_to_date=_number(row, "paid_to_date"),
         is_deleted=row.flag("is_deleted"),
         archived_at=row.epoch("archived_at"),
         updated_at=row.epoch("updated_at"),
@@ -121,7 +135,7 @@ def parse_project(data: object) -> NinjaProject:
         client_id=_ref(row, "client_id"),
         name=row.text("name"),
         number=row.text("number"),
-        task_rate=row.decimal("task_rate"),
+        task_rate=_number(row, "task_rate"),
         is_deleted=row.flag("is_deleted"),
         archived_at=row.epoch("archived_at"),
         updated_at=row.epoch("updated_at"),
@@ -136,7 +150,7 @@ def parse_product(data: object) -> NinjaProduct:
         id=_key(row),
         product_key=row.text("product_key"),
         notes=row.text("notes"),
-        price=row.decimal("price"),
+        price=_number(row, "price"),
         is_deleted=row.flag("is_deleted"),
         archived_at=row.epoch("archived_at"),
         raw=row.raw,
@@ -149,7 +163,7 @@ def parse_tax_rate(data: object) -> NinjaTaxRate:
     return NinjaTaxRate(
         id=_key(row),
         name=row.text("name"),
-        rate=row.decimal("rate"),
+        rate=_number(row, "rate"),
         is_deleted=row.flag("is_deleted"),
         archived_at=row.epoch("archived_at"),
         raw=row.raw,
@@ -168,7 +182,7 @@ def parse_task(data: object) -> NinjaTask:
         assigned_user_id=_ref(row, "assigned_user_id"),
         status_id=_ref(row, "status_id"),
         description=row.text("description"),
-        rate=row.decimal("rate"),
+        rate=_number(row, "rate"),
         time_log=row.text("time_log"),
         custom_values=(
             row.text("custom_value1"),
@@ -190,14 +204,14 @@ def _line(data: object) -> NinjaLine:
         task_id=_ref(row, "task_id"),
         product_key=row.text("product_key"),
         notes=row.text("notes"),
-        quantity=row.decimal("quantity"),
-        cost=row.decimal("cost"),
-        line_total=row.decimal("line_total"),
-        gross_line_total=row.decimal("gross_line_total"),
-        tax_amount=row.decimal("tax_amount"),
+        quantity=_number(row, "quantity"),
+        cost=_number(row, "cost"),
+        line_total=_number(row, "line_total"),
+        gross_line_total=_number(row, "gross_line_total"),
+        tax_amount=_number(row, "tax_amount"),
         tax_name=row.text("tax_name1"),
-        tax_rate=row.decimal("tax_rate1"),
-        discount=row.decimal("discount"),
+        tax_rate=_number(row, "tax_rate1"),
+        discount=_number(row, "discount"),
         type_id=row.text("type_id"),
         raw=row.raw,
     )
@@ -237,13 +251,13 @@ def parse_invoice(data: object) -> NinjaInvoice:
         client_id=_ref(row, "client_id"),
         project_id=_ref(row, "project_id"),
         status_id=row.text("status_id"),
-        amount=row.decimal("amount"),
-        balance=row.decimal("balance"),
-        paid_to_date=row.decimal("paid_to_date"),
-        total_taxes=row.decimal("total_taxes"),
+        amount=_number(row, "amount"),
+        balance=_number(row, "balance"),
+        paid_to_date=_number(row, "paid_to_date"),
+        total_taxes=_number(row, "total_taxes"),
         tax_name=row.text("tax_name1"),
-        tax_rate=row.decimal("tax_rate1"),
-        discount=row.decimal("discount"),
+        tax_rate=_number(row, "tax_rate1"),
+        discount=_number(row, "discount"),
         uses_inclusive_taxes=row.flag("uses_inclusive_taxes"),
         date=row.day("date"),
         due_date=row.day("due_date"),
@@ -274,7 +288,7 @@ def parse_invoice(data: object) -> NinjaInvoice:
 def _allocation(data: object) -> NinjaAllocation:
     row = Row(data, "paymentable")
     return NinjaAllocation(
-        _ref(row, "invoice_id"), _ref(row, "credit_id"), row.decimal("amount"), row.decimal("refunded")
+        _ref(row, "invoice_id"), _ref(row, "credit_id"), _number(row, "amount"), _number(row, "refunded")
     )
 
 
@@ -285,13 +299,13 @@ def parse_payment(data: object) -> NinjaPayment:
         id=_key(row),
         number=row.text("number"),
         client_id=_ref(row, "client_id"),
-        amount=row.decimal("amount"),
-        applied=row.decimal("applied"),
-        refunded=row.decimal("refunded"),
+        amount=_number(row, "amount"),
+        applied=_number(row, "applied"),
+        refunded=_number(row, "refunded"),
         status_id=row.text("status_id"),
         type_id=row.text("type_id"),
         currency_id=row.text("currency_id"),
-        exchange_rate=row.decimal("exchange_rate"),
+        exchange_rate=_number(row, "exchange_rate"),
         date=row.day("date"),
         transaction_reference=row.text("transaction_reference"),
         allocations=tuple(_allocation(item) for item in row.objects("paymentables")),
@@ -311,10 +325,10 @@ def parse_credit(data: object) -> NinjaCredit:
         number=row.text("number"),
         client_id=_ref(row, "client_id"),
         status_id=row.text("status_id"),
-        amount=row.decimal("amount"),
-        balance=row.decimal("balance"),
-        paid_to_date=row.decimal("paid_to_date"),
-        total_taxes=row.decimal("total_taxes"),
+        amount=_number(row, "amount"),
+        balance=_number(row, "balance"),
+        paid_to_date=_number(row, "paid_to_date"),
+        total_taxes=_number(row, "total_taxes"),
         date=row.day("date"),
         public_notes=row.text("public_notes"),
         private_notes=row.text("private_notes"),

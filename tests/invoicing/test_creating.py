@@ -7,7 +7,7 @@ import pytest
 
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
-from invoicing import adjusting, content, creating, reconcile, review
+from invoicing import adjusting, against_readings, content, creating, readings, reconcile, review
 from invoicing.models import Invoice
 from mappings.lookups import new_rule_set_version
 from mappings.rules import month
@@ -81,6 +81,21 @@ def test_adjusted_lines_and_lines_by_hand_are_created_as_they_were_sealed(world:
     assert [task["time_log"] for task in world.tasks()] == worked  # the tasks keep what was worked
     assert fresh(invoice).state == InvoiceState.CREATED
     assert [identity.residue for identity in reconcile.check(month(2025, 12))] == [()] * 4
+
+
+def test_a_cent_that_the_server_counts_in_binary_is_no_difference(world: World) -> None:
+    """Its 3.5 × 12.37 is 43.294999999999995, and its own sum 43.30 (recording 758)."""
+    invoice = approved_invoice(world, 3.5, rate=12.37)
+
+    record = created(invoice)
+
+    (there,) = world.invoices()
+    assert str(there["line_items"][0]["line_total"]) == "43.294999999999995"
+    assert (Decimal(str(there["amount"])), Decimal(str(there["total_taxes"]))) == (Decimal("52.39"), Decimal("9.09"))
+    assert record.state == RecordState.SYNCED, record.sentence
+    assert fresh(invoice).state == InvoiceState.CREATED
+    readings.read_now()
+    assert [identity.residue for identity in against_readings.check_all(month(2025, 12))] == [()] * 8
 
 
 def again(invoice: Invoice) -> RemoteRecord:
