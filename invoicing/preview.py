@@ -5,7 +5,7 @@ Hours are Decimal hours, amounts before tax in the currency beside them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,25 +13,33 @@ from django.db.models import Count, F, Q, Sum
 
 from billing_console import money
 from billing_console.states import EntryState, Reason, RecordState
-from invoicing.run import billable_before
-from mappings.models import Client, RuleSet
+from invoicing.models import InvoiceRun
+from invoicing.refreshing import live_invoices
+from invoicing.run import UNAPPROVED, billable_before
+from mappings.models import Client, Grouping, RuleSet
 from mappings.rules import Period
 from sync.models import TimeEntry
 
 
-@dataclass(frozen=True)
+@dataclass
 class PreviewRow:
-    """One client and currency: what would be billed, and how many entries would stay out and why."""
+    """One client and currency: what would be billed, what would not, and how many entries would stay out and why.
+
+    `drafts` are those that would be made or grow. `came_later` is the amount of the entries whose invoice of this
+    period is approved already: this run leaves them, a supplement or the next run bills them.
+    """
 
     client: Client
     currency: str
-    lines: int
-    raw_hours: Decimal
-    billed_hours: Decimal
-    net: Decimal
-    late: int
-    unsynced: int
-    held: int
+    drafts: int = 0
+    lines: int = 0
+    raw_hours: Decimal = money.ZERO
+    billed_hours: Decimal = money.ZERO
+    net: Decimal = money.ZERO
+    late: int = 0
+    unsynced: int = 0
+    held: int = 0
+    came_later: Decimal = money.ZERO
 
     @property
     def uplift(self) -> Decimal:
@@ -39,8 +47,12 @@ class PreviewRow:
         return self.billed_hours - self.raw_hours
 
 
-def preview(period: Period, chosen: Mapping[Client, RuleSet]) -> list[PreviewRow]:
-    """The rows of a run of `period` over these clients, by client: two queries. Clients with nothing are left out."""
+def preview(period: Period, chosen: Mapping[Client, RuleSet], run: InvoiceRun | None = None) -> list[PreviewRow]:
+    """The rows of a run of `period` over these clients, by client: three queries. Clients with nothing are left out.
+
+    `run` is the run that starting it would ask again, None where it would be a new one: what its approved invoices
+    do not take is not offered (billing-rules, When a run bills what: after approval it changes nothing).
+    """
     proven = Q(remote_task__state=RecordState.SYNCED, remote_task__synced_revision=F("remote_task__revision"))
     is_in = billable_before(period.end) & (proven | Q(state=EntryState.HELD))
     before = TimeEntry.objects.filter(client__in=chosen, work_date__lt=period.end).order_by()
@@ -50,31 +62,46 @@ def preview(period: Period, chosen: Mapping[Client, RuleSet]) -> list[PreviewRow
         .values_list("client")
         .annotate(count=Count("pk"))
     )
-    grouped = (
+    by_project = (
         before.filter(billable_before(period.end))
-        .values("client", "currency")
+        .values("client", "currency", "project")
         .annotate(
             included=Count("pk", filter=is_in),
-            raw=Sum("raw_hours", filter=is_in),
-            billed=Sum("billed_hours", filter=is_in),
-            net=Sum("amount", filter=is_in),
+            raw=Sum("raw_hours", filter=is_in, default=money.ZERO),
+            billed=Sum("billed_hours", filter=is_in, default=money.ZERO),
+            net=Sum("amount", filter=is_in, default=money.ZERO),
             late=Count("pk", filter=is_in & Q(work_date__lt=period.start)),
             unsynced=Count("pk", filter=~proven & Q(state=EntryState.READY)),
         )
     )
-    by_id = {client.pk: client for client in chosen}
-    rows = [
-        PreviewRow(
-            client=by_id[row["client"]],
-            currency=row["currency"],
-            lines=row["included"],
-            raw_hours=row["raw"] or money.ZERO,
-            billed_hours=row["billed"] or money.ZERO,
-            net=row["net"] or money.ZERO,
-            late=row["late"],
-            unsynced=row["unsynced"],
-            held=held.get(row["client"], 0),
+    approved = _approved_groups(run, chosen)
+    by_id = {client.pk: (client, rules.grouping) for client, rules in chosen.items()}
+    rows: dict[tuple[int, str], PreviewRow] = {}
+    drafts: dict[tuple[int, str, str], Decimal] = {}
+    for found in by_project:
+        client, grouping = by_id[found["client"]]
+        row = rows.setdefault(
+            (client.pk, found["currency"]), PreviewRow(client, found["currency"], held=held.get(client.pk, 0))
         )
-        for row in grouped
-    ]
-    return sorted(rows, key=lambda row: (str(row.client).casefold(), row.currency))
+        group = (client.pk, row.currency, str(found["project"] or "") if grouping == Grouping.PROJECT else "")
+        if group in approved:
+            row.came_later += found["net"]
+            continue
+        drafts[group] = drafts.get(group, money.ZERO) + found["net"]
+        row.lines += found["included"]
+        row.raw_hours += found["raw"]
+        row.billed_hours += found["billed"]
+        row.net += found["net"]
+        row.late += found["late"]
+        row.unsynced += found["unsynced"]
+    for (client_id, currency, _group), net in drafts.items():
+        rows[client_id, currency].drafts += net != 0  # entries that come to 0.00 make no invoice
+    return sorted(rows.values(), key=lambda row: (str(row.client).casefold(), row.currency))
+
+
+def _approved_groups(run: InvoiceRun | None, clients: Iterable[Client]) -> set[tuple[int, str, str]]:
+    """Client, currency and group of the invoices that the run changes no more."""
+    if run is None:
+        return set()
+    living = live_invoices(run, [client.pk for client in clients])
+    return {(each.client_id, each.currency, each.group_key) for each in living if each.state not in UNAPPROVED}

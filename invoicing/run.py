@@ -106,6 +106,12 @@ def key_of(run: InvoiceRun) -> dict[str, Any]:
     }
 
 
+def find_run(frequency: str, period: Period, timezone: str) -> InvoiceRun | None:
+    """The run that `start_run` would ask again, supplements aside; None where it would start a new one."""
+    rows = InvoiceRun.objects.filter(frequency=frequency, timezone=timezone, sequence=1)
+    return rows.filter(period_start=period.start, period_end=period.end).first()
+
+
 def refresh_run(run: InvoiceRun, *, user: User | None = None) -> InvoiceRun:
     """Ask for all drafts of the run again: new entries join, stale ones are re-evaluated, approved ones stay."""
     return (

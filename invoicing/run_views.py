@@ -30,7 +30,7 @@ from invoicing.drafts import left_out
 from invoicing.models import Invoice, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.oddities import Oddities
 from invoicing.preview import PreviewRow, preview
-from invoicing.run import DEAD, build_again, refresh_run, start_run
+from invoicing.run import DEAD, build_again, find_run, refresh_run, start_run
 from invoicing.schedule import plan_month
 from mappings.models import Frequency
 from mappings.rules import ONE_DAY, Period, month, previous_month
@@ -192,7 +192,7 @@ class RunPreview(PageView):
         parts = []
         shown: list[PreviewRow] = []
         for (frequency, period, zone), chosen in plan.items():
-            if rows := preview(period, chosen):
+            if rows := preview(period, chosen, find_run(frequency, period, zone)):
                 parts.append({"frequency": Frequency(frequency).label, "period": period, "zone": zone, "rows": rows})
                 shown += rows
         return super().get_context_data(
@@ -200,7 +200,7 @@ class RunPreview(PageView):
             month_value=f"{span.start:%Y-%m}",
             parts=parts,
             has_clients=bool(plan),
-            drafts=sum(row.net != 0 for row in shown),
+            drafts=sum(row.drafts for row in shown),
             net=preview_words(shown),
             is_over=all(_is_over(key[1], key[2]) for key in plan),
             may_start=self.request.user.has_perm(START),
@@ -246,7 +246,8 @@ def preview_words(rows: list[PreviewRow]) -> str:
     """What these rows would bill, one amount per currency."""
     sums: dict[str, Decimal] = {}
     for row in rows:
-        sums[row.currency] = sums.get(row.currency, ZERO) + row.net
+        if row.net:
+            sums[row.currency] = sums.get(row.currency, ZERO) + row.net
     return " + ".join(formats.money(amount, currency) for currency, amount in sorted(sums.items()))
 
 

@@ -21,7 +21,7 @@ from billing_console.money import quantize
 from invoicing import build
 from invoicing.models import InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.preview import PreviewRow, preview
-from invoicing.run import DEAD, start_run
+from invoicing.run import DEAD, find_run, start_run
 from invoicing.schedule import RunKey, plan_month
 from mappings.models import Client, RuleSet
 from mappings.rules import Period, month
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         if options["supplement"] is not None:
             plan = _waiting_only(plan)
         if options["dry_run"]:
-            self._print_preview(plan, as_json=options["json"])
+            self._print_preview(plan, is_supplement=options["supplement"] is not None, as_json=options["json"])
             return
         is_early = [key for key in plan if clock.today(key[2]) < key[1].end]
         if is_early and not options["yes"]:
@@ -102,8 +102,12 @@ class Command(BaseCommand):
 
     # --- printing ---
 
-    def _print_preview(self, plan: Plan, *, as_json: bool) -> None:
-        found = [(key, row) for key, chosen in plan.items() for row in preview(key[1], chosen)]
+    def _print_preview(self, plan: Plan, *, is_supplement: bool, as_json: bool) -> None:
+        found = [
+            (key, row)
+            for key, chosen in plan.items()
+            for row in preview(key[1], chosen, None if is_supplement else find_run(*key))
+        ]
         if as_json:
             rows = [_preview_json(key, row) for key, row in found]
             self.stdout.write(json.dumps({"dry_run": True, "drafts": rows}, indent=2))
@@ -116,6 +120,7 @@ class Command(BaseCommand):
                 + (f"; {row.late} late" if row.late else "")
                 + (f"; {row.unsynced} not in Invoice Ninja yet" if row.unsynced else "")
                 + (f"; {row.held} held" if row.held else "")
+                + (f"; {money(row.came_later, row.currency)} came after the approval" if row.came_later else "")
             )
         if not found:
             self.stdout.write(_("  Nothing: no entry is ready."))
@@ -225,6 +230,7 @@ def _preview_json(key: RunKey, row: PreviewRow) -> dict[str, Any]:
         "late": row.late,
         "unsynced": row.unsynced,
         "held": row.held,
+        "came_later": _amount(row.came_later, row.currency),
     }
 
 
