@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from billing_console.states import ItemKind
@@ -73,8 +74,11 @@ def mark_many(marks: Iterable[Mark], *, found_by: str, correlation_id: uuid.UUID
 def _mark_for_sweep(new: list[WorkItem], now: dt.datetime) -> None:
     """What a webhook announced and is still to be read stays announced by it: webhook coverage is counted."""
     with transaction.atomic():
-        same = WorkItem.objects.filter(kind__in=BILLED_KINDS, taiga_id__in=[item.taiga_id for item in new])
-        locked = same.select_for_update(no_key=True).order_by("pk")  # as every evaluation locks them
+        same = Q(pk__in=[])
+        for kind in {item.kind for item in new}:
+            same |= Q(kind=kind, taiga_id__in=[item.taiga_id for item in new if item.kind == kind])
+        # As every evaluation locks them.
+        locked = WorkItem.objects.filter(same).select_for_update(no_key=True).order_by("pk")
         known = WorkItem.objects.filter(pk__in=list(locked.values_list("pk", flat=True)))
         known.filter(is_dirty=True).update(dirty_at=now, not_before=None)
         known.filter(is_dirty=False).update(is_dirty=True, dirty_at=now, not_before=None, marked_by=FoundBy.SWEEP)

@@ -43,10 +43,9 @@ def request_status(item: WorkItem) -> RemoteRecord | None:
     None, and nothing wanted, for an item of which nothing was ever pushed. Locks the item's status record.
     """
     value = status_of(item)
-    key = f"{item.kind}{item.taiga_id}"
     remote = (
         RemoteRecord.objects.select_for_update()
-        .filter(server=Server.TAIGA, kind=RecordKind.STATUS, our_key=key)
+        .filter(server=Server.TAIGA, kind=RecordKind.STATUS, our_key=item.key)
         .first()
     )
     desired = {"value": value} if value is not None else {"restore": True}
@@ -56,7 +55,7 @@ def request_status(item: WorkItem) -> RemoteRecord | None:
         remote = RemoteRecord.objects.create(
             server=Server.TAIGA,
             kind=RecordKind.STATUS,
-            our_key=key,
+            our_key=item.key,
             item=item,
             desired=desired,
             correlation_id=item.correlation_id,
@@ -80,7 +79,7 @@ def reassert_status(item: WorkItem) -> bool:
         Q(state=RecordState.SYNCED) | Q(state=RecordState.ATTENTION, reason=NO_ATTRIBUTE),
         server=Server.TAIGA,
         kind=RecordKind.STATUS,
-        our_key=f"{item.kind}{item.taiga_id}",
+        our_key=item.key,
     ).first()
     if remote is None:
         return False
@@ -313,7 +312,7 @@ def _remember_original(item: WorkItem, there: Any) -> None:
 def _proof(remote: RemoteRecord, item: WorkItem, values: AttributeValues, wanted: Any) -> Proof:
     is_ours = not remote.desired.get("restore") and wanted == remote.desired["value"]
     seen = {"value": wanted, "version": values.version, "values": values.values, "is_ours": is_ours}
-    return Proof(str(item.taiga_id), seen)
+    return Proof(item.key, seen)
 
 
 def _after_sync(remote: RemoteRecord) -> None:

@@ -125,4 +125,4 @@ class TimeEntry(models.Model):
     @property
     def number(self) -> str:
         """The part of our key after the prefix: type letter, Taiga id, cycle (`T123-1`)."""
-        return f"{self.item.kind}{self.item.taiga_id}-{self.cycle}"
+        return f"{self.item.key}-{self.cycle}"

@@ -128,6 +128,11 @@ class WorkItem(models.Model):
     def __str__(self) -> str:
         return f"#{self.ref} {self.subject}"
 
+    @property
+    def key(self) -> str:
+        """Type letter and Taiga id, `T123`: Taiga counts each kind by itself, so an id alone names several things."""
+        return f"{self.kind}{self.taiga_id}"
+
 
 class TaigaAttributes(models.Model):
     """The custom attributes of one project and kind, as last read: most readings of an item need no call for them."""

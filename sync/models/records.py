@@ -29,7 +29,8 @@ class RemoteRecord(models.Model):
     """What we want a server to hold (`desired`, at `revision`) and what it is proven to hold (`synced_revision`).
 
     `our_key` is chosen before the first call and looked up by. Claimed as in design: A claim is fenced.
-    `kind=task`: our_key is the task's number; `status`: the item; `invoice` and `mark_sent`:
+    `kind=task`: our_key is the task's number; `status`: the item with its kind, `T20`, and so is `remote_id` (Taiga
+    counts each kind by itself); `invoice` and `mark_sent`:
     `bc-<uuid of our invoice>;`; `credit`: `bc-<uuid of our credit>;`; `credit_use`: the same, used; `provision`: the
     project and the thing, e.g. `P1/T/billable` or `P1/hook` (sync/provisioning.py).
     """
@@ -66,6 +67,10 @@ class RemoteRecord(models.Model):
                 fields=["server", "kind", "remote_id"],
                 condition=Q(remote_id__isnull=False),
                 name="record_remote_unique",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="status") | Q(remote_id__isnull=True) | Q(remote_id=models.F("our_key")),
+                name="record_status_names_its_kind",
             ),
             models.CheckConstraint(
                 condition=~Q(state="in_flight") | (Q(claim_id__isnull=False) & Q(lease_until__isnull=False)),

@@ -22,6 +22,20 @@ def api() -> Api:
     return api
 
 
+def test_the_first_of_every_kind_has_one_id() -> None:
+    """Hashids with an empty salt, as on every install (README a)."""
+    empty = Api()
+    client = empty.post("/clients", {"name": "Acme"})["id"]
+    project = empty.post("/projects", {"name": "Site", "client_id": client})["id"]
+    task = empty.post("/tasks", {"client_id": client, "project_id": project})["id"]
+    line = {"quantity": 1, "cost": 10, "task_id": task}
+    invoice = empty.post("/invoices", {"client_id": client, "line_items": [line]})["id"]
+    credit = empty.post("/credits", {"client_id": client, "line_items": [line]})["id"]
+    body = {"client_id": client, "amount": 10, "invoices": [{"invoice_id": invoice, "amount": 10}]}
+    payment = empty.post("/payments", {**body, "date": "2026-01-02"})["id"]
+    assert {client, project, task, invoice, credit, payment} == {"VolejRejNm"}
+
+
 class Receiver(ThreadingHTTPServer):
     """Remembers what it was sent and answers `status`."""
 

@@ -117,6 +117,17 @@ def test_seeding_again_changes_nothing(inline: World) -> None:
     assert inline.app.state() == before
 
 
+def test_each_kind_counts_by_itself_from_one(inline: World) -> None:
+    """As Taiga does: an id means nothing without its kind (recordings 501 to 505), nor does an attribute's."""
+    task = inline.task()
+    issue = inline.call("POST", "/issues", {"project": 1, "subject": "A bug"}).json()
+    story = inline.call("GET", "/userstories?project=1").json()[0]
+    assert (task["id"], story["id"], issue["id"]) == (1, 1, 1)
+    for kind in ("task", "userstory", "issue"):
+        rows = inline.call("GET", f"/{kind}-custom-attributes?project=1").json()
+        assert [row["id"] for row in rows] == [1, 2, 3]
+
+
 def test_each_change_is_told_once_signed_and_by_attribute_name(world: World) -> None:
     task = world.task()
     world.values(task["id"], 1, _1=True, _2=2.5, _3=None)

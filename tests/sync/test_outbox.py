@@ -72,7 +72,8 @@ def make_record(kind: str = "task", state: str = RecordState.PENDING, **columns:
     server = Server.TAIGA if kind == RecordKind.STATUS else Server.NINJA
     if state == RecordState.IN_FLIGHT:
         columns = {"claim_id": "00000000-0000-0000-0000-000000000001", "lease_until": timezone.now()} | columns
-    return RemoteRecord.objects.create(server=server, kind=kind, our_key=f"{kind}-key", state=state, **columns)
+    key = PROOF.remote_id if kind == RecordKind.STATUS else f"{kind}-key"  # a status is known there by our key
+    return RemoteRecord.objects.create(server=server, kind=kind, our_key=key, state=state, **columns)
 
 
 def failed(kind: type, **more: Any) -> ConsoleError:
