@@ -71,7 +71,8 @@ def poll() -> int:
     A failure, of a server or of our own, is a sentence beside the heartbeat "payments"; the next poll reads the
     same again. An invoice on which we fail keeps no other back, and the poll does not go on to what changed after it.
     """
-    if not gate.may_call(Server.NINJA):
+    if why := gate.why_not_called(Server.NINJA):
+        heartbeats.note_failure("payments", why)
         return 0
     try:
         upstreams.check_pin(Server.NINJA)

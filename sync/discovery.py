@@ -85,7 +85,6 @@ def refresh_invoice_ninja() -> None:
         _store_projects(projects, now)
         _store_products(products, now)
         heartbeats.note(NINJA_HEARTBEAT)
-        heartbeats.note("invoice_ninja")
         for row in changed:
             hooks.changed(row)
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NotAllowed, UpstreamError
 from billing_console.states import RecordState
-from sync import alarms, doorbell
+from sync import alarms, doorbell, heartbeats
 from sync.clients.http import Call
 from sync.models import ProjectSweep, RemoteRecord, Server, UpstreamGate, WorkItem
 
@@ -70,6 +70,15 @@ def may_write(server: str) -> bool:
     return not UpstreamGate.objects.filter(Q(is_paused=True) | _is_shut(), server=server).exists()
 
 
+def why_not_called(server: str) -> str:
+    """Why `server` is not called now, in one sentence; "" where it may be called."""
+    row = UpstreamGate.objects.filter(_is_shut(), server=server).first()
+    if row is None:
+        return ""
+    words = {"server": Server(server).label, "why": row.sentence}
+    return (_("%(server)s is not called for now. %(why)s") % words).strip()
+
+
 def _is_shut() -> Q:
     return Q(open_since__isnull=False) | Q(resume_at__gt=timezone.now())
 
@@ -115,6 +124,11 @@ def reconciled() -> bool:
 # --- the breaker ------------------------------------------------------------------------------------------------------
 
 
+def is_answered(call: Call) -> bool:
+    """Whether the server answered sensibly, be it a no: a sign of life."""
+    return call.error not in TROUBLE and call.error != "Throttled"
+
+
 def note_call(call: Call, *, failures: int) -> None:
     """Count what became of a call; opens the breaker after too many failures in a row. Never raises for the call's.
 
@@ -126,6 +140,7 @@ def note_call(call: Call, *, failures: int) -> None:
         _count_failure(call)
     elif failures:
         UpstreamGate.objects.filter(server=call.upstream, failures__gt=0, open_since__isnull=True).update(failures=0)
+        heartbeats.note(call.upstream)
 
 
 def _wait(server: str, seconds: int | None) -> None:
@@ -141,11 +156,13 @@ def _count_failure(call: Call) -> None:
     server = call.upstream
     gate, _is_new = UpstreamGate.objects.get_or_create(server=server)
     UpstreamGate.objects.filter(pk=gate.pk).update(failures=F("failures") + 1)
-    sentence = _("%(count)d calls in a row failed, the last one with %(error)s%(status)s.") % {
+    words = {
         "count": gate.failures + 1,
         "error": call.error,
         "status": f" (HTTP {call.status})" if call.status else "",
     }
+    sentence = _("%(count)d calls in a row failed, the last one with %(error)s%(status)s.") % words
+    heartbeats.note_failure(server, _("The last call failed with %(error)s%(status)s.") % words)
     opened = UpstreamGate.objects.filter(
         pk=gate.pk, open_since__isnull=True, failures__gte=settings.BREAKER_FAILURES
     ).update(open_since=timezone.now(), resume_at=_next_probe(), sentence=sentence)

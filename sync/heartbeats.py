@@ -13,7 +13,11 @@ FAILED: Final = "_failed"  # ends the name of the row that says why a part could
 
 
 def note(name: str, detail: str = "") -> None:
-    """Remember that `name` (worker, sweep, payments, taiga, invoice_ninja) did its work just now."""
+    """Remember that `name` (worker, sweep, payments, …) did its work just now.
+
+    Those of the servers (taiga, invoice_ninja) say when they last answered a call; `sync.slots` and `sync.gate` note
+    them, at most every ten seconds.
+    """
     Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now(), "detail": detail})
 
 

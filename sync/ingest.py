@@ -25,6 +25,7 @@ from billing_console.states import DeliveryState, EntryState, ItemKind, ItemStat
 from mappings.models import Company, ProjectMapping
 from sync import attributes, doorbell, stories, upstreams
 from sync.attribute_names import configured_names
+from sync.doctor import overtaken
 from sync.marks import BILLED_KINDS, Mark, mark_dirty, mark_many
 from sync.models import (
     FoundBy,
@@ -226,6 +227,7 @@ def _act_on(delivery: WebhookDelivery) -> tuple[str, str, str]:
         sweeps.filter(Q(heard_at__isnull=True) | Q(heard_at__lt=delivery.received_at - _HEARD_STEP)).update(
             heard_at=delivery.received_at
         )
+    overtaken.by_delivery(delivery)
     if verdict == Verdict.PROJECT_EVENT:
         _follow_project(delivery)
         return DeliveryState.PROCESSED, verdict, _("the project is read again")

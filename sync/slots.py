@@ -2,9 +2,9 @@
 
 A slot is an advisory lock of PostgreSQL: it is gone with the connection of a killed worker, and asks Redis nothing.
 Where a slot may not have been given back its connection is given up, because the next task would go on with both.
-It is given back by the statement that writes the call into the journal and asks how often its server failed: a call
-costs two statements. That one does not wait for the disk: after a power cut the journal may lack its last second, and
-nothing is decided by it.
+It is given back by the statement that writes the call into the journal, notes that its server answered, and asks how
+often that one failed: a call costs two statements. That one does not wait for the disk: after a power cut the journal
+may lack its last second, and nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
 from billing_console.errors import Busy
 from sync import gate
@@ -28,11 +30,16 @@ _freed: Final = {server: threading.Condition() for server in _CLASSES}
 _LEAST_SECONDS: Final = 0.2  # a call that has less time left is not begun
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1)
 _PATH_LENGTH: Final = 500
+_SIGN_OF_LIFE: Final = timedelta(seconds=10)  # so old is a server's heartbeat when an answer renews it
 _WRITE: Final = """
     WITH written AS (
         INSERT INTO sync_upstreamcall
             (upstream, method, path, status, duration_ms, error, attempt, item_id, correlation_id, at)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ), answered AS (
+        INSERT INTO sync_heartbeat (name, at, detail) SELECT %s, %s, '' WHERE %s AND NOT EXISTS (
+            SELECT FROM sync_heartbeat WHERE name = %s AND at > %s
+        ) ON CONFLICT (name) DO UPDATE SET at = EXCLUDED.at
     ) SELECT coalesce((SELECT failures FROM sync_upstreamgate WHERE server = %s), 0),
         pg_advisory_unlock(%s, %s), set_config('synchronous_commit', 'off', true)
 """
@@ -119,6 +126,9 @@ class Line:
                 return
             attempt, item_id, correlation_id = self._about
             what = [call.upstream, call.method, call.path[:_PATH_LENGTH], call.status, call.duration_ms, call.error]
-            cursor.execute(_WRITE, [*what, attempt, item_id, correlation_id, call.at, call.upstream, *lock])
+            now = timezone.now()
+            about = (attempt, item_id, correlation_id, call.at)
+            answered = (call.upstream, now, gate.is_answered(call), call.upstream, now - _SIGN_OF_LIFE)
+            cursor.execute(_WRITE, [*what, *about, *answered, call.upstream, *lock])
             failures = int(cursor.fetchone()[0])
         gate.note_call(call, failures=failures)

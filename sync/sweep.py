@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 100
 RECENT: Final = 500
+HEARTBEAT: Final = "sweep"
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def sweep_all() -> int:
     lists.ensure_lists()
     swept = 0
     for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
-        if not gate.may_call(Server.TAIGA):
+        if why := gate.why_not_called(Server.TAIGA):
+            heartbeats.note_failure(HEARTBEAT, why)
             return swept
         result = sweep_project(mapping)
         swept += not result.error and not result.is_busy
-    heartbeats.note("sweep")
-    if swept:
-        heartbeats.note("taiga")
+        heartbeats.note(HEARTBEAT)  # of each: all of them together may take long
+    heartbeats.note(HEARTBEAT)
     return swept
 
 

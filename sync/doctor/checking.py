@@ -24,14 +24,15 @@ from billing_console.health import state_of_redis
 from mappings.models import Company, ProjectMapping
 from sync import doorbell, gate, heartbeats, upstreams
 from sync.attribute_names import configured_names
-from sync.doctor import client_rules, ninja_rules, places, project_rules, reading, server_rules
+from sync.doctor import client_rules, ninja_rules, overtaken, places, project_rules, reading, server_rules
 from sync.doctor.findings import CONSOLE, Finding, Place, error, ok, warning
-from sync.models import DoctorCheck, DoctorFinding, Server, UpstreamGate
+from sync.doctor.overtaken import CLIENTS
+from sync.models import DoctorCheck, DoctorFinding, Server
 from sync.models.doctor import Severity
 
 logger = logging.getLogger(__name__)
 
-MACHINE, CLIENTS = "machine", "clients"
+MACHINE = "machine"
 PROJECT_PREFIX: Final = "project-"
 HEARTBEAT: Final = "doctor"
 _CONNECT: Final = Place(CONSOLE, "admin:sync_provision")
@@ -44,14 +45,18 @@ def key_of(mapping: ProjectMapping) -> str:
     return f"{PROJECT_PREFIX}{mapping.pk}"
 
 
-def ensure_checks() -> None:
-    """Make the rows of checks that are missing, and forget those of projects that are not billed any more."""
+def ensure_checks() -> bool:
+    """Make the rows of checks that are missing, and forget those of projects that are not billed any more.
+
+    Returns whether it had to.
+    """
     active = {key_of(mapping): mapping for mapping in ProjectMapping.objects.filter(is_active=True)}
-    DoctorCheck.objects.filter(project__isnull=False).exclude(key__in=active).delete()
+    forgotten, _rows = DoctorCheck.objects.filter(project__isnull=False).exclude(key__in=active).delete()
     known = set(DoctorCheck.objects.values_list("key", flat=True))
     missing = [DoctorCheck(key=key) for key in ORDER if key not in known]
     missing += [DoctorCheck(key=key, project=mapping) for key, mapping in active.items() if key not in known]
     DoctorCheck.objects.bulk_create(missing, ignore_conflicts=True)
+    return bool(forgotten or missing)
 
 
 def ask() -> int:
@@ -74,7 +79,8 @@ def check_due() -> int:
 
     One worker is enough: while another one is at it, the rest is left to that one and to the next ring.
     """
-    ensure_checks()
+    if ensure_checks():
+        overtaken.by_projects()
     if DoctorCheck.objects.filter(lease_until__gt=timezone.now()).exists():
         return 0
     before = timezone.now() - dt.timedelta(seconds=settings.DOCTOR_SECONDS)
@@ -126,10 +132,8 @@ def _why_not(check: DoctorCheck) -> str:
     if check.key == MACHINE:
         return ""
     server = Server.TAIGA if check.key == Server.TAIGA or check.project_id else Server.NINJA
-    if not gate.may_call(server):
-        sentence = UpstreamGate.objects.filter(server=server).values_list("sentence", flat=True).first()
-        words = {"server": server.label, "why": sentence or ""}
-        return (_("%(server)s is not called for now. %(why)s") % words).strip()
+    if why := gate.why_not_called(server):
+        return why
     if check.key == server:
         return ""
     in_the_way = ("login", "admin") if server == Server.NINJA else ("login",)

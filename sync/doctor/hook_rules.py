@@ -57,7 +57,9 @@ class Address:
 @dataclass(frozen=True)
 class Listening:
     """What is known of one project's webhooks. `missed_at` is the last closing that only a sweep found although the
-    webhook should have told (business time), `zone` names the zone of times that are printed."""
+    webhook should have told, `heard_common` and `heard_own` when a delivery last came here that was signed with
+    WEBHOOK_SECRET or with the project's own key (business time; only asked where Taiga's log is empty). `zone` names
+    the zone of times that are printed."""
 
     project: str
     slug: str
@@ -67,6 +69,8 @@ class Listening:
     missed_at: dt.datetime | None = None
     zone: str = "UTC"
     mapping: int = 0
+    heard_common: dt.datetime | None = None
+    heard_own: dt.datetime | None = None
 
 
 def uuid_in(url: str) -> str | None:
@@ -164,22 +168,46 @@ def _judge_deliveries(seen: Listening, hook: Hook) -> list[Finding]:
     place, subject = _place(seen), str(hook.id)
     words: dict[str, object] = {"project": seen.project, "url": hook.url}
     if not hook.logs:
-        if seen.missed_at is not None:
-            return [error("hook_silent", _never() % words, place, subject=subject)]
-        sentence = _("Nothing came through the webhook of %(project)s yet. Click “Test webhook” in Taiga.")
-        return [warning("hook_silent", sentence % words, place, subject=subject)]
+        return [_judge_unlogged(seen, hook)]
     last = hook.logs[0]
     words |= {"when": moment(last.at, seen.zone)}
     if refused := judge_log(last, hook.url, seen.project):
         severity, code, sentence = refused
         return [Finding(severity, code, sentence, place, quote(hook.logs, seen.zone), subject)]
     if seen.missed_at is not None and seen.missed_at > last.at + PATIENCE:
-        sentence = _(
-            "Taiga has sent nothing through the webhook of %(project)s since %(when)s, though work was closed there. "
-            "Its webhooks are off (WEBHOOKS_ENABLED), or its background worker does not run."
-        )
-        return [error("hook_silent", sentence % words, place, subject=subject, details=quote(hook.logs, seen.zone))]
+        details = quote(hook.logs, seen.zone)
+        return [error("hook_silent", _silent_since() % words, place, subject=subject, details=details)]
     return [ok("hook", _("The webhook of %(project)s arrives, the last time %(when)s.") % words, subject=subject)]
+
+
+def _judge_unlogged(seen: Listening, hook: Hook) -> Finding:
+    """A webhook of which Taiga's log holds nothing: what came here all the same?"""
+    place, subject = _place(seen), str(hook.id)
+    is_own = bool(uuid_in(hook.url))
+    heard = seen.heard_own if is_own else seen.heard_common
+    words = {"project": seen.project, "when": moment(heard or seen.heard_common, seen.zone)}
+    is_missed = seen.missed_at is not None and (heard is None or seen.missed_at > heard + PATIENCE)
+    if is_missed and heard is not None:
+        return error("hook_silent", _silent_since() % words, place, subject=subject)
+    if is_missed:
+        return error("hook_silent", _never() % words, place, subject=subject)
+    if heard is not None:
+        return ok("hook", _("The webhook of %(project)s arrives, the last time %(when)s.") % words, subject=subject)
+    if is_own and seen.heard_common is not None:
+        sentence = _(
+            "Nothing came through the own webhook of %(project)s yet; its deliveries came signed with WEBHOOK_SECRET, "
+            "the last one %(when)s. Click “Test webhook” in Taiga."
+        )
+        return warning("hook_silent", sentence % words, place, subject=subject)
+    sentence = _("Nothing came through the webhook of %(project)s yet. Click “Test webhook” in Taiga.")
+    return warning("hook_silent", sentence % words, place, subject=subject)
+
+
+def _silent_since() -> str:
+    return _(
+        "Taiga has sent nothing through the webhook of %(project)s since %(when)s, though work was closed there. "
+        "Its webhooks are off (WEBHOOKS_ENABLED), or its background worker does not run."
+    )
 
 
 def _never() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from billing_console.errors import UPSTREAM_NAMES
 from billing_console.formats import time_of_day
 from sync.doctor.findings import Finding, error, ok, warning
 
@@ -26,18 +27,20 @@ def judge(
 ) -> list[Finding]:
     """One line for each part that is silent, one ok for each that is not; `seen` says when it last did its work.
 
-    `failures` are sentences of parts that tried since and could not. The worker does what all the others do: while it
-    is silent, nothing is said of them.
+    `failures` are sentences of parts that tried since and could not. A server is silent only when it was asked since
+    its last answer: nothing is said of one that was never asked. The worker does what all the others do: while it is
+    silent, nothing is said of them.
     """
     found: list[Finding] = []
     for name, words, seconds in _parts(pace):
         at = seen.get(name)
-        facts = {"part": words, "time": time_of_day(at, zone)}
-        if at is None and name == "taiga":
-            found.append(warning("part", _("No Taiga project was swept yet."), subject=name))
+        facts, span = {"part": words, "time": time_of_day(at, zone)}, dt.timedelta(seconds=seconds)
+        if name in UPSTREAM_NAMES:
+            failure = (failures or {}).get(name, "")
+            found += _judge_server(name, facts, at, failure, is_long_ago=at is None or now - at > span)
         elif at is None:
             found.append(warning("part", _("%(part)s: has not reported yet.") % facts, subject=name))
-        elif now - at <= dt.timedelta(seconds=seconds):
+        elif now - at <= span:
             found.append(ok("part", _("%(part)s %(time)s") % facts, subject=name))
             continue
         elif name == "worker" and _is_worker_heard(seen, now, seconds):
@@ -52,9 +55,23 @@ def judge(
     return found
 
 
+def _judge_server(
+    name: str, facts: Mapping[str, str], at: dt.datetime | None, failure: str, *, is_long_ago: bool
+) -> list[Finding]:
+    """`at` is the server's last answer, `failure` why it gave none when it was asked since, "" where it was not."""
+    words = {**facts, "server": UPSTREAM_NAMES[name], "why": failure}
+    if failure and at is None:
+        return [error("part", _("%(server)s has not answered yet. %(why)s") % words, subject=name)]
+    if failure and is_long_ago:
+        return [error("part", _("%(server)s has not answered since %(time)s. %(why)s") % words, subject=name)]
+    return [ok("part", _("%(part)s %(time)s") % facts, subject=name)] if at is not None else []
+
+
 def _is_worker_heard(seen: Mapping[str, dt.datetime], now: dt.datetime, seconds: float) -> bool:
     """Whether a worker did anything lately although nobody rang by the schedule: a bell of the web did."""
-    newest = max((at for name, at in seen.items() if name != "worker"), default=None)
+    # A server's answers prove nothing: a command may have asked it.
+    ignored = {"worker", *UPSTREAM_NAMES, *(f"{name}_failed" for name in UPSTREAM_NAMES)}
+    newest = max((at for name, at in seen.items() if name not in ignored), default=None)
     return newest is not None and now - newest <= dt.timedelta(seconds=seconds)
 
 

@@ -133,16 +133,31 @@ def _listening(mapping: ProjectMapping, row: TaigaProject, taiga: TaigaClient) -
     address = Address(settings.PUBLIC_URL, str(mapping.uuid))
     hooks = [_hook(mapping, hook, ()) for hook in taiga.webhooks(row.id)]
     ours = {hook.id for hook in hook_rules.ours_among(hooks, address)}
+    hooks = [_with_logs(hook, taiga) if hook.id in ours else hook for hook in hooks]
+    is_unlogged = any(hook.id in ours and not hook.logs for hook in hooks)
+    heard_common, heard_own = _heard(mapping) if is_unlogged else (None, None)
     return Listening(
         project=str(mapping),
         slug=row.slug,
         address=address,
-        hooks=tuple(_with_logs(hook, taiga) if hook.id in ours else hook for hook in hooks),
+        hooks=tuple(hooks),
         is_production=is_production(),
         missed_at=_missed_at(mapping),
         zone=settings.BILLING_TIMEZONE,
         mapping=mapping.pk,
+        heard_common=heard_common,
+        heard_own=heard_own,
     )
+
+
+def _heard(mapping: ProjectMapping) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """When the last believed delivery of the project came that WEBHOOK_SECRET signed, and that its own key signed."""
+    rows = WebhookDelivery.objects.filter(taiga_project_id=mapping.taiga_project_id)
+    last = rows.aggregate(
+        common=Max("event_at", filter=Q(project_mapping__isnull=True)),
+        own=Max("event_at", filter=Q(project_mapping=mapping)),
+    )
+    return last["common"], last["own"]
 
 
 def _hook(mapping: ProjectMapping, hook: TaigaHook, logs: tuple[HookLog, ...]) -> Hook:

@@ -262,6 +262,7 @@ def test_the_machine_says_worst_first_and_puts_the_rest_on_one_line(root: User) 
     for name in ("worker", "sweep", "taiga", "payments"):
         Heartbeat.objects.create(name=name, at=timezone.now())
     Heartbeat.objects.create(name="invoice_ninja", at=timezone.now() - dt.timedelta(hours=2))
+    Heartbeat.objects.create(name="invoice_ninja_failed", at=timezone.now(), detail="The last call failed.")
     UpstreamPin.objects.create(
         server="invoice_ninja", base_url="https://in.example", is_paused=True, pause_reason="Another company answered."
     )
@@ -275,7 +276,8 @@ def test_the_machine_says_worst_first_and_puts_the_rest_on_one_line(root: User) 
     assert [check.state for check in checks] == ["error", "error", "error", "ok"]
     assert checks[0].sentence == "Another company answered."
     assert checks[1].sentence == "2 deliveries from Taiga could not be processed."
-    assert checks[2].sentence.startswith("Invoice Ninja answered: silent since ")
+    assert checks[2].sentence.startswith("Invoice Ninja has not answered since ")
+    assert checks[2].sentence.endswith(" The last call failed.")
     assert checks[3].sentence.startswith("Worker and schedule ")
 
 

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from billing_console.errors import Busy, NotAllowed, Throttled, UpstreamError
 from billing_console.states import RecordState
+from invoicing import payments
 from sync import gate, push, slots, upstreams, work_items, writeback
 from sync.clients.http import Call
 from sync.marks import mark_dirty
-from sync.models import Alarm, FoundBy, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
+from sync.models import Alarm, FoundBy, Heartbeat, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
 from tests.people import GROUPS, browser_of
 from tests.standins import World
 
@@ -152,6 +153,78 @@ def test_a_server_that_asks_for_a_rest_gets_it(
     assert gate_of(Server.TAIGA).open_since is None  # its rest ends by itself
     UpstreamGate.objects.update(resume_at=timezone.now())
     assert gate.may_call(Server.TAIGA)
+
+
+# --- signs of life ----------------------------------------------------------------------------------------------------
+
+
+def last_sign(server: str) -> Any:
+    return Heartbeat.objects.filter(name=server).values_list("at", flat=True).first()
+
+
+@pytest.mark.parametrize("server", [Server.TAIGA, Server.NINJA])
+def test_every_answered_call_is_a_sign_of_life(world: World, server: str) -> None:
+    long_ago = timezone.now() - timedelta(hours=3)
+    Heartbeat.objects.create(name=server, at=long_ago)
+
+    call(server)
+
+    assert timezone.now() - last_sign(server) < timedelta(seconds=30)
+
+
+def test_a_no_is_an_answer(world: World) -> None:
+    world.fail("ninja", kind="status", status=404, count=1)
+
+    assert call(Server.NINJA) is not None
+    assert last_sign(Server.NINJA) is not None
+
+
+@pytest.mark.parametrize("fault", [{"kind": "refused"}, {"kind": "status", "status": 502}, {"kind": "lost_answer"}])
+def test_what_was_not_answered_is_no_sign_and_says_why(world: World, fault: dict[str, Any]) -> None:
+    world.fail("ninja", count=1, **fault)
+
+    call(Server.NINJA)
+
+    assert last_sign(Server.NINJA) is None
+    said = Heartbeat.objects.get(name="invoice_ninja_failed").detail
+    assert said.startswith("The last call failed with ")
+
+
+def test_an_answer_right_after_a_failure_is_noted_at_once(world: World) -> None:
+    call(Server.NINJA)
+    world.fail("ninja", kind="refused", count=1)
+    call(Server.NINJA)
+    failed_at = Heartbeat.objects.get(name="invoice_ninja_failed").at
+    assert last_sign(Server.NINJA) < failed_at
+
+    call(Server.NINJA)
+
+    assert last_sign(Server.NINJA) > failed_at
+
+
+def test_many_answers_in_a_moment_are_noted_once(world: World) -> None:
+    call(Server.NINJA)
+    first = last_sign(Server.NINJA)
+
+    call(Server.NINJA)
+
+    assert last_sign(Server.NINJA) == first
+
+
+def test_a_call_still_costs_two_statements(world: World, django_assert_num_queries: Any) -> None:
+    client = upstreams.ninja_client()
+
+    with django_assert_num_queries(2):
+        client.ping()
+
+
+def test_what_is_not_asked_because_its_server_is_left_alone_says_so(world: World) -> None:
+    open_breaker(world)
+
+    payments.poll()
+
+    said = Heartbeat.objects.get(name="payments_failed").detail
+    assert said.startswith("Invoice Ninja is not called for now. 5 calls in a row failed, the last one with ")
 
 
 # --- a person's pause -------------------------------------------------------------------------------------------------

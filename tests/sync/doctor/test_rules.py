@@ -260,10 +260,47 @@ def test_nothing_was_reported_yet() -> None:
     assert [(f.severity, f.sentence) for f in found] == [("warning", "Worker and schedule: has not reported yet.")]
 
 
-def test_a_taiga_of_which_nothing_was_swept_is_said_so() -> None:
-    found = machine_rules.judge(seen(worker=1, sweep=5, invoice_ninja=9, payments=9), AT, PACE, "UTC")
+@pytest.mark.parametrize(
+    ("answered", "failure", "said"),
+    [
+        ({}, "", []),  # never asked
+        ({"invoice_ninja": 600}, "", [("ok", "Invoice Ninja answered 11 Jan 2026 22:12")]),  # not asked since
+        (
+            {"invoice_ninja": 9},
+            "It was full.",
+            [("ok", "Invoice Ninja answered 12 Jan 2026 08:03")],
+        ),  # not yet long ago
+        (
+            {"invoice_ninja": 600},
+            "The last call failed with Unreachable.",
+            [
+                (
+                    "error",
+                    "Invoice Ninja has not answered since 11 Jan 2026 22:12. The last call failed with Unreachable.",
+                )
+            ],
+        ),
+        (
+            {},
+            "The last call failed with Unauthorized (HTTP 403).",
+            [("error", "Invoice Ninja has not answered yet. The last call failed with Unauthorized (HTTP 403).")],
+        ),
+    ],
+)
+def test_a_server_is_silent_only_where_it_was_asked(
+    answered: dict[str, float], failure: str, said: list[tuple[str, str]]
+) -> None:
+    failures = {"invoice_ninja": failure} if failure else {}
 
-    assert [f.sentence for f in found if f.severity == "warning"] == ["No Taiga project was swept yet."]
+    found = machine_rules.judge(seen(worker=1, sweep=5, payments=9, **answered), AT, PACE, "UTC", failures)
+
+    assert [(f.severity, f.sentence) for f in found if f.subject == "invoice_ninja"] == said
+
+
+def test_a_server_that_answered_a_command_does_not_prove_a_worker() -> None:
+    found = machine_rules.judge(seen(worker=60, invoice_ninja=0, taiga_failed=0), AT, PACE, "UTC")
+
+    assert [f.sentence.split(":")[0] for f in found] == ["Worker and schedule"]
 
 
 def test_payments_that_are_not_read_are_said_though_invoice_ninja_answers() -> None:
@@ -285,6 +322,8 @@ def test_a_part_that_tried_and_could_not_says_why() -> None:
 
 
 def test_a_silent_server_is_said_beside_parts_that_are_well() -> None:
-    found = machine_rules.judge(seen(worker=1, sweep=5, taiga=90, invoice_ninja=9, payments=9), AT, PACE, "UTC")
+    beats = seen(worker=1, sweep=5, taiga=90, invoice_ninja=9, payments=9)
+
+    found = machine_rules.judge(beats, AT, PACE, "UTC", {"taiga": "The last call failed with Unreachable."})
 
     assert [(f.severity, f.subject) for f in found if f.severity != "ok"] == [("error", "taiga")]
