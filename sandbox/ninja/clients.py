@@ -9,6 +9,7 @@ from sandbox.memory import Row
 from sandbox.ninja.call import Call
 from sandbox.ninja.errors import Refusal, invalid, missing, unauthorized
 from sandbox.ninja.filters import Filter, compares, contains, equals, select
+from sandbox.ninja.invitations import forget_contacts
 from sandbox.ninja.store import Store
 from sandbox.ninja.transformers import answer_bulk, answer_one, answer_page
 from sandbox.ninja.values import as_text, is_like, is_on
@@ -93,6 +94,8 @@ def update_client(call: Call, client_id: str) -> dict[str, Any]:
         changes["contacts"] = _contacts(call.store, call.body["contacts"], client["contacts"], call.base_url)
     changes["display_name"] = _shown_name({**client, **changes})
     row = call.store.save("clients", client["id"], **changes)
+    if gone := {one["id"] for one in client["contacts"]} - {one["id"] for one in row["contacts"]}:
+        forget_contacts(call.store, client["id"], gone, call.base_url)
     fire(call, "client_update", "clients", row)
     return answer_one(call, "clients", row)
 

@@ -10,7 +10,7 @@ from sandbox.memory import Row
 from sandbox.ninja.call import Call
 from sandbox.ninja.errors import DELETED_RECORD, LOCKED_INVOICE, Refusal, broken, invalid, missing, unauthorized
 from sandbox.ninja.filters import select
-from sandbox.ninja.invitations import ensure_invitations
+from sandbox.ninja.invitations import check_invitations, ensure_invitations, set_invitations
 from sandbox.ninja.invoice_filters import FILTERS
 from sandbox.ninja.keywords import defuse, replace_keywords
 from sandbox.ninja.lifecycle import apply_flags, delete_invoice_row
@@ -107,7 +107,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
         number = store.next_number("invoices")
     values |= {"user_id": call.user["id"], "number": number}
     row = store.insert("invoices", {**EMPTY, **values, **_amounts(totals)})
-    row = ensure_invitations(store, "invoices", row, call.base_url)
+    row = _invite(call, row)
     _keep_defaults(call, row)
     link_tasks(store, row)
     fire(call, "invoice_create", "invoices", row)
@@ -138,7 +138,7 @@ def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
     row = store.save("invoices", invoice["id"], **changes)
     row = note_payment_status(store, row)
     store.move_client_money(row["client_id"], balance=row["balance"] - before["balance"])
-    row = ensure_invitations(store, "invoices", row, call.base_url)
+    row = _invite(call, row)
     link_tasks(store, row)
     fire(call, "invoice_update", "invoices", row)
     is_paid_only = call.flag("paid") and not call.flag("mark_sent")
@@ -221,6 +221,7 @@ def read_values(call: Call, known: Row | None, table: str) -> Row:
         errors["number"] = ["The number has already been taken."]
     if errors:
         raise invalid(errors)
+    check_invitations(body)
     return values
 
 
@@ -250,6 +251,13 @@ def _is_day(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _invite(call: Call, row: Row) -> Row:
+    sent = check_invitations(call.body)
+    if sent is not None:
+        row = set_invitations(call.store, "invoices", row, sent, call.base_url)
+    return ensure_invitations(call.store, "invoices", row, call.base_url)
 
 
 def _prepared_line(line: Row, today: date) -> Row:

@@ -1,4 +1,7 @@
-"""Sending: marks as sent whether or not there is an address; only an invitation's message_id tells that a mail went."""
+"""Sending: marks as sent whether or not there is an address; only an invitation's message_id tells that a mail went.
+
+Every invitation is mailed, whatever its contact's send_email says by now (recordings 639, 640, 653 of 5.10.42).
+"""
 
 from __future__ import annotations
 
@@ -41,8 +44,11 @@ def send_mails(
     texts = {"subject": subject, "body": body, "cc": cc_email}
     for invitation, contact in _reachable(store, row):
         _queue_mail(store, table, row, invitation, contact, template, texts)
-    sent = {"last_sent_date": f"{store.utc_today():%Y-%m-%d}"} if table == "invoices" else {}
-    saved = store.save(table, row["id"], invitations=mark_invitations(store, row["invitations"]), **sent)
+    # An invoice's sent_date is the moment when it became sent; a mail to somebody new leaves his empty (649).
+    sent: Row = {"invitations": mark_invitations(store, row["invitations"])}
+    if table == "invoices":
+        sent = {"last_sent_date": f"{store.utc_today():%Y-%m-%d}"}
+    saved = store.save(table, row["id"], **sent)
     fire(call, f"{table.removesuffix('s')}_sent", table, saved)
     run_queue(store)
     return store[table].get(row["id"]) or saved
@@ -58,7 +64,8 @@ def send_receipts(store: Store, payment: Row) -> None:
         return
     for part in payment["paymentables"]:
         invoice = store["invoices"].get(part.get("invoice_id", ""))
-        for invitation, contact in _reachable(store, invoice)[:1] if invoice is not None else []:
+        reachable = _reachable(store, invoice) if invoice is not None else []
+        for invitation, contact in [pair for pair in reachable if pair[1]["send_email"]][:1]:
             _queue_mail(store, "invoices", invoice or {}, invitation, contact, "payment", {})
     run_queue(store)
 
@@ -84,11 +91,11 @@ def run_queue(store: Store, *, everything: bool = False) -> None:
 
 
 def _reachable(store: Store, row: Row) -> list[tuple[Row, Row]]:
-    """The invitations whose contact has an address and wants mail, with that contact."""
+    """The invitations whose contact has an address, with that contact."""
     client = store["clients"].get(row["client_id"])
     contacts = {contact["id"]: contact for contact in client["contacts"]} if client is not None else {}
     pairs = [(invitation, contacts.get(invitation["client_contact_id"])) for invitation in row["invitations"]]
-    return [(i, c) for i, c in pairs if c is not None and c["email"].strip() and c["send_email"]]
+    return [(i, c) for i, c in pairs if c is not None and c["email"].strip()]
 
 
 def _queue_mail(

@@ -1,4 +1,7 @@
-"""Exchanges observed on a running Invoice Ninja 5.10.17, and what the server held before each of them."""
+"""Exchanges observed on a running Invoice Ninja, and what the server held before each of them.
+
+Up to 513 it was 5.10.17; from 601 on 5.10.42.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "recordings"
 # The server was installed anew before these exchanges; what was recorded earlier is not in it.
-FRESH_INSTALLS = (475, 481)
+FRESH_INSTALLS = (475, 481, 601)
 Tables = dict[str, dict[str, dict[str, Any]]]
 NESTED = {"project": "projects", "client": "clients", "invoice": "invoices", "user": "users", "status": "task_statuses"}
 NESTED_LISTS = {"invoices": "invoices", "payments": "payments"}
@@ -39,6 +42,12 @@ class Recording:
     def at(self) -> datetime:
         """When it was answered."""
         return parsedate_to_datetime(self.answer_headers.get("Date") or self.answer_headers["date"])
+
+    @property
+    def version(self) -> str:
+        """What the server said of its version; "" where it said nothing."""
+        said = {name.lower(): value for name, value in self.answer_headers.items()}
+        return said.get("x-app-version", "")
 
     @property
     def table(self) -> str:
