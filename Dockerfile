@@ -1,5 +1,5 @@
 # One image for web, worker and beat; compose.yaml says which one a container is.
-FROM python:3.11-slim
+FROM python:3.13-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -14,7 +14,7 @@ STAMP := $(VENV)/.requirements-are-installed
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Make .venv with the pinned requirements (PYTHON=python3.12 to choose one)
+setup: $(STAMP) ## Make .venv with the pinned requirements (PYTHON=python3.13 to choose one)
 
 $(STAMP): requirements/base.txt requirements/dev.txt
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/install.sh

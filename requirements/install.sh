@@ -9,17 +9,17 @@ fail() {
 }
 
 is_supported() {
-    "$1" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 }
 
 found=""
-for candidate in "${VENV}/bin/python" "${PYTHON}" python3.12 python3.11; do
+for candidate in "${VENV}/bin/python" "${PYTHON}" python3.14 python3.13 python3.12 python3.11; do
     if is_supported "${candidate}"; then
         found="${candidate}"
         break
     fi
 done
-[ -n "${found}" ] || fail "The console needs Python 3.11 or 3.12; install one, or name it: make setup PYTHON=/path/to/python3.11"
+[ -n "${found}" ] || fail "The console needs Python 3.11, 3.12, 3.13 or 3.14; install one, or name it: make setup PYTHON=/path/to/python3.13"
 
 if [ "${found}" != "${VENV}/bin/python" ] || ! "${VENV}/bin/python" -m pip --version >/dev/null 2>&1; then
     echo "Making ${VENV} with $("${found}" --version) …"

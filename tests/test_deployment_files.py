@@ -48,7 +48,7 @@ def test_every_variable_of_the_example_has_a_comment_above_it() -> None:
 
 
 def test_the_image_is_one_for_all_and_not_root() -> None:
-    assert "FROM python:3.11-slim" in DOCKERFILE
+    assert "FROM python:3.13-slim" in DOCKERFILE
     assert "requirements/base.txt" in DOCKERFILE
     assert "collectstatic" in DOCKERFILE
     assert "EXPOSE 5000" in DOCKERFILE
@@ -111,17 +111,6 @@ def test_every_variable_of_compose_is_in_the_example() -> None:
     used = set(re.findall(r"\$\{([A-Z_]+)", (CLONE / "compose.yaml").read_text()))
 
     assert used <= set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
-
-
-@pytest.mark.parametrize("name", ["base.txt", "dev.txt"])
-def test_requirements_are_pinned_exactly(name: str) -> None:
-    lines = (CLONE / "requirements" / name).read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
-
-    assert pins
-    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][\w.]*(; .+)?", pin)] == []
-    names = [re.split("==", pin)[0].lower() for pin in pins]
-    assert sorted(names) == sorted(set(names))
 
 
 def test_ci_installs_chromium_insists_on_it_and_runs_all() -> None:

