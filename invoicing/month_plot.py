@@ -11,13 +11,14 @@ from billing_console.formats import amount, day, money
 from billing_console.money import total
 from billing_console.plots import BarPlot, Column, Numbers, Series, stack_bars
 from invoicing import work_numbers
+from invoicing.drawn import Drawn, choose_currency
 from invoicing.work_numbers import OPEN, PAID, UNSENT
 
 MONTHS = 12
 
 
-def month_plot(today: dt.date) -> tuple[BarPlot, Numbers, str]:
-    """The last twelve months by work date: a plot of the main currency, the numbers of all, and who is not drawn."""
+def month_plot(today: dt.date, asked: str = "") -> tuple[BarPlot, Numbers, Drawn]:
+    """The last twelve months by work date: a plot of one currency (see `drawn`), and the numbers of all."""
     firsts = last_months(today, MONTHS)
     by_currency = work_numbers.months_by_work_date(firsts[0])
     kinds = (
@@ -30,13 +31,13 @@ def month_plot(today: dt.date) -> tuple[BarPlot, Numbers, str]:
         sums = by_currency.get(currency, {}).get(first, {})
         return tuple(sums.get(kind.key, Decimal(0)) for kind in kinds)
 
-    ranking = sorted(by_currency, key=lambda code: (-total(total(values(code, first)) for first in firsts), code))
-    main = ranking[0] if ranking else ""
+    drawn = choose_currency(by_currency, asked)
+    main = drawn.currency
     columns = [Column(_short_month(first), values(main, first), is_current=first == firsts[-1]) for first in firsts]
     title = _("Twelve months by work date")
     plot = stack_bars(f"{title}, {main}" if main else title, kinds, columns)
     rows = []
-    for code in ranking:
+    for code in drawn.in_order:
         for first in firsts:
             sums = values(code, first)
             cells = (*(amount(each, code) for each in sums), money(total(sums), code))
@@ -46,9 +47,7 @@ def month_plot(today: dt.date) -> tuple[BarPlot, Numbers, str]:
         rows=tuple(rows),
         numeric_columns=frozenset({1, 2, 3, 4}),
     )
-    others = ", ".join(ranking[1:])
-    sentence = _("Not drawn, but among the numbers: %(currencies)s.") % {"currencies": others} if others else ""
-    return plot, numbers, sentence
+    return plot, numbers, drawn
 
 
 def last_months(today: dt.date, count: int) -> list[dt.date]:

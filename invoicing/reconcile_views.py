@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,10 +17,11 @@ from django.utils.translation import gettext, gettext_lazy
 
 from billing_console import clock, formats
 from billing_console.admin_base import PageView, site_page
-from billing_console.money import ZERO, quantize, total
+from billing_console.money import ZERO, quantize
 from billing_console.plots import BarPlot, Column, Numbers, Series, numbers_of, stack_bars
 from billing_console.states import InvoiceState
 from invoicing import against_readings, certificate, readings
+from invoicing.drawn import Drawn, choose_currency
 from invoicing.identities import Identity, Term
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Reading
 from invoicing.reports import REPORTS
@@ -83,7 +83,7 @@ class ReconcilePage(PageView):
         reading = readings.latest()
         if wanted is not None and wanted.start and wanted.end:
             identities = _check(wanted)
-            plot, numbers = _plot(identities[MONEY])
+            plot, numbers, drawn = _plot(identities[MONEY], self.request.GET.get("draw", ""))
             kwargs |= {
                 "span": Period(wanted.start, wanted.end + ONE_DAY),
                 "identities": [shown(identity, lambda term: _url(term, wanted)) for identity in identities],
@@ -91,6 +91,7 @@ class ReconcilePage(PageView):
                 "hash": certificate.hash_of(_about(wanted, reading), identities),
                 "plot": plot,
                 "numbers": numbers,
+                "drawn": drawn,
             }
         query = [(name, value) for name, value in self.request.GET.items() if name in self.form.fields]
         return super().get_context_data(
@@ -258,17 +259,15 @@ def _report_url(term: Term, wanted: Wanted) -> str:
     return f"{reverse('admin:invoicing_report', args=[term.report])}?{urlencode(query)}"
 
 
-def _plot(money: Identity) -> tuple[BarPlot | None, Numbers | None]:
-    """The parts of the money identity in the currency with the most; None with fewer than three of them."""
+def _plot(money: Identity, asked: str) -> tuple[BarPlot | None, Numbers | None, Drawn]:
+    """The parts of the money identity in one currency (see `drawn`), its numbers; None where there is no money."""
     currencies = {code for term in money.right for code in term.amounts}
     if not currencies:
-        return None, None
-
-    def worth(code: str) -> Decimal:
-        return total(abs(term.amounts.get(code, ZERO)) for term in money.right)
-
-    main = max(sorted(currencies), key=worth)
+        return None, None, Drawn("")
+    drawn = choose_currency(currencies, asked)
+    main = drawn.currency
     columns = [Column(term.name, (max(term.amounts.get(main, ZERO), ZERO),)) for term in money.right]
     title = gettext("Where the money of these days is, %(currency)s") % {"currency": main}
     plot = stack_bars(title, (Series("paid", gettext("Before tax")),), columns, height=130)
-    return plot, numbers_of(plot, gettext("Part"), lambda value: formats.money(value, main), gettext("Total"))
+    numbers = numbers_of(plot, gettext("Part"), lambda value: formats.money(value, main), gettext("Total"))
+    return plot, numbers, drawn

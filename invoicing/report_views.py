@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -60,7 +61,7 @@ class ReportPage(PageView):
         wanted = self.form.wanted()
         if wanted is not None and self.report.needs and getattr(wanted, self.report.needs) is None:
             return None
-        return wanted
+        return replace(wanted, draw=self.request.GET.get("draw", "")) if wanted else None
 
     def get_title(self) -> str:
         return self.report.heading(self.wanted) if self.wanted else str(self.report.title)

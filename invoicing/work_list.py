@@ -45,7 +45,7 @@ class Tile:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The kit's context of the start page with what the work list shows; eight queries, however many rows."""
+    """The kit's context of the start page with what the work list shows; nine queries, however many rows."""
     if not request.user.has_perm("sync.view_timeentry"):
         return {**context, "may_see_work": False}
     zone = settings.BILLING_TIMEZONE
@@ -65,7 +65,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         coverage_tile(work_numbers.coverage(clock.now() - dt.timedelta(days=COVERAGE_DAYS))),
         next_run_tile(work_numbers.next_run(today), today),
     ]
-    plot, months, others = month_plot(today)
+    plot, months, drawn = month_plot(today, request.GET.get("draw", ""))
     return {
         **context,
         "may_see_work": True,
@@ -85,7 +85,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "plot": plot,
         "months": months,
         "has_months": bool(months.rows),
-        "other_currencies": others,
+        "drawn": drawn,
     }
 
 

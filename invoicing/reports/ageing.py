@@ -13,6 +13,7 @@ from billing_console import formats
 from billing_console.money import ZERO
 from billing_console.plots import Column as PlotColumn
 from billing_console.plots import Series, numbers_of, stack_bars
+from invoicing.drawn import choose_currency
 from invoicing.models import Invoice
 from invoicing.payments import OWED
 from invoicing.reports.base import Plotted, Report, sums_in_words
@@ -65,7 +66,7 @@ class Ageing(Report):
         return sums_in_words(list(figures), count=gettext("Invoices"), amount=gettext("Open, with tax"))
 
     def plots(self, wanted: Wanted) -> list[Plotted]:
-        """Open amounts by age, in the currency that is owed most."""
+        """Open amounts by age, in one currency (see `drawn`)."""
         sums: dict[str, list[Decimal]] = {}
         by_day = self._invoices(wanted).values("currency", "due_date").annotate(open_sum=Sum("balance"))
         for row in by_day.order_by().iterator():
@@ -74,12 +75,13 @@ class Ageing(Report):
             sums.setdefault(row["currency"], [ZERO] * len(BUCKETS))[place] += row["open_sum"]
         if not sums:
             return []
-        main = max(sorted(sums), key=lambda code: sum(sums[code]))
+        drawn = choose_currency(sums, wanted.draw)
+        main = drawn.currency
         columns = [PlotColumn(label, (value,)) for label, value in zip(_labels(), sums[main], strict=True)]
         title = gettext("Open by days overdue, %(currency)s") % {"currency": main}
         plot = stack_bars(title, (Series("open", gettext("Open, with tax")),), columns)
         numbers = numbers_of(plot, gettext("Days overdue"), lambda value: formats.money(value, main), gettext("Total"))
-        return [Plotted(plot, numbers)]
+        return [Plotted(plot, numbers, drawn=drawn)]
 
     def _invoices(self, wanted: Wanted) -> QuerySet[Invoice]:
         condition = wanted.within("invoice_date") & wanted.of(client="client")

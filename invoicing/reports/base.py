@@ -14,17 +14,19 @@ from billing_console import formats
 from billing_console.dot_plots import DotPlot
 from billing_console.money import ZERO, total
 from billing_console.plots import BarPlot, Numbers
+from invoicing.drawn import Drawn
 from invoicing.reports.columns import Column, Row, Text
 from invoicing.reports.filters import Wanted
 
 
 @dataclass(frozen=True)
 class Plotted:
-    """A plot with its numbers, and the partial that draws it."""
+    """A plot with its numbers, the partial that draws it, and the currency it draws (none where it is of hours)."""
 
     plot: BarPlot | DotPlot
     numbers: Numbers
     template: str = "console/_bars.html"
+    drawn: Drawn = Drawn("")
 
 
 class Report:

@@ -23,7 +23,7 @@ PERIOD, CLIENT, PROJECT, PERSON, INVOICE = "period", "client", "project", "perso
 class Wanted:
     """The answer of the form; None is "all". `start` and `end` are local days, both included; `today` is business time.
 
-    For reports that need one invoice, `invoice` is that row.
+    For reports that need one invoice, `invoice` is that row. `draw` is the currency whose plot is asked for.
     """
 
     today: dt.date
@@ -33,6 +33,7 @@ class Wanted:
     project: ProjectMapping | None = None
     person: Person | None = None
     invoice: Invoice | None = None
+    draw: str = ""
 
     def within(self, day: str) -> Q:
         """The condition that the date column `day` lies in the days asked for."""

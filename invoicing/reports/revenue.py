@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from billing_console.money import ZERO, total
 from billing_console.plots import Column as PlotColumn
 from billing_console.plots import Series, numbers_of, stack_bars
 from billing_console.states import InvoiceState
+from invoicing.drawn import choose_currency
 from invoicing.models import Invoice
 from invoicing.reports.base import Plotted, Report, sums_in_words
 from invoicing.reports.columns import CURRENCY, Column, Kind, Row
@@ -77,7 +79,7 @@ class Revenue(Report):
         return sums_in_words(list(figures), **words)
 
     def plots(self, wanted: Wanted) -> list[Plotted]:
-        """All clients together, then the largest ones, each month a bar; in the currency with the most money."""
+        """All clients together, then the largest ones, each month a bar; in one currency (see `drawn`)."""
         sums: dict[str, dict[str, dict[dt.date, Decimal]]] = {}
         for row in self.rows(wanted).order_by():
             by_month = sums.setdefault(row["currency"], {}).setdefault(row["client__name"], {})
@@ -88,7 +90,8 @@ class Revenue(Report):
         def worth(by_month: dict[dt.date, Decimal]) -> Decimal:
             return total(by_month.values())
 
-        main = max(sorted(sums), key=lambda code: total(worth(months) for months in sums[code].values()))
+        chosen = choose_currency(sums, wanted.draw)
+        main = chosen.currency
         clients = sums[main]
         months = _months({month for by_month in clients.values() for month in by_month})
         if len(months) < 3:
@@ -98,7 +101,8 @@ class Revenue(Report):
         drawn = [(gettext("All clients, %(currency)s") % {"currency": main}, together, 170)]
         if len(clients) > 1:
             drawn += [(f"{name}, {main}", clients[name], 110) for name in largest]
-        return [_plot(title, months, by_month, main, height) for title, by_month, height in drawn]
+        plots = [_plot(title, months, by_month, main, height) for title, by_month, height in drawn]
+        return [replace(plots[0], drawn=chosen), *plots[1:]]
 
     def _invoices(self, wanted: Wanted) -> QuerySet[Invoice]:
         condition = wanted.within("invoice_date") & wanted.of(client="client")

@@ -15,6 +15,7 @@ from billing_console.money import ZERO
 from billing_console.plots import Column as PlotColumn
 from billing_console.plots import Series, numbers_of, stack_bars
 from billing_console.states import EntryState
+from invoicing.drawn import choose_currency
 from invoicing.reports.base import Plotted, Report, sums_in_words
 from invoicing.reports.cells import (
     CLIENT,
@@ -88,7 +89,8 @@ class Unbilled(Report):
             sums[place] = sums.get(place, ZERO) + row["amount_sum"]
         if not by_currency:
             return []
-        main = max(sorted(by_currency), key=lambda code: sum(by_currency[code].values()))
+        drawn = choose_currency(by_currency, wanted.draw)
+        main = drawn.currency
         sums = by_currency[main]
         series = (
             Series("paid", gettext("In a draft")),
@@ -107,7 +109,7 @@ class Unbilled(Report):
         title = gettext("Unbilled by age, %(currency)s") % {"currency": main}
         plot = stack_bars(title, series, columns)
         write = lambda value: formats.money(value, main)  # noqa: E731
-        return [Plotted(plot, numbers_of(plot, gettext("Age"), write, gettext("Total before tax")))]
+        return [Plotted(plot, numbers_of(plot, gettext("Age"), write, gettext("Total before tax")), drawn=drawn)]
 
     def _entries(self, wanted: Wanted) -> QuerySet[TimeEntry]:
         condition = wanted.within("work_date") & wanted.of(client="client", project="project", person="person")

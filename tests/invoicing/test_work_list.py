@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.test import Client as Browser
 from django.test import RequestFactory
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
@@ -243,8 +244,25 @@ def test_twelve_months_by_what_became_of_the_work(root: User, work: Work) -> Non
     assert "Jan 2025" not in by_month
     assert context["months"].rows[-1] == ("Jan 2026", "0.00", "0.00", "5.00", f"5.00{NBSP}USD")
     assert context["plot"].title == "Twelve months by work date, EUR"
-    assert context["other_currencies"] == "Not drawn, but among the numbers: USD."
+    assert context["drawn"].others == ("USD",)
     assert [bar.label for bar in context["plot"].bars][0::11] == ["Feb", "Jan"]
+
+
+def test_the_companys_currency_is_drawn_however_large_the_numbers_of_another_are(root: User, work: Work) -> None:
+    work.entry("ready", "100.00", work_date=dt.date(2026, 1, 3))
+    work.entry("ready", "96000", currency="JPY")
+    client = Browser()
+    client.force_login(root)
+
+    text = client.get(reverse("admin:index")).content.decode()
+    asked = client.get(reverse("admin:index"), {"draw": "JPY"}).content.decode()
+    strange = client.get(reverse("admin:index"), {"draw": "<b>"}).content.decode()
+
+    assert "Twelve months by work date, EUR" in text
+    assert 'href="?draw=JPY"' in text
+    assert "Twelve months by work date, JPY" in asked
+    assert 'href="?draw=EUR"' in asked
+    assert "Twelve months by work date, EUR" in strange
 
 
 def test_last_months_cross_the_year() -> None:
@@ -340,9 +358,7 @@ def test_who_is_no_member_of_staff_is_sent_to_log_in(client: Browser) -> None:
     assert client.get("/admin/")["Location"] == "/admin/login/?next=/admin/"
 
 
-def test_the_numbers_cost_eight_queries_for_1_and_for_30_rows(
-    root: User, work: Work, django_assert_num_queries
-) -> None:
+def test_the_numbers_cost_nine_queries_for_1_and_for_30_rows(root: User, work: Work, django_assert_num_queries) -> None:
     def make(count: int) -> None:
         for _number in range(count):
             work.entry("held")
@@ -351,10 +367,10 @@ def test_the_numbers_cost_eight_queries_for_1_and_for_30_rows(
             work.invoice("draft")
 
     make(1)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         shown(root)
     make(29)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         shown(root)
 
 

@@ -145,6 +145,20 @@ def test_ageing_of_receivables(month_end: Invoice) -> None:
     ]
 
 
+def test_a_report_draws_the_companys_currency_and_another_when_it_is_asked_for(month_end: Invoice) -> None:
+    month_end.pk, month_end.uuid, month_end.sequence, month_end.remote = None, f"{2:032}", 2, None
+    month_end.currency, month_end.balance = "JPY", D("96000")
+    month_end.save()
+
+    shown = page("ageing")
+    asked = page("ageing", draw="JPY")
+
+    assert shown.context["plots"][0].plot.title == "Open by days overdue, EUR"
+    assert "?draw=JPY" in shown.content.decode()
+    assert asked.context["plots"][0].plot.title == "Open by days overdue, JPY"
+    assert "?draw=EUR" in asked.content.decode()
+
+
 def test_what_is_on_which_invoice(month_end: Invoice) -> None:
     (row,) = rows("on-invoice")
 
