@@ -65,28 +65,35 @@ def check_reading(
 
 
 def _unknown(reading: Reading, period: Period | None, strangers: Q | None) -> QuerySet[CountedItem]:
-    """Closed and billable in Taiga, in the period, and never read by us."""
-    rows = CountedItem.objects.filter(reading=reading, item__isnull=True, is_closed=True).exclude(is_ticked=False)
+    """Closed and billable in Taiga, in the period, and not read by us to this day."""
+    rows = CountedItem.objects.filter(reading=reading, is_closed=True).exclude(is_ticked=False)
     if strangers is None or period is None:
         return rows.none()
-    return rows.filter(strangers, work_date__gte=period.start, work_date__lt=period.end)
+    ours = WorkItem.objects.filter(kind=OuterRef("kind"), taiga_id=OuterRef("taiga_id"))
+    return rows.filter(~Exists(ours), strangers, work_date__gte=period.start, work_date__lt=period.end)
+
+
+def _listed(reading: Reading, items: Collection[WorkItem]) -> dict[tuple[str, int], CountedItem]:
+    """What Taiga lists of these, by kind and id: an id alone may be another kind's."""
+    rows = CountedItem.objects.filter(reading=reading, taiga_id__in=[item.taiga_id for item in items])
+    return {(row.kind, row.taiga_id): row for row in rows}
 
 
 def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: QuerySet[CountedItem]) -> Identity:
     items = WorkItem.objects.filter(pk__in=entries.values("item_id")).select_related("project").order_by("pk")
     leftovers = []
-    typed = there = gone = money.ZERO
-    count_items = count = count_gone = 0
+    typed = there = money.ZERO
+    outside: dict[str, list[Decimal]] = {"gone": [], "nobody": []}
+    count_items = count = 0
     for batch in read_in_batches(items):
-        rows = CountedItem.objects.filter(reading=reading, item__in=batch)
-        listed = {row.item_id: row for row in rows}
+        listed = _listed(reading, batch)
         sentences = {}
         for item in batch:
-            row, hours = listed.get(item.pk), typed_hours(item)
+            row, hours = listed.get((item.kind, item.taiga_id)), typed_hours(item)
             typed += hours
             count_items += 1
-            if row is None and (item.state == ItemState.GONE or (item.project and not item.project.is_active)):
-                gone, count_gone = gone + hours, count_gone + 1
+            if row is None and (why := _outside(item)):
+                outside[why].append(hours)
                 continue
             there += (row.hours or money.ZERO) if row else money.ZERO
             count += row is not None
@@ -98,12 +105,20 @@ def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: Query
         count += 1
         leftovers.append(Leftover(_("%(item)s is closed in Taiga and was never read here") % {"item": row}))
     left = Term(_("as the console read it"), count_items, typed)
+    names = {"gone": _("no longer in Taiga's lists"), "nobody": _("in projects that nobody pays for, not read")}
     right = (
         Term(_("as Taiga lists it"), count, there, report="taiga-list"),
-        Term(_("no longer in Taiga's lists"), count_gone, gone),
+        *(Term(names[why], len(hours), money.total(hours)) for why, hours in outside.items()),
     )
-    gap = typed - there - gone
+    gap = typed - money.total(term.hours for term in right)
     return _identity(_("Taiga's list, raw hours"), left, right, (f"{gap:+} h",) if gap else (), leftovers)
+
+
+def _outside(item: WorkItem) -> str:
+    """Why Taiga's lists need not have an item; "" where they must."""
+    if item.project is None:
+        return "nobody"
+    return "gone" if item.state == ItemState.GONE or not item.project.is_active else ""
 
 
 def _of_items(sentences: Mapping[WorkItem, str], entries: QuerySet[TimeEntry]) -> list[Leftover]:
@@ -124,7 +139,7 @@ def _item_differs(item: WorkItem, hours: Decimal, row: CountedItem | None) -> st
         return _("in Taiga's list again")
     if row.is_closed != (item.state == ItemState.CLOSED):
         return _("closed in Taiga, open here") if row.is_closed else _("open in Taiga, closed here")
-    if row.is_closed and (row.hours or money.ZERO) != hours:
+    if (row.hours or money.ZERO) != hours:
         words = {"there": row.typed or _("nothing"), "ours": formats.hours(hours)}
         return _("Taiga lists %(there)s, the console read %(ours)s") % words
     return ""

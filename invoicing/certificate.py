@@ -24,6 +24,8 @@ def rows(identities: Sequence[Identity]) -> Iterator[Row]:
             yield _row(identity, "of it", term)
         for term in identity.right:
             yield _row(identity, "right", term)
+            for row in term.rows:
+                yield identity.name, "row of it", row.sentence, "", "", ""
         for residue in identity.residue:
             yield identity.name, "residue", residue, "", "", ""
         for leftover in identity.leftovers:

@@ -15,11 +15,20 @@ Amounts = dict[str, Decimal]
 
 
 @dataclass(frozen=True)
+class Leftover:
+    """One row that does not fit, in a sentence, with the page where it can be looked at ("" where there is none)."""
+
+    sentence: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class Term:
     """One part of an identity: how many rows, their raw hours, their amounts by currency.
 
-    `state` is that of the entries it is made of, "" for a part of another kind; `report` is the name of the report that
-    lists its rows, where there is one.
+    `state` is that of the entries it is made of, "" for a part of another kind, `reasons` what they wait for where the
+    state alone does not tell them; `report` is the name of the report that lists its rows, where there is one; `rows`
+    are they themselves, one by one, where neither can list them.
     """
 
     name: str
@@ -27,15 +36,9 @@ class Term:
     hours: Decimal = money.ZERO
     amounts: Amounts = field(default_factory=dict)
     state: str = ""
+    reasons: tuple[str, ...] = ()
     report: str = ""
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """One row that does not fit, in a sentence, with the page where it can be looked at ("" where there is none)."""
-
-    sentence: str
-    url: str = ""
+    rows: tuple[Leftover, ...] = ()
 
 
 @dataclass(frozen=True)

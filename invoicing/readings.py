@@ -150,7 +150,8 @@ def _throw_away(which: Q) -> None:
 
 
 def _read_taiga(reading: Reading) -> None:
-    """Every item of every mapped project, by its CSV; one by one where the console may not have that."""
+    """Every item of every mapped project, by its CSV; where the console may not have that, by its list, and the values
+    one by one of what is closed or has an entry."""
     if not gate.may_call(Server.TAIGA):
         raise NotAllowed(_("Taiga does not answer just now. Try again when it is back."))
     upstreams.check_pin(Server.TAIGA)
@@ -170,9 +171,14 @@ def _read_project(reading: Reading, mapping: ProjectMapping, kind: str) -> None:
     taiga = upstreams.taiga_client()
     for batch in in_batches(census.count(mapping, kind, taiga), BATCH):
         _renew(reading)
-        rows = [_with_values(row, mapping, taiga, reading) for row in batch]
-        ids = [row.taiga_id for row in rows]
-        known = dict(WorkItem.objects.filter(kind=kind, taiga_id__in=ids).values_list("taiga_id", "pk"))
+        ours = WorkItem.objects.filter(kind=kind, taiga_id__in=[row.taiga_id for row in batch])
+        known = dict(ours.values_list("taiga_id", "pk"))
+        # Of an open one only the hours of its earlier closings count.
+        counting = set(ours.filter(entries__isnull=False).values_list("taiga_id", flat=True))
+        rows = [
+            _with_values(row, mapping, taiga, reading) if row.is_closed or row.taiga_id in counting else row
+            for row in batch
+        ]
         CountedItem.objects.bulk_create(
             [counted_item(reading, mapping, row, known.get(row.taiga_id), zone) for row in rows],
             ignore_conflicts=True,  # one that moved to another project while both were read
@@ -180,8 +186,8 @@ def _read_project(reading: Reading, mapping: ProjectMapping, kind: str) -> None:
 
 
 def _with_values(row: Counted, mapping: ProjectMapping, taiga: TaigaClient, reading: Reading) -> Counted:
-    """The row with its attribute values, which lists do not tell; only a closed one's are asked for."""
-    if row.attributes is not None or not row.is_closed:
+    """The row with its attribute values, which lists do not tell."""
+    if row.attributes is not None:
         return row
     _renew(reading)
     values = taiga.values(row.kind, TaigaId(row.taiga_id)).values

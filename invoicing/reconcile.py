@@ -10,14 +10,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
+from functools import reduce
+from operator import or_
+from typing import Final
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from billing_console import money
-from billing_console.states import EntryState, InvoiceState
+from billing_console import formats, money
+from billing_console.states import EntryState, InvoiceState, Reason
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
 from invoicing.models import Credit, Invoice, InvoiceLine
 from invoicing.run import DEAD
@@ -35,17 +42,22 @@ THERE = (
     InvoiceState.PARTLY_PAID,
     InvoiceState.PAID,
 )
-_STATES = {
-    "not_billable": EntryState.VOID.value,
-    "unreadable": EntryState.HELD.value,
-    "held": EntryState.HELD.value,
-    "below_minimum": EntryState.BELOW_MINIMUM.value,
-    "elsewhere": EntryState.EXCLUDED.value,
-    "unbilled": EntryState.READY.value,
-    "in_draft": EntryState.CLAIMED.value,
-    "invoiced": EntryState.INVOICED.value,
-    "written_off": EntryState.WRITTEN_OFF.value,
+_NOBODY_PAYS = (Reason.UNMAPPED_PROJECT,)
+_OTHERS = tuple(reason for reason in Reason if reason not in (*UNREADABLE, *_NOBODY_PAYS))
+# Every state of an entry, and of a held one what it waits for, is in exactly one of these.
+_CLASSES: Final[dict[str, tuple[Promise, EntryState, tuple[Reason, ...]]]] = {
+    "nobody_pays": (gettext_lazy("nobody pays"), EntryState.HELD, _NOBODY_PAYS),
+    "not_billable": (gettext_lazy("not billable"), EntryState.VOID, ()),
+    "unreadable": (gettext_lazy("unreadable"), EntryState.HELD, UNREADABLE),
+    "held": (gettext_lazy("held"), EntryState.HELD, _OTHERS),
+    "below_minimum": (gettext_lazy("below minimum"), EntryState.BELOW_MINIMUM, ()),
+    "elsewhere": (gettext_lazy("billed elsewhere"), EntryState.EXCLUDED, ()),
+    "unbilled": (gettext_lazy("unbilled"), EntryState.READY, ()),
+    "in_draft": (gettext_lazy("in a draft"), EntryState.CLAIMED, ()),
+    "invoiced": (gettext_lazy("invoiced"), EntryState.INVOICED, ()),
+    "written_off": (gettext_lazy("written off"), EntryState.WRITTEN_OFF, ()),
 }
+_PRICED = ("nobody_pays", "held", "unbilled", "in_draft", "invoiced", "written_off")
 SENT = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
 NOT_THERE_YET = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
 
@@ -80,9 +92,10 @@ def check(period: Period | None, only: Q | None = None, by_hand: Q | None = None
     """
     entries = entries_of(period, only)
     parts = list(_partition(entries))
+    strays = tuple(_in_no_class(entries))
     return [
-        _items(entries, parts, is_whole=not only),
-        hours_identity(entries, parts),
+        _items(entries, parts, strays, is_whole=not only),
+        hours_identity(entries, parts, strays),
         _amounts(entries, _added_lines(period, by_hand or (Q(pk__in=[]) if only else Q())), parts),
         _invoiced(entries),
     ]
@@ -95,47 +108,52 @@ def _added_lines(period: Period | None, by_hand: Q) -> QuerySet[InvoiceLine]:
 
 
 def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
-    unreadable = Q(state=EntryState.HELD, reason__in=UNREADABLE)
-    classes = {
-        "not_billable": (_("not billable"), Q(state=EntryState.VOID)),
-        "unreadable": (_("unreadable"), unreadable),
-        "held": (_("held"), Q(state=EntryState.HELD) & ~Q(reason__in=UNREADABLE)),
-        "below_minimum": (_("below minimum"), Q(state=EntryState.BELOW_MINIMUM)),
-        "elsewhere": (_("billed elsewhere"), Q(state=EntryState.EXCLUDED)),
-        "unbilled": (_("unbilled"), Q(state=EntryState.READY)),
-        "in_draft": (_("in a draft"), Q(state=EntryState.CLAIMED)),
-        "invoiced": (_("invoiced"), Q(state=EntryState.INVOICED)),
-        "written_off": (_("written off"), Q(state=EntryState.WRITTEN_OFF)),
-    }
-    for key, (name, condition) in classes.items():
-        rows = entries.filter(condition)
+    for key, (name, state, reasons) in _CLASSES.items():
+        rows = entries.filter(_in_class(key))
         total = rows.aggregate(count=Count("pk"), hours=Sum("raw_hours"))
         amounts = by_currency(rows, "amount")
-        yield key, Term(name, total["count"], total["hours"] or money.ZERO, amounts, _STATES[key])
+        yield key, Term(str(name), total["count"], total["hours"] or money.ZERO, amounts, state.value, reasons)
 
 
-def _items(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], *, is_whole: bool) -> Identity:
+def _in_class(key: str) -> Q:
+    _name, state, reasons = _CLASSES[key]
+    return Q(state=state, reason__in=reasons) if reasons else Q(state=state)
+
+
+def _in_no_class(entries: QuerySet[TimeEntry]) -> Iterator[Leftover]:
+    somewhere = reduce(or_, (_in_class(key) for key in _CLASSES))
+    for entry in entries.exclude(somewhere).select_related("item").order_by("pk").iterator():
+        words = {"item": entry.item, "state": entry.state, "reason": entry.reason or "–"}
+        yield Leftover(_("%(item)s is in no class: state %(state)s, reason %(reason)s") % words, _page_of(entry.pk))
+
+
+def _items(
+    entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], strays: tuple[Leftover, ...], *, is_whole: bool
+) -> Identity:
     """1. Every cycle of every item ever read as closed is in exactly one class."""
     count = entries.count()
-    right = tuple(Term(term.name, term.count, state=term.state) for _key, term in parts)
+    right = tuple(replace(term, hours=money.ZERO, amounts={}) for _key, term in parts)
     residue = []
     if gap := count - sum(term.count for term in right):
         residue.append(_("%(count)d cycles are in no class") % {"count": gap})
     # What has no entry belongs to no client, project or person yet.
     forgotten = WorkItem.objects.filter(closings__gt=0, entries__isnull=True) if is_whole else WorkItem.objects.none()
-    leftovers = tuple(
+    without = tuple(
         Leftover(_("%(item)s was closed but has no entry") % {"item": item}, item.permalink)
         for item in forgotten.order_by("pk")
     )
-    if leftovers:
-        residue.append(_("%(count)d items were closed but have no entry") % {"count": len(leftovers)})
-    return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue), leftovers=leftovers)
+    if without:
+        residue.append(_("%(count)d items were closed but have no entry") % {"count": len(without)})
+    return Identity(_("Items × cycles"), Term(_("cycles"), count), right, tuple(residue), leftovers=strays + without)
+
+
+def _page_of(entry_id: int) -> str:
+    return reverse("admin:sync_timeentry_change", args=[entry_id])
 
 
 def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: list[tuple[str, Term]]) -> Identity:
     """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines."""
     by_key = dict(parts)
-    priced = ("held", "unbilled", "in_draft", "invoiced", "written_off")
     lines = InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
     drafted = lines.filter(entry__state=EntryState.CLAIMED)
     billed = lines.filter(entry__state=EntryState.INVOICED)
@@ -143,17 +161,8 @@ def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: 
         "in_draft": add(_on_lines(drafted), _on_lines(added.filter(invoice__state__in=NOT_THERE_YET))),
         "invoiced": add(_on_lines(billed), _on_lines(added.filter(invoice__state__in=THERE))),
     }
-    right = tuple(
-        Term(
-            by_key[key].name,
-            by_key[key].count,
-            by_key[key].hours,
-            on_lines.get(key, by_key[key].amounts),
-            by_key[key].state,
-        )
-        for key in priced
-    )
-    states = [EntryState.HELD, EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED, EntryState.WRITTEN_OFF]
+    right = tuple(replace(by_key[key], amounts=on_lines.get(key, by_key[key].amounts)) for key in _PRICED)
+    states = [_CLASSES[key][1] for key in _PRICED]
     rows = entries.filter(state__in=states).exclude(reason__in=UNREADABLE)
     priced_ones = Term(_("as priced"), rows.count(), amounts=by_currency(rows, "amount"))
     adjusted = [term for adjust in ADJUSTMENTS if (term := adjust(lines, added)).count]
@@ -161,7 +170,29 @@ def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: 
     residue = unequal(left, add(*(term.amounts for term in right)))
     whole = Term(_("priced entries"), priced_ones.count, amounts=left)
     of_left = (priced_ones, *adjusted) if adjusted else ()
-    return Identity(_("Money, before tax"), whole, right, residue, of_left)
+    return Identity(_("Money, before tax"), whole, right, residue, of_left, _wrong_lines(entries))
+
+
+def _wrong_lines(entries: QuerySet[TimeEntry]) -> tuple[Leftover, ...]:
+    """Entries whose line says another amount than they were priced with, and no person's word for it."""
+    claimed = Q(state__in=(EntryState.CLAIMED, EntryState.INVOICED))
+    is_other = ~Q(amount=F("first")) | ~Q(currency=F("on")) | Q(first__isnull=True) | Q(amount__isnull=True)
+    rows = (
+        entries.alias(line=FilteredRelation("lines", condition=Q(lines__is_voided=False)))
+        .annotate(first=Coalesce("line__original_amount", "line__amount"), on=F("line__invoice__currency"))
+        .filter((claimed & is_other) | (~claimed & Q(line__original_amount__isnull=False)))
+    )
+    leftovers = []
+    for entry in rows.select_related("item").order_by("pk").iterator():
+        priced = formats.money(entry.amount or money.ZERO, entry.currency)
+        if entry.first is None:
+            sentence = _("%(item)s: priced %(priced)s, but on no line") % {"item": entry.item, "priced": priced}
+        else:
+            line = formats.money(entry.first, entry.on)
+            words = {"item": entry.item, "priced": priced, "line": line}
+            sentence = _("%(item)s: priced %(priced)s, %(line)s on its line") % words
+        leftovers.append(Leftover(sentence, _page_of(entry.pk)))
+    return tuple(leftovers)
 
 
 def _on_lines(lines: QuerySet[InvoiceLine], column: str = "amount") -> dict[str, Decimal]:
@@ -180,10 +211,17 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     open_now: dict[str, Decimal] = defaultdict(Decimal)
     residue, leftovers = [], []
     count = 0
-    for invoice in invoices.select_related("remote", "client").order_by("pk").iterator(chunk_size=1000):
+    of_it = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False).order_by().values("invoice")
+    with_lines = invoices.annotate(lines_sum=Subquery(of_it.annotate(total=Sum("amount")).values("total")))
+    for invoice in with_lines.select_related("remote", "client").order_by("pk").iterator(chunk_size=1000):
         count += 1
         seen = invoice.remote.seen if invoice.remote else {}
-        theirs[invoice.currency] += Decimal(seen.get("amount", "0")) - Decimal(seen.get("total_taxes", "0"))
+        net = Decimal(seen.get("amount", "0")) - Decimal(seen.get("total_taxes", "0"))
+        theirs[invoice.currency] += net
+        if net != invoice.lines_sum:
+            words = {"ours": invoice.lines_sum, "there": net, "currency": invoice.currency}
+            sentence = _("its lines come to %(ours)s, net %(there)s %(currency)s in Invoice Ninja") % words
+            leftovers.append(_of_invoice(invoice, sentence))
         paid[invoice.currency] += invoice.paid_to_date
         if invoice.state in SENT:
             balance = invoice.balance or money.ZERO
@@ -191,12 +229,12 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
             if gap := invoice.gross - invoice.paid_to_date - balance:
                 words = {"number": invoice.number, "gap": gap, "currency": invoice.currency}
                 residue.append(_("%(number)s: gross − paid − open = %(gap)s %(currency)s") % words)
-                url = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
-                leftovers.append(Leftover(f"{invoice}: {residue[-1]}", url))
+                leftovers.append(_of_invoice(invoice, residue[-1]))
     lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=invoices)
     ours = by_currency(lines, "amount", "invoice__currency")
     used, unused, gaps = credited(invoices)
-    residue.extend(gaps)
+    residue.extend(gap for gap, _invoice in gaps)
+    leftovers.extend(_of_invoice(invoice, gap) for gap, invoice in gaps)
     right = (
         Term(_("net in Invoice Ninja"), count, amounts=add(theirs)),
         Term(_("of it paid, gross"), amounts=_minus(paid, used)),
@@ -208,7 +246,13 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     return Identity(_("Invoiced"), whole, right, tuple(residue), leftovers=tuple(leftovers))
 
 
-def credited(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], dict[str, Decimal], list[str]]:
+def _of_invoice(invoice: Invoice, sentence: str) -> Leftover:
+    return Leftover(f"{invoice}: {sentence}", reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
+
+
+def credited(
+    invoices: QuerySet[Invoice],
+) -> tuple[dict[str, Decimal], dict[str, Decimal], list[tuple[str, Invoice]]]:
     """Credits of these invoices, gross by currency: set against them, still open; and where Invoice Ninja differs.
 
     One that is not there yet, or was given up, gives nothing back.
@@ -217,13 +261,14 @@ def credited(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], dict[str,
     unused: dict[str, Decimal] = defaultdict(Decimal)
     gaps = []
     rows = Credit.objects.filter(invoice__in=invoices, is_given_up=False)
-    for credit in rows.filter(remote__remote_id__isnull=False).select_related("remote", "invoice"):
+    for credit in rows.filter(remote__remote_id__isnull=False).select_related("remote", "invoice__client"):
         there = Decimal(credit.remote.seen.get("amount", "0"))
         used[credit.currency] += credit.used
         unused[credit.currency] += credit.gross - credit.used
         if there != credit.gross:
             words = {"number": credit.number, "gap": credit.gross - there, "currency": credit.currency}
-            gaps.append(_("credit %(number)s: ours − there = %(gap)s %(currency)s") % words)
+            gap = _("credit %(number)s: ours − there = %(gap)s %(currency)s") % words
+            gaps.append((gap, credit.invoice))
     return used, unused, gaps
 
 

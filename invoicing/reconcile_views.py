@@ -226,6 +226,8 @@ def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> d
                 "hours": formats.hours(term.hours) if term.hours else "",
                 "money": " + ".join(formats.money(amount, code) for code, amount in sorted(term.amounts.items())),
                 "url": url(term),
+                "rows": term.rows[:SHOWN_LEFTOVERS],
+                "more_rows": max(len(term.rows) - SHOWN_LEFTOVERS, 0),
             }
             for term, sign in terms
         ],
@@ -239,6 +241,8 @@ def _url(term: Term, wanted: Wanted) -> str:
     if not term.state or not term.count:
         return ""
     query: list[tuple[str, str]] = [("state__exact", term.state)]
+    if term.reasons:
+        query.append(("reason__in", ",".join(term.reasons)))
     days: Sequence[tuple[str, dt.date | None]] = (("work_date_from", wanted.start), ("work_date_to", wanted.end))
     query += [(name, day.isoformat()) for name, day in days if day]
     for name in ("client", "project", "person"):

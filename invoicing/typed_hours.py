@@ -6,15 +6,18 @@ Items are read some at a time, so that the books of years need no more memory th
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.batches import read_in_batches
-from billing_console.states import EntryState, Reason
+from billing_console.states import EntryState, ItemState, Reason
 from invoicing.identities import Identity, Leftover, Term
 from mappings.lookups import hour_rules
 from mappings.rules import bill_hours
@@ -23,6 +26,14 @@ from sync.entries import is_given_away
 from sync.models import Difference, TimeEntry, WorkItem
 
 UNREADABLE = (Reason.UNREADABLE_HOURS, Reason.UNREADABLE_BILLABLE, Reason.UNREADABLE_RATE)
+AFTER_BILLING, AFTER_DECISION, WHILE_OPEN, UNREADABLE_NOW = "billed", "decided", "open", "unreadable"
+# Hours in Taiga that are not those of the cycles, although nothing is wrong: each class is a term of its own.
+_SINCE: Final = {
+    AFTER_BILLING: gettext_lazy("changed after it was billed"),
+    AFTER_DECISION: gettext_lazy("changed after a person decided"),
+    WHILE_OPEN: gettext_lazy("changed while the item is open"),
+    UNREADABLE_NOW: gettext_lazy("cannot be read now"),
+}
 
 
 def typed_hours(item: WorkItem) -> Decimal:
@@ -34,16 +45,20 @@ def typed_hours(item: WorkItem) -> Decimal:
         return money.ZERO
 
 
-def hours_identity(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) -> Identity:
-    """What Taiga says now = what the cycles carry, without the unreadable, + what was typed after the billing.
+def hours_identity(
+    entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]], strays: tuple[Leftover, ...] = ()
+) -> Identity:
+    """What Taiga says now = what the cycles carry, without the unreadable, + what was typed since and changes nothing.
 
-    `parts` are the classes of `entries` by their keys.
+    `parts` are the classes of `entries` by their keys, `strays` the rows that are in none. Each item whose hours are
+    not those of its cycles is named: in the class that explains it, or as a row that differs.
     """
-    of_items = entries.exclude(state=EntryState.HELD, reason__in=UNREADABLE).values("item_id")
-    typed = changed = money.ZERO
-    count = count_changed = 0
-    leftovers = []
-    for batch in read_in_batches(_with_carried_hours(of_items)):
+    readable = entries.exclude(state=EntryState.HELD, reason__in=UNREADABLE)
+    typed = money.ZERO
+    count = 0
+    leftovers = list(strays)
+    found: dict[str, list[tuple[Decimal, Leftover]]] = {name: [] for name in _SINCE}
+    for batch in read_in_batches(_with_carried_hours(readable.values("item_id"))):
         count += len(batch)
         hours = {item: typed_hours(item) for item in batch}
         typed += money.total(hours.values())
@@ -51,25 +66,27 @@ def hours_identity(entries: QuerySet[TimeEntry], parts: list[tuple[str, Term]]) 
         cycles = _cycles_of(changes)
         differing = set(Difference.objects.filter(item__in=cycles).values_list("item_id", flat=True)) if cycles else ()
         for item, change in changes.items():
-            if _is_changed_since(item, hours[item], cycles[item.pk], has_difference=item.pk in differing):
-                changed, count_changed = changed + change, count_changed + 1
-                continue
             gap = formats.hours(change, is_signed=True)
             words = {"item": item, "typed": formats.hours(hours[item]), "gap": gap}
             sentence = _("%(item)s: %(typed)s typed in Taiga, its cycles carry %(gap)s otherwise") % words
-            url = reverse("admin:sync_timeentry_change", args=[cycles[item.pk][-1].pk])
-            leftovers.append(Leftover(sentence, url))
-    outside = _raw_hours(TimeEntry.objects.filter(item_id__in=of_items)) - _raw_hours(
-        entries.filter(item_id__in=of_items)
-    )
+            row = Leftover(sentence, reverse("admin:sync_timeentry_change", args=[cycles[item.pk][-1].pk]))
+            why = _typed_since(item, hours[item], cycles[item.pk], has_difference=item.pk in differing)
+            if why:
+                found[why].append((change, row))
+            else:
+                leftovers.append(row)
+    outside = _raw_hours(TimeEntry.objects.filter(item_id__in=readable.values("item_id"))) - _raw_hours(readable)
     left = Term(_("typed in Taiga"), count, typed - outside)
-    carried = tuple(
-        Term(term.name, term.count, term.hours, {}, term.state) for key, term in parts if key != "unreadable"
-    )
-    right = (*carried, Term(_("changed after it was billed"), count_changed, changed))
+    carried = tuple(replace(term, amounts={}) for key, term in parts if key != "unreadable")
+    right = (*carried, *(_since(name, found[name]) for name in _SINCE))
     gap_left = left.hours - money.total(term.hours for term in right)
     residue = (f"{gap_left:+} h",) if gap_left else ()
     return Identity(_("Raw hours"), left, right, residue, leftovers=tuple(leftovers))
+
+
+def _since(name: str, found: list[tuple[Decimal, Leftover]]) -> Term:
+    hours = money.total(change for change, _row in found)
+    return Term(str(_SINCE[name]), len(found), hours, rows=tuple(row for _change, row in found))
 
 
 def _with_carried_hours(item_ids: QuerySet) -> QuerySet[WorkItem]:
@@ -97,17 +114,26 @@ def _cycles_of(items: dict[WorkItem, Decimal]) -> dict[int, list[TimeEntry]]:
     return cycles
 
 
-def _is_changed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has_difference: bool) -> bool:
-    """Whether somebody typed other hours after the item was billed, and that has its Difference or rounds to the same.
+def _typed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has_difference: bool) -> str:
+    """Why other hours than the cycles carry are typed in Taiga now; "" where nothing explains it.
 
-    A cycle that is claimed is never priced again, so its raw hours stay what they were.
+    A cycle that is claimed, or decided by a person, is never priced again; one of an item that is open waits until it
+    is closed; and what nobody can read is no number. Their raw hours stay what they were.
     """
     last = cycles[-1]
     now = attributes.quote(item.attributes.get(attributes.HOURS))
-    is_settled = last.state in (EntryState.CLAIMED, EntryState.INVOICED) or is_given_away(last)
-    if not is_settled or now == last.facts.get("inputs", {}).get("hours"):
-        return False
+    if last.state == EntryState.HELD and last.reason in UNREADABLE:
+        return UNREADABLE_NOW
+    if now == last.facts.get("inputs", {}).get("hours"):
+        return ""
+    if item.state != ItemState.CLOSED:
+        return WHILE_OPEN
+    if last.state in (EntryState.EXCLUDED, EntryState.WRITTEN_OFF) and not is_given_away(last):
+        return AFTER_DECISION
+    if last.state not in (EntryState.CLAIMED, EntryState.INVOICED) and not is_given_away(last):
+        return ""
     billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
-    return has_difference or (
+    is_explained = has_difference or (
         last.rule_set is not None and bill_hours(hours, hour_rules(last.rule_set)).billed == billed
     )
+    return AFTER_BILLING if is_explained else ""

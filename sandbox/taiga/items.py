@@ -12,6 +12,7 @@ from sandbox.taiga.errors import ApiError, invalid, not_found
 from sandbox.taiga.history import changed_fields, record_change, record_other
 from sandbox.taiga.item_rows import neighbors, show_in_full
 from sandbox.taiga.kinds import ISSUE, STORY, TASK, Kind, view_permission
+from sandbox.taiga.moving import check_same_project, move_item
 from sandbox.taiga.projects import next_ref
 from sandbox.taiga.store import Store
 
@@ -222,7 +223,8 @@ def change_item(call: Call, kind: Kind, number: int) -> Result:
     check_version(call, kind, before)
     moved = number_of(call.data.get("project")) or project["id"]
     if moved != project["id"]:
-        fields |= _moving(call, kind, before, moved)
+        fields |= move_item(call, kind, project, moved, fields)
+    check_same_project(store, kind, {**before, **fields})
     now, comment = store.now(), str(call.data.get("comment") or "")
     if comment:
         watchers = set(fields["watchers"] if "watchers" in fields else before["watchers"])
@@ -251,18 +253,6 @@ def change_item(call: Call, kind: Kind, number: int) -> Result:
         record_change(call, kind, recorded, row, comment)
     headers = {} if kind is ISSUE else {"Taiga-Info-Order-Updated": _order_header(kind, before, row)}
     return Result(200, show_in_full(call, kind, row), headers)
-
-
-def _moving(call: Call, kind: Kind, row: Row, number: int) -> dict[str, Any]:
-    """Another project: a new reference number and that project's status; attribute values keep the old ids."""
-    project = call.store.projects.get(number)
-    if project is None:
-        raise invalid(project=f"Invalid pk '{number}' - object does not exist.")
-    call.require(f"add_{kind.permission}", project)
-    old = call.store.status(kind, row)
-    statuses = call.store.memory.table(kind.statuses).find(project=number)
-    same = next((s["id"] for s in statuses if old and s["slug"] == old["slug"]), project[kind.default_status])
-    return {"project": number, "ref": next_ref(call.store, number), "status": same, "milestone": None}
 
 
 def _order_header(kind: Kind, before: Row, row: Row) -> str:

@@ -9,11 +9,12 @@ from itertools import permutations
 from typing import Any
 
 from billing_console.states import Reason
+from invoicing import against_readings, readings
 from sandbox.scenario import MOBILE, WEBSITE
 from sync.models import FoundBy, RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, WebhookDelivery, WorkItem
 from sync.tasks import process_deliveries, read_items, sweep_projects
 from tests.flow.post_box import PostBox
-from tests.flow.steps import Flow, december, fresh, hours_of, item_of
+from tests.flow.steps import DECEMBER, Flow, december, fresh, hours_of, item_of
 
 
 def close_at_once(office: Flow, subject: str, hours: float) -> int:
@@ -109,18 +110,41 @@ def test_a_deleted_project_tells_nothing_but_the_sweep_holds_its_hours(office: F
     assert UpstreamCall.objects.filter(path__contains="/tasks").count() == mark  # asked once, not at every sweep
 
 
-def move(office: Flow, task: int) -> dict[str, Any]:
-    """Somebody moves the task to the other project: its id stays, its ref and its status are of the new one."""
+def move(office: Flow, task: int, *, stays_closed: bool = True) -> dict[str, Any]:
+    """Somebody moves the task to the other project: its id stays, its ref and its status are of the new one.
+
+    Who names a status of the old project keeps it; who names one of the new project gets its first one.
+    """
     mobile = office.taiga().get(f"/userstories?project={MOBILE.taiga_id}")[0]["id"]
     before = office.taiga().get(f"/tasks/{task}")
-    office.taiga().do(
-        "PATCH", f"/tasks/{task}", {"version": before["version"], "project": MOBILE.taiga_id, "user_story": mobile}
-    )
+    statuses = {row["name"]: row["id"] for row in office.taiga().get(f"/task-statuses?project={MOBILE.taiga_id}")}
+    status = before["status"] if stays_closed else statuses["Closed"]
+    body = {"version": before["version"], "project": MOBILE.taiga_id, "user_story": mobile, "status": status}
+    office.taiga().do("PATCH", f"/tasks/{task}", body)
     after = dict(office.taiga().get(f"/tasks/{task}"))
     assert (after["id"], after["project"]) == (task, MOBILE.taiga_id)
     office._projects[task] = MOBILE.taiga_id
     office.work()
     return after
+
+
+def test_moved_to_another_project_a_closed_task_arrives_open_and_its_month_balances(office: Flow) -> None:
+    entry = office.closed(3.1)
+    office.closed(1, at=december(2))
+
+    moved = move(office, entry.item.taiga_id, stays_closed=False)
+
+    entry = fresh(entry)
+    assert (moved["is_closed"], moved["status_extra_info"]["name"]) == (False, "New")
+    assert (entry.state, entry.reason, entry.raw_hours) == ("held", Reason.REOPENED, Decimal("3.1"))
+    readings.read_now()
+    found = against_readings.check_all(DECEMBER)
+    assert [(one.residue, one.leftovers) for one in found] == [((), ())] * 8
+    (open_now,) = [term for term in found[1].right if term.name == "changed while the item is open"]
+    assert (open_now.count, open_now.hours) == (1, Decimal("-3.1"))
+    assert [row.sentence.replace("\u00a0", " ") for row in open_now.rows] == [
+        f"#{moved['ref']} Fix header: 0.00 h typed in Taiga, its cycles carry −3.10 h otherwise"
+    ]
 
 
 def test_moved_to_another_project_its_values_stay_behind_and_are_asked_for(office: Flow) -> None:

@@ -25,6 +25,8 @@ from invoicing.models import (
     Reading,
 )
 from invoicing.reading_rows import shares_of
+from sandbox import scenario
+from sandbox.scenario import MOBILE
 from sync.clients.ninja_rows import NinjaAllocation, NinjaId, NinjaPayment
 from sync.models import TimeEntry, UpstreamCall, WorkItem
 from tests.invoicing.world import DECEMBER
@@ -256,6 +258,55 @@ def test_without_the_right_to_the_csv_the_values_are_asked_one_by_one(world: Wor
     assert left_over() == {}
 
     assert CountedItem.objects.filter(hours=Decimal("2.1")).count() == 1
+
+
+def test_without_the_csv_the_hours_of_what_was_reopened_are_asked_for_too(world: World, sent: Invoice) -> None:
+    world.go_to(dt.datetime(2025, 12, 30, 9, tzinfo=dt.UTC))
+    task = world.add_task("Reopened", billable=True, hours=0.35)
+    world.read(task)
+    world.set_status(task, "In progress")
+    world.read(task)
+    world.fail("taiga", kind="status", status=403, path="/tasks/csv", count=None)
+
+    assert left_over() == {}
+    assert compared()["taiga"].left.hours == Decimal("6.95")
+
+    world.set_values(task, billable=True, hours=1)
+
+    assert left_over() == {
+        "taiga": (("-0.650000 h",), [f"#{world.item(task).ref} Reopened: Taiga lists 1, the console read 0.35 h"])
+    }
+
+
+def test_what_lies_in_a_project_that_nobody_pays_for_is_a_term_of_its_own(world: World, sent: Invoice) -> None:
+    world.go_to(dt.datetime(2025, 12, 30, 9, tzinfo=dt.UTC))
+    project = {"project": MOBILE.taiga_id, "subject": "Elsewhere"}
+    statuses = world.api_taiga("GET", f"/task-statuses?project={MOBILE.taiga_id}")
+    story = world.api_taiga("GET", f"/userstories?project={MOBILE.taiga_id}")[0]["id"]
+    closed = next(row["id"] for row in statuses if row["name"] == "Closed")
+    task = world.api_taiga("POST", "/tasks", {**project, "status": closed, "user_story": story})["id"]
+    names = world.api_taiga("GET", f"/task-custom-attributes?project={MOBILE.taiga_id}")
+    ids = {row["name"]: str(row["id"]) for row in names}
+    values = {ids[scenario.BILLABLE]: True, ids[scenario.HOURS]: 1.5}
+    path = f"/tasks/custom-attributes-values/{task}"
+    world.api_taiga("PATCH", path, {"attributes_values": values, "version": world.values(task)["version"]})
+    world.read(task)
+
+    assert left_over() == {}
+
+    (term,) = [term for term in compared()["taiga"].right if "nobody pays" in term.name]
+    assert (term.count, term.hours) == (1, Decimal("1.5"))
+
+
+def test_an_item_that_came_after_it_was_listed_is_found_in_the_list(world: World, sent: Invoice) -> None:
+    closed_and_never_told(world, sent)
+    readings.read_now()
+    assert not compared()["taiga"].is_true
+
+    rows = world.api_taiga("GET", f"/tasks?project={world.mapping.taiga_project_id}&page_size=1000")
+    world.read(max(row["id"] for row in rows))
+
+    assert compared()["taiga"].is_true
 
 
 @pytest.mark.parametrize("server", ["taiga", "ninja"])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from billing_console.states import EntryState, InvoiceState
+from billing_console.states import EntryState, InvoiceState, ItemState
 from invoicing import creating, payments, reconcile, review, sending
-from invoicing.models import Invoice
+from invoicing.models import Invoice, InvoiceLine
 from invoicing.reconcile import Identity
 from mappings.models import ProjectMapping
 from mappings.rules import month
@@ -140,6 +140,122 @@ def test_an_item_that_is_no_longer_billable_keeps_its_hours_in_the_balance(mappi
     entries.evaluate(WorkItem.objects.get(pk=entry.item_id))
 
     assert residues() == {}
+
+
+def approved(entry: TimeEntry) -> TimeEntry:
+    built()
+    (draft,) = Invoice.objects.all()
+    review.approve(draft, revision=draft.revision, user=make_user("Approver"))
+    return TimeEntry.objects.get(pk=entry.pk)
+
+
+def typed(entry: TimeEntry, hours: Any, **changes: Any) -> None:
+    """Somebody types other hours in Taiga, and perhaps reopens the item; the console reads it."""
+    attributes = {"billable": True, "hours": hours}
+    WorkItem.objects.filter(pk=entry.item_id).update(attributes=attributes, **changes)
+    entries.evaluate(WorkItem.objects.get(pk=entry.item_id))
+
+
+@pytest.mark.parametrize("is_billed", [False, True])
+@pytest.mark.parametrize("state", [ItemState.OPEN, ItemState.GONE])
+def test_hours_typed_while_the_item_is_open_wait_with_it(
+    mapping: ProjectMapping, is_billed: bool, state: ItemState
+) -> None:
+    entry = make_work(mapping, "2.10")
+    if is_billed:
+        approved(entry)
+
+    typed(entry, 5, state=state)
+
+    assert residues() == {}
+    (term,) = [term for term in checked()["hours"].right if term.count and term.hours == Decimal("2.9")]
+    assert term.name == "changed while the item is open"
+    assert [row.url for row in term.rows] == [f"/admin/sync/timeentry/{entry.pk}/change/"]
+
+
+@pytest.mark.parametrize("decide", [attention.exclude_entry, attention.write_off_entry])
+def test_hours_typed_after_a_person_decided_are_a_class_of_their_own(mapping: ProjectMapping, decide: Any) -> None:
+    entry = make_work(mapping, "2.10")
+    decide(entry, user=make_user("Billing clerk"), note="no")
+
+    typed(entry, 3)
+
+    assert residues() == {}
+    assert terms(checked()["hours"])["changed after a person decided"] == (1, Decimal("0.9"), {})
+
+
+def test_a_billed_item_that_is_closed_again_with_hours_nobody_can_read_balances(mapping: ProjectMapping) -> None:
+    entry = approved(make_work(mapping, "2.10"))
+
+    typed(entry, "two hours", closings=2)
+
+    assert TimeEntry.objects.count() == 2
+    assert residues() == {}
+    assert terms(checked()["hours"])["cannot be read now"] == (1, Decimal("-2.1"), {})
+
+
+def test_what_nobody_pays_for_is_a_class_of_its_own(mapping: ProjectMapping) -> None:
+    make_work(mapping, "1.5")
+    ProjectMapping.objects.update(is_active=False)
+    entries.evaluate(WorkItem.objects.get())
+    make_work(make_project(make_client("Globex")), "1")
+
+    found = checked()
+
+    assert residues() == {}
+    assert {name: count for name, (count, _hours, _money) in terms(found["items"]).items()} == {
+        "nobody pays": 1, "unbilled": 1,
+    }  # fmt: skip
+    assert terms(found["hours"])["nobody pays"][1] == Decimal("1.5")
+
+
+def line_written_over() -> None:
+    InvoiceLine.objects.update(amount=Decimal("100.00"))
+
+
+def line_taken_away() -> None:
+    InvoiceLine.objects.update(is_voided=True)
+
+
+def state_without_a_class() -> None:
+    TimeEntry.objects.filter(state=EntryState.READY).update(state="strange")
+
+
+def hours_written_over() -> None:
+    TimeEntry.objects.filter(state=EntryState.READY).update(raw_hours=5)
+
+
+def net_written_over() -> None:
+    remote = RemoteRecord.objects.get(kind="invoice")
+    remote.seen = {**remote.seen, "amount": "408.39"}
+    remote.save(update_fields=["seen"])
+
+
+@pytest.mark.parametrize(
+    ("tamper", "where", "sentences"),
+    [
+        (line_written_over, {"money", "invoiced"}, ["priced 337.50 EUR, 100.00 EUR on its line",
+                                                    "its lines come to 100.000, net 337.50 EUR in Invoice Ninja"]),
+        (line_taken_away, {"money"}, ["priced 337.50 EUR, but on no line"]),
+        (state_without_a_class, {"items", "hours"}, ["is in no class: state strange, reason –"]),
+        (hours_written_over, {"hours"}, ["typed in Taiga, its cycles carry −3.00 h otherwise"]),
+        (net_written_over, {"invoiced"}, ["its lines come to 337.500, net 337.51 EUR in Invoice Ninja"]),
+    ],
+)  # fmt: skip
+def test_every_residue_names_its_rows(world: World, tamper: Any, where: set[str], sentences: list[str]) -> None:
+    created_invoice(world, 4.5)
+    world.go_to(dt.datetime(2025, 12, 30, 9, tzinfo=dt.UTC))
+    world.read(world.add_task("Another", billable=True, hours=2))
+    tamper()
+
+    wrong = {name: identity for name, identity in checked().items() if not identity.is_true}
+
+    assert set(wrong) == where
+    for identity in wrong.values():
+        assert (bool(identity.residue), bool(identity.leftovers)) == (True, True)
+        assert all(row.url for row in identity.leftovers)
+    said = [row.sentence.replace("\u00a0", " ") for identity in wrong.values() for row in identity.leftovers]
+    assert all(any(row.endswith(sentence) for row in said) for sentence in sentences), said
 
 
 @pytest.mark.parametrize(

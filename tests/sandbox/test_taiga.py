@@ -424,11 +424,28 @@ def test_a_moved_task_keeps_values_of_the_old_project(inline: World) -> None:
     inline.app.seed({**SEED, "projects": [other]})
     task = inline.task()
     inline.values(task["id"], 1, _1=True)
-    moved = inline.call("PATCH", f"/tasks/{task['id']}", {"version": 1, "project": 2, "user_story": 2}).json()
+    body = {"version": 1, "project": 2, "user_story": 2}
+    refused = inline.call("PATCH", f"/tasks/{task['id']}", body)
+    assert (refused.status_code, refused.json()["_error_type"].rsplit(".", 1)[-1]) == (400, "WrongArguments")
+    moved = inline.call("PATCH", f"/tasks/{task['id']}", {**body, "status": task["status"]}).json()
     assert (moved["project"], moved["ref"], moved["id"]) == (2, 2, task["id"])
     values = inline.call("GET", f"/tasks/custom-attributes-values/{task['id']}").json()
     assert values["attributes_values"] == {"1": True}
     assert inline.values(task["id"], 2, _1=True).status_code == 400
+
+
+@pytest.mark.parametrize(("named", "arrives"), [("old", "Closed"), ("new", "New")])
+def test_a_moved_task_keeps_a_status_of_the_old_project_and_loses_one_of_the_new(
+    inline: World, named: str, arrives: str
+) -> None:
+    other = {"name": "Mobile", "owner": "admin", "members": [{"username": "alice"}], "stories": [{"subject": "S"}]}
+    inline.app.seed({**SEED, "projects": [other]})
+    task = inline.task()
+    closed = {row["project"]: row["id"] for row in inline.app.store.memory.table("task_statuses").find(name="Closed")}
+    inline.call("PATCH", f"/tasks/{task['id']}", {"version": 1, "status": closed[1]})
+    body = {"version": 2, "project": 2, "user_story": 2, "status": closed[1 if named == "old" else 2]}
+    moved = inline.call("PATCH", f"/tasks/{task['id']}", body).json()
+    assert (moved["status_extra_info"]["name"], moved["is_closed"]) == (arrives, arrives == "Closed")
 
 
 def test_the_csv_shows_true_values_and_guards_formulas(inline: World) -> None:

@@ -71,7 +71,8 @@ def _as_text(identity: Identity) -> str:
     terms = " + ".join(_term(term) for term in identity.right if term.count or term.amounts)
     gap = "" if identity.is_true else f"  ({'; '.join(identity.residue)})"
     lines = [f"{mark} {identity.name}: {_term(identity.left)} = {terms or '0'}{gap}"]
-    return "\n".join([*lines, *(f"    {leftover.sentence}" for leftover in identity.leftovers)])
+    named = [row for term in identity.right for row in term.rows] + list(identity.leftovers)
+    return "\n".join([*lines, *(f"    {row.sentence}" for row in named)])
 
 
 def _term(term: Term) -> str:
@@ -98,5 +99,6 @@ def _term_json(term: Term) -> dict[str, Any]:
         "name": term.name,
         "count": term.count,
         "hours": str(term.hours),
+        "rows": [row.sentence for row in term.rows],
         "amounts": {currency: str(amount) for currency, amount in term.amounts.items()},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.contract.taiga.case import Case, after, case, people, staffed
 from tests.contract.taiga.lab import Lab
+from tests.contract.taiga.moving_states import two_projects
 from tests.contract.taiga.states import (
     ARCHIVED,
     BLOCKED,
@@ -131,6 +132,7 @@ CASES: dict[str, list[Case]] = {
         case(349, after(then=BLOCKED)),
         case(357, after(101)),
         case(399, after(101)),
+        case(573, two_projects(572)),
     ],
     "items": [
         *(case(number, after(*_LISTED)) for number in range(231, 258) if number not in (256,)),
@@ -161,6 +163,8 @@ CASES: dict[str, list[Case]] = {
         case(329, after(103, 329)),
         case(334, after(333, 334)),
         case(423, after(385, 423)),
+        case(569, two_projects()),
+        case(574, two_projects(572)),
     ],
     "patch_values": [
         case(105, after(103, 104)),
@@ -196,6 +200,8 @@ CASES: dict[str, list[Case]] = {
         case(391, after(246, 385, 390)),
         case(392, after(246, 385, 390)),
         case(397, after(246, 385, 396)),
+        case(575, two_projects(572)),
+        case(576, two_projects(572)),
     ],
     "timeline": [
         case(289, after(290, then=lambda lab: lab.older("timeline", 60))),

@@ -8,6 +8,7 @@ from sandbox.taiga.items import insert_item
 from sandbox.taiga.kinds import STORY, TASK
 from tests.contract.taiga.case import Case, after, case, people, staffed
 from tests.contract.taiga.lab import Lab
+from tests.contract.taiga.moving_states import two_projects
 from tests.contract.taiga.states import ARCHIVED, BLOCKED, dead_hook, hook_to
 
 
@@ -120,6 +121,8 @@ _PATCHES = {
     158: (152,),
     159: (152,),
 }
+# The order of a task that changed its place is the instant of the change.
+_ORDERS = "us_order taskboard_order created_date"
 _RECEIVERS = {
     295: ((186,), "500"),
     296: ((295,), "404"),
@@ -190,6 +193,12 @@ PEOPLE_CASES: dict[str, list[Case]] = {
         case(430, after(185, 429), "total_comments project_extra_info"),
         case(431, after(185, 430), "total_comments project_extra_info"),
         case(336, after(331, 226, 185, 189, then=_story_elsewhere)),
+        case(570, two_projects()),
+        case(571, two_projects()),
+        case(572, two_projects(), _ORDERS),
+        case(577, two_projects(572)),
+        case(578, two_projects(535)),
+        case(579, two_projects(535), "ref kanban_order points"),
         case(345, after(then=ARCHIVED)),
         case(350, after(then=BLOCKED)),
         case(351, after(then=BLOCKED)),
