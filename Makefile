@@ -1,10 +1,11 @@
 # The billing console. `make demo` shows it, `make test` proves it; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long screenshots bench bench-long check clean
+.PHONY: help setup demo test test-long test-dates screenshots bench bench-long check clean
 
 PYTHON ?= python3
 PORT ?= 5000
 RESET ?=
+# For example PYTEST_ARGS="--random-order-bucket=global --random-order-seed=7": the tests in another order.
 PYTEST_ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -28,8 +29,12 @@ test: setup check ## Every check and every test, on a real PostgreSQL and a real
 		echo "*** BROWSER TESTS WILL BE SKIPPED: there is no Chromium here (on Debian: apt-get install chromium) ***"
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)
 
-test-long: setup ## What takes minutes: the demo for real, in both modes, with kills in the middle
+test-long: setup ## What takes minutes: the demo for real, in both modes, with kills in the middle; other dates
 	ENVIRONMENT=sandbox $(SERVICES) $(RUN) -m pytest -n 1 --dist loadgroup -m long -o faulthandler_timeout=0 $(PYTEST_ARGS)
+	$(RUN) -m tests.dates
+
+test-dates: setup ## The suite under other clocks: first days, leap days, both midnights, next year (part of test-long)
+	$(RUN) -m tests.dates $(PYTEST_ARGS)
 
 screenshots: setup ## Take the pictures of the manual and the README anew, into docs/images
 	BROWSER_TESTS=required WRITE_SCREENSHOTS=docs/images ENVIRONMENT=sandbox $(SERVICES) \

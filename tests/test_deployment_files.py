@@ -13,6 +13,7 @@ import yaml
 
 from billing_console.env import VARIABLES
 from billing_console.processes import WORKER_PROCESSES, WORKER_THREADS
+from tests.wheels import PYTHONS
 
 CLONE = Path(__file__).resolve().parent.parent
 ENV_EXAMPLE = (CLONE / ".env.example").read_text()
@@ -113,14 +114,27 @@ def test_every_variable_of_compose_is_in_the_example() -> None:
     assert used <= set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
 
 
-def test_ci_installs_chromium_insists_on_it_and_runs_all() -> None:
+def test_ci_installs_chromium_insists_on_it_and_runs_all_on_the_oldest_python() -> None:
     script = CLONE / ".ci" / "run"
 
     assert os.access(script, os.X_OK)
     text = script.read_text()
     assert "set -euo pipefail" in text
     assert "chromium" in text
-    assert "BROWSER_TESTS=required make test" in text
+    assert "BROWSER_TESTS=required make test PYTHON=python3.11\n.ci/fresh-machine\n" in text
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_ci_runs_the_newest_python_on_a_fresh_machine_and_names_no_mirror() -> None:
+    script = CLONE / ".ci" / "fresh-machine"
+
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert "set -euo pipefail" in text
+    newest = ".".join(PYTHONS[-1].split(".")[:2])
+    assert f"make_machine testing python3,python{newest}-venv" in text
+    assert "not browser" in text
+    assert "://" not in text
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 

@@ -29,6 +29,7 @@ from billing_console.embedded.folders import (
     Purpose,
     clear_leftovers,
     read_or_make_password,
+    server_environment,
 )
 from billing_console.spawn import spawn, stop_process
 
@@ -244,7 +245,7 @@ class OwnPostgres:
             )
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+        return {**server_environment(), "TZ": "UTC"}
 
     def _open_log(self) -> IO[bytes]:
         path = self.folders.postgres_log

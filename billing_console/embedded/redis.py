@@ -14,7 +14,7 @@ from typing import Final
 
 import redis
 
-from billing_console.embedded.folders import EmbeddedError, Folders, clear_leftovers
+from billing_console.embedded.folders import EmbeddedError, Folders, clear_leftovers, server_environment
 from billing_console.spawn import spawn, stop_process
 
 START_SECONDS: Final = 15.0
@@ -98,7 +98,7 @@ class OwnRedis:
         with self.folders.redis_log.open("wb") as log:
             self.process = spawn(
                 command,
-                env={"PATH": os.defpath, "LC_ALL": "C"},
+                env=server_environment(),
                 cwd=self.folders.redis_dir,
                 uid=self.folders.uid,
                 gid=self.folders.gid,
