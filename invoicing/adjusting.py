@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
-from invoicing import calculator, content, guards
+from invoicing import content, guards
 from invoicing.models import Invoice, InvoiceLine
 from mappings.rules import ONE_DAY
+from sync.clients.ninja_texts import neutralise, trim
 from sync.transitions import record
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def add_line(
 
 def clean_text(text: str) -> str:
     """What a person typed for a line, trimmed and safe from rewriting by Invoice Ninja. Raises NotAllowed for none."""
-    words = calculator.neutralise("\n".join(part.strip() for part in text.strip().splitlines()))
+    words = neutralise("\n".join(trim(part) for part in trim(text).splitlines()))
     if not words:
         raise NotAllowed(_("A line needs a text."))
     return words

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,19 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from billing_console import money
-from billing_console.states import KIND_WORDS
 
 ZERO = Decimal(0)
 LOOK_AT_UPLIFT = Decimal("0.5")  # more than this part of the raw hours on top is worth a look
-
-# What Invoice Ninja rewrites in line notes when an invoice is made (observed on a running server): reserved words
-# behind a colon, ranges of them in brackets, and what looks like a script.
-_RESERVED = re.compile(r":(?=(?:MONTH|YEAR|QUARTER|WEEK))", re.IGNORECASE)
-_RESERVED_RANGE = re.compile(r"(\[\s*(?:MONTH|YEAR|QUARTER|WEEK)[^\]|]*)\|", re.IGNORECASE)
-_SCRIPT = re.compile(r"(<)(/sc)|(onerro)(r)|(prompt|alert)(\()", re.IGNORECASE)
-_RATIO = "\N{RATIO}"  # U+2236, looks like a colon and is none
-_DIVIDES = "\N{DIVIDES}"  # U+2223, looks like a vertical bar
-_JOINER = "\N{WORD JOINER}"
 
 
 class Oddity(StrEnum):
@@ -130,23 +119,6 @@ def find_oddities(
         Oddity.DROPPED: is_dropped,
     }
     return tuple(oddity for oddity, is_so in answers.items() if is_so)
-
-
-def line_text(kind: str, ref: int | None, subject: str) -> str:
-    """The printed text of an entry, "Task #45: Implement payment gateway", safe from rewriting by Invoice Ninja."""
-    words = " ".join(subject.split())
-    head = f"{KIND_WORDS[kind]} #{ref}" if ref is not None else KIND_WORDS[kind]
-    return neutralise(f"{head}: {words}" if words else head)
-
-
-def neutralise(text: str) -> str:
-    """`text` with each reserved colon replaced by U+2236 and script-like pieces split, so that it is stored unchanged.
-
-    Neutralising twice changes nothing more. Source: billing-rules, Terms, dates and text.
-    """
-    text = _RESERVED.sub(_RATIO, text)
-    text = _RESERVED_RANGE.sub(rf"\1{_DIVIDES}", text)
-    return _SCRIPT.sub(lambda found: _JOINER.join(part for part in found.groups() if part), text)
 
 
 def seal(content: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ from django.db import connection
 from django.utils import timezone
 
 from billing_console.states import KIND_WORDS, EntryState, Reason
-from invoicing import calculator
 from invoicing.models import Invoice, InvoiceLine
+from sync.clients import ninja_texts
 from sync.models import TimeEntry, WorkItem
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ WITH due AS (
     )
     SELECT claimed.invoice_id, claimed.id, row_number() OVER place, coalesce(project.taiga_project_name, ''),
            coalesce(nullif(person.full_name, ''), person.username, ''), item.ref,
-           CASE WHEN item.subject ~ %(unusual)s OR item.subject ~* 'onerror' THEN ''
+           CASE WHEN item.subject ~* %(unusual)s THEN ''
                 ELSE (%(kinds)s::jsonb ->> item.kind) || coalesce(' #' || item.ref, '')
                      || CASE WHEN item.subject = '' THEN '' ELSE ': ' || item.subject END
            END,
@@ -79,9 +79,8 @@ WITH due AS (
 SELECT count(*), count(*) FILTER (WHERE notes = '') FROM lines
 """
 
-# A subject whose text needs more than being put behind its number: white space to fold, or a character that begins
-# what Invoice Ninja would rewrite. Such a line gets its words from `calculator.line_text`, as all of them once did.
-_UNUSUAL = r"[:[<(]|^ | $|  |[\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+# A subject whose text needs more than being put behind its number (`ninja_texts.SUSPECT`) gets its words from
+# `ninja_texts.line_text`, as all of them once did.
 
 _RELEASE = """
 WITH freed AS (
@@ -135,7 +134,7 @@ def claim_entries(invoices: Iterable[Invoice], *, why: str, user: User | None = 
                 "user": user.pk if user else None,
                 "why": why,
                 "now": timezone.now(),
-                "unusual": _UNUSUAL,
+                "unusual": ninja_texts.SUSPECT,
                 "kinds": json.dumps(KIND_WORDS),
             },
         )
@@ -154,7 +153,7 @@ def _write_unusual_words(invoice_ids: list[int]) -> None:
             "pk", "entry__item__kind", "entry__item__ref", "entry__item__subject"
         )
     )
-    texts = [calculator.line_text(kind, ref, subject) for _pk, kind, ref, subject in rows]
+    texts = [ninja_texts.line_text(kind, ref, subject) for _pk, kind, ref, subject in rows]
     with connection.cursor() as cursor:
         cursor.execute(_WORDS, [[row[0] for row in rows], texts])
 

@@ -18,6 +18,7 @@ from invoicing.calculator import Line, Totals
 from invoicing.models import Invoice, InvoiceLine
 from mappings import rules
 from mappings.models import RuleSet, TaxDecision
+from sync.clients import ninja_texts
 
 RULE_FIELDS = (
     "rule_set",
@@ -85,8 +86,9 @@ def apply_rules(invoice: Invoice, rule_set: RuleSet) -> None:
     invoice.tax_rate = rule_set.tax_rate if has_tax else Decimal(0)
     invoice.payment_days = rules.payment_days(rule_set.payment_terms)
     invoice.terms = rules.terms_text(invoice.payment_days)
-    invoice.footer = rule_set.footer
-    invoice.public_notes = rule_set.no_tax_text if rule_set.tax_decision == TaxDecision.NO_TAX else ""
+    invoice.footer = ninja_texts.trim(rule_set.footer)
+    no_tax_text = rule_set.no_tax_text if rule_set.tax_decision == TaxDecision.NO_TAX else ""
+    invoice.public_notes = ninja_texts.neutralise(no_tax_text)
     invoice.product_key = rule_set.product_key
 
 

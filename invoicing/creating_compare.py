@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from sync.clients.ninja_rows import NinjaInvoice
+from sync.clients.ninja_texts import trim
 
 TASK_LINE = "2"  # Invoice Ninja's type of a line that bills a task
 OTHER_LINE = "1"  # of any other
@@ -137,4 +138,4 @@ def _iso(day: Any) -> str:
 
 def _plain(text: str) -> str:
     """The words alone: the server keeps its own kind of line ends and trims."""
-    return " ".join(text.split())
+    return " ".join(trim(text).split())

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.states import InvoiceState
-from invoicing import calculator
 from invoicing.models import Credit, Invoice, InvoiceLine
 from sync import claimed, settled
+from sync.clients.ninja_texts import neutralise
 from sync.models import Difference, TimeEntry
 from sync.settled import Delta, Piece
 
@@ -123,4 +123,4 @@ def _credit_line(part: Delta, line: InvoiceLine) -> CreditLine:
     hours, rate = abs(part.hours), abs(part.rate)
     shown = money.quantize(rate, line.invoice.currency)
     words = f"{hours:f} h less" if part.hours < 0 else f"{shown:f} {line.invoice.currency} less per hour"
-    return CreditLine(calculator.neutralise(f"{line.notes} ({words})"), hours, rate, -part.amount)
+    return CreditLine(neutralise(f"{line.notes} ({words})"), hours, rate, -part.amount)

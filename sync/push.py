@@ -18,11 +18,12 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.errors import NotFound, Rejected
-from billing_console.states import KIND_WORDS, EntryState, Reason, RecordState
+from billing_console.states import EntryState, Reason, RecordState
 from sync import discovery, doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaTask
+from sync.clients.ninja_texts import line_text
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
 from sync.push_checks import check_client_alive, check_never_there, check_ours
@@ -129,8 +130,7 @@ def _ninja_project_id(entry: TimeEntry) -> str:
 
 def describe(entry: TimeEntry) -> str:
     """The words of an entry on tasks and invoice lines: "Task #45: Implement payment gateway"."""
-    # Without spaces at its end, which the server would cut off.
-    return f"{KIND_WORDS[entry.item.kind]} #{entry.item.ref}: {entry.item.subject}".strip()
+    return line_text(entry.item.kind, entry.item.ref, entry.item.subject)
 
 
 # --- calling ------------------------------------------------------------------------------------------------------

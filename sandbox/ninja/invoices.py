@@ -12,7 +12,7 @@ from sandbox.ninja.errors import DELETED_RECORD, LOCKED_INVOICE, Refusal, broken
 from sandbox.ninja.filters import select
 from sandbox.ninja.invitations import check_invitations, ensure_invitations, set_invitations
 from sandbox.ninja.invoice_filters import FILTERS
-from sandbox.ninja.keywords import defuse, replace_keywords
+from sandbox.ninja.keywords import cleaned, defuse, replace_keywords
 from sandbox.ninja.lifecycle import apply_flags, delete_invoice_row
 from sandbox.ninja.reminders import next_send_date
 from sandbox.ninja.status import note_payment_status
@@ -95,7 +95,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
     values = read_values(call, None, "invoices")
     client = store["clients"].get(values["client_id"]) or {}
     settings = store.company()["settings"]
-    lines = [_prepared_line(line, store.today()) for line in values.pop("line_items", [])]
+    lines = [_prepared_line(store, line) for line in values.pop("line_items", [])]
     totals = calculate({**EMPTY, **values}, lines, store.precision(client))
     values["public_notes"] = client["public_notes"] or values.get("public_notes", "")
     values["terms"] = values.get("terms") or as_text(store.setting("invoice_terms", client))
@@ -129,7 +129,9 @@ def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
     if as_text(call.body.get("number")):
         values["number"] = as_text(call.body["number"])
     before = invoice
-    lines = values.pop("line_items", invoice["line_items"])
+    lines = invoice["line_items"]
+    if "line_items" in values:
+        lines = [_prepared_line(store, line, is_new=False) for line in values.pop("line_items")]
     client = store["clients"].get(invoice["client_id"]) or {}
     totals = calculate({**invoice, **values}, lines, store.precision(client))
     changes = {**values, **_amounts(totals)}
@@ -260,9 +262,13 @@ def _invite(call: Call, row: Row) -> Row:
     return ensure_invitations(call.store, "invoices", row, call.base_url)
 
 
-def _prepared_line(line: Row, today: date) -> Row:
+def _prepared_line(store: Store, line: Row, *, is_new: bool = True) -> Row:
+    """A line with its notes as they are stored; reserved words are replaced only when the invoice is made."""
     notes = line.get("notes")
-    return {**line, "notes": replace_keywords(defuse(notes), today)} if isinstance(notes, str) else line
+    if not isinstance(notes, str):
+        return line
+    notes = replace_keywords(defuse(notes), store.today()) if is_new else defuse(notes)
+    return {**line, "notes": cleaned(notes) if store.is_2026() else notes}
 
 
 def _amounts(totals: Totals) -> Row:

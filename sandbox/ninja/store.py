@@ -201,6 +201,11 @@ class Store:
         row = self["switches"].get(name)
         return default if row is None else row["value"]
 
+    def is_2026(self) -> bool:
+        """Whether the version it says it is cleans texts as the releases of 2026 do (5.13 on)."""
+        version = str(self.switch("version", "")).split(".")
+        return len(version) > 1 and all(part.isdigit() for part in version) and tuple(map(int, version)) >= (5, 13)
+
     def set_switch(self, name: str, value: Any) -> None:
         """Sets a switch of the stand-in."""
         if self["switches"].get(name) is None:

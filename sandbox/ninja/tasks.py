@@ -8,6 +8,7 @@ from sandbox.memory import Row
 from sandbox.ninja.call import Call
 from sandbox.ninja.errors import DELETED_RECORD, Refusal, broken, invalid, missing, unauthorized
 from sandbox.ninja.filters import select
+from sandbox.ninja.keywords import without_hosts
 from sandbox.ninja.projects import add_project_seconds
 from sandbox.ninja.task_filters import FILTERS
 from sandbox.ninja.time_log import Entry, logged_seconds, read_time_log, round_time_log, write_time_log
@@ -140,6 +141,8 @@ def _read_values(call: Call, task: Row | None) -> Row:
     """The sent fields, checked: client, project (dropped or winning silently), person, number."""
     store, body, errors = call.store, call.body, {}
     values: Row = {name: as_text(body[name]) for name in ("description", *CUSTOM) if name in body}
+    if store.is_2026() and "description" in values:
+        values["description"] = without_hosts(values["description"])
     if "is_date_based" in body:
         values["is_date_based"] = is_on(body["is_date_based"])
     values |= {f"_{name}": body[name] for name in ("hash", "meta") if name in body}

@@ -17,6 +17,7 @@ from billing_console.errors import ConsoleError, NotAllowed, StaleRevision
 from invoicing import adjusting, build, calculator, content, oddities, reconcile, review
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_run
+from sync.clients.ninja_texts import line_text
 from sync.models import TimeEntry, Transition
 from tests.invoicing.world import (
     DECEMBER,
@@ -332,13 +333,22 @@ def test_the_order_of_lines_is_project_reference_age_then_what_was_added(user: U
         "  ",
         "a\u00a0b",
         "(x): <b>",
+        "Fix LOCALHOST and 127.0.0.1",
+        "an iFrame in /etc/hosts",
+        "Fix __init__.py *now*",
+        "`a` costs $total",
+        "a & b, &amp; 50%24",
+        "C:\\_x",
+        "100 % done, 2.5 h - ok? yes/no!",
+        "zero width\u200b",
+        "\ufeffmark",
     ],
 )
-def test_the_database_writes_the_words_that_the_calculator_would(subject: str) -> None:
+def test_the_database_writes_the_words_that_the_one_function_would(subject: str) -> None:
     project = make_project(make_client())
     entry = make_work(project, "1", ref=7, subject=subject)
     line = built().invoices.get().lines.get(entry=entry)
-    assert line.notes == calculator.line_text("T", 7, subject)
+    assert line.notes == line_text("T", 7, subject)
 
 
 def test_the_reconciliation_lists_adjustments_and_lines_by_hand(user: User) -> None:

@@ -80,37 +80,6 @@ def test_uplift_in_per_cent() -> None:
     assert calculator.uplift_percent(D(0), D("0.25")) is None
 
 
-@pytest.mark.parametrize(
-    ("subject", "expected"),
-    [
-        ("Implement payment gateway", "Task #45: Implement payment gateway"),
-        ("  two\n lines\t", "Task #45: two lines"),
-        ("Report for :MONTH", "Task #45: Report for \u2236MONTH"),
-        ("Close :YEAR-1 and :quarter+2", "Task #45: Close \u2236YEAR-1 and \u2236quarter+2"),
-        ("Plan :WEEK_AHEAD :MONTHYEAR", "Task #45: Plan \u2236WEEK_AHEAD \u2236MONTHYEAR"),
-        ("Fee [MONTH|MONTH+2]", "Task #45: Fee [MONTH\u2223MONTH+2]"),
-        ("Note: a :MONDAY", "Task #45: Note: a :MONDAY"),
-        ("Fix alert(1) and onError", "Task #45: Fix alert\u2060(1) and onErro\u2060r"),
-        ("Close </script>", "Task #45: Close <\u2060/script>"),
-        ("", "Task #45"),
-    ],
-)
-def test_line_text(subject: str, expected: str) -> None:
-    assert calculator.line_text("T", 45, subject) == expected
-
-
-def test_line_text_names_the_kind() -> None:
-    assert calculator.line_text("U", 7, "Checkout") == "User story #7: Checkout"
-    assert calculator.line_text("I", None, "Outage") == "Issue: Outage"
-
-
-@given(st.text(st.sampled_from(":MONTHYEARQUWKscalert(/<onrpm|[] +-1")))
-def test_neutralising_twice_changes_nothing_more(text: str) -> None:
-    once = calculator.neutralise(text)
-    assert calculator.neutralise(once) == once
-    assert not any(word in once.upper() for word in (":MONTH", ":YEAR", ":QUARTER", ":WEEK", "ALERT(", "</SC"))
-
-
 def test_the_seal_counts_values_not_writing() -> None:
     content = {"net": D("615.000"), "date": dt.date(2026, 1, 2), "lines": [{"rate": D("1E+2")}], "tax": None}
     same = {"tax": None, "lines": ({"rate": D("100.00")},), "date": "2026-01-02", "net": D(615)}
