@@ -18,6 +18,7 @@ from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError
+from billing_console.health import is_empty, missing_migrations, state_of_redis
 from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
 from sync.clients.http import check_base_url
 
@@ -47,7 +48,8 @@ def register_checks() -> None:
     """Register all checks; called once, when the apps are ready. `check --tag console` runs ours alone."""
     for check in (check_environment, check_secrets, check_upstreams, check_services, check_addresses):
         register(check, TAG)
-    register(check_connections, TAG, Tags.database)
+    for check_server in (check_connections, check_tables, check_redis):
+        register(check_server, TAG, Tags.database)
 
 
 def _is_production() -> bool:
@@ -221,5 +223,50 @@ def check_connections(
             % {"allowed": allowed, "needed": needed},
             hint=_("Raise max_connections in postgresql.conf and restart PostgreSQL."),
             id="console.E011",
+        )
+    ]
+
+
+def check_tables(
+    app_configs: Sequence[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The database has its tables, in the form of this version (console.W002).
+
+    A warning: an error would keep `migrate` from making them. A database that cannot be reached is console.E012.
+    """
+    if not databases:
+        return []
+    try:
+        missing, has_nothing = missing_migrations(), is_empty()
+    except DatabaseError:
+        return []
+    if not missing:
+        return []
+    return [
+        Warning(
+            _("The database is empty: it has no tables yet.")
+            if has_nothing
+            else _("The database lacks %(count)d migrations of this version, the first is %(first)s.")
+            % {"count": len(missing), "first": missing[0]},
+            hint=_("Run `manage.py prepare`; starting the console does it too."),
+            id="console.W002",
+        )
+    ]
+
+
+def check_redis(
+    app_configs: Sequence[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Redis answers (console.W003). Asked, as the database is, only by `check --database default`.
+
+    A warning: without Redis deliveries are stored all the same, and tables can be made.
+    """
+    if not databases or not settings.REDIS_URL or (state := state_of_redis()) == "ok":
+        return []
+    return [
+        Warning(
+            _("Redis is %(state)s. Until then the worker is not called, and everything waits.") % {"state": state},
+            hint=_("Set REDIS_URL to a Redis that runs, for example redis://127.0.0.1:6379/0."),
+            id="console.W003",
         )
     ]

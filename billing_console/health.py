@@ -48,9 +48,21 @@ def _has_all_migrations() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if not _is_migrated:
-        executor = MigrationExecutor(connection)
-        _is_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        _is_migrated = not missing_migrations()
     return _is_migrated
+
+
+def missing_migrations() -> list[str]:
+    """The migrations that the database lacks, as `app.name`; all of them where it is empty. Raises DatabaseError."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _is_backwards in plan]
+
+
+def is_empty() -> bool:
+    """Whether the database has no table of ours yet. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        return "django_migrations" not in connection.introspection.table_names(cursor)
 
 
 def state_of_redis() -> str:

@@ -53,6 +53,11 @@ def unit(currency: str) -> Decimal:
     return Decimal(1).scaleb(-exponent(currency))
 
 
+def to_five_cents(amount: Decimal) -> Decimal:
+    """`amount` as a server that rounds totals to five cents makes it: 21.66 is 21.65, 10.03 is 10.05 (half up)."""
+    return (amount * 20).quantize(Decimal(1), rounding=ROUND_HALF_UP) / 20
+
+
 def quantize(amount: Decimal, currency: str) -> Decimal:
     """`amount` rounded half up to the decimals of `currency`."""
     return amount.quantize(unit(currency), rounding=ROUND_HALF_UP)

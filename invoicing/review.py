@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import money
+from billing_console.money import to_five_cents
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, calculator, claim, content, creating, four_eyes, guards
 from invoicing.models import Invoice, InvoiceLine
@@ -220,6 +221,19 @@ def obstacles_on_row(invoice: Invoice) -> list[str]:
         found.append(
             _("There is nothing to bill on this draft: it comes to %(net)s. Reject it, or take the discount off it.")
             % {"net": money(invoice.net, invoice.currency)}
+        )
+    if invoice.client.rounds_to_five_cents and (theirs := to_five_cents(invoice.gross)) != invoice.gross:
+        found.append(
+            _(
+                "Invoice Ninja rounds the totals of %(client)s to five cents (enable_rappen_rounding), so this invoice "
+                "would come to %(theirs)s there, not to %(ours)s. Switch that off in Invoice Ninja, refresh the lists "
+                "here, then approve."
+            )
+            % {
+                "client": invoice.client,
+                "theirs": money(theirs, invoice.currency),
+                "ours": money(invoice.gross, invoice.currency),
+            }
         )
     if not invoice.client.is_known or invoice.client.is_deleted:
         found.append(

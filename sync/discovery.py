@@ -19,7 +19,7 @@ from mappings import hooks
 from mappings.lookups import fold
 from mappings.models import Client, Company, Membership, NinjaProject, Person, Product, ProjectMapping
 from sync import heartbeats, upstreams
-from sync.clients import ninja_rows, taiga_rows
+from sync.clients import ninja_parse, ninja_rows, taiga_rows
 from sync.clients.taiga import TaigaClient
 from sync.models import Heartbeat
 
@@ -81,7 +81,7 @@ def refresh_invoice_ninja() -> None:
     now = timezone.now()
     with transaction.atomic():
         _store_company(company, default)
-        changed = _store_clients(clients, currencies, default, now)
+        changed = _store_clients(clients, currencies, default, now, company.settings)
         _store_projects(projects, now)
         _store_products(products, now)
         heartbeats.note(NINJA_HEARTBEAT)
@@ -109,7 +109,11 @@ def _store_company(there: ninja_rows.NinjaCompany, currency: str) -> None:
 
 
 def _store_clients(
-    rows: Iterable[ninja_rows.NinjaClient], currencies: dict[Any, str], default: str, now: dt.datetime
+    rows: Iterable[ninja_rows.NinjaClient],
+    currencies: dict[Any, str],
+    default: str,
+    now: dt.datetime,
+    of_company: dict[str, Any],
 ) -> list[Client]:
     """Returns the clients that are new or not what entries were priced by any more."""
     known = {client.ninja_id: client for client in Client.objects.select_for_update()}
@@ -120,6 +124,7 @@ def _store_clients(
             "name": row.name[:255],
             "currency": currencies.get(row.currency_id, "") or default,
             "contacts": [_contact(contact) for contact in row.contacts],
+            "rounds_to_five_cents": _rounds_to_five_cents(row, of_company),
             "is_known": True,
             "is_archived": row.archived_at is not None,
             "is_deleted": row.is_deleted,
@@ -135,11 +140,26 @@ def _store_clients(
         fresh.values(),
         update_conflicts=True,
         unique_fields=["ninja_id"],
-        update_fields=["name", "currency", "contacts", "is_known", "is_archived", "is_deleted", "refreshed_at"],
+        update_fields=[
+            "name",
+            "currency",
+            "contacts",
+            "rounds_to_five_cents",
+            "is_known",
+            "is_archived",
+            "is_deleted",
+            "refreshed_at",
+        ],
     )
     missing = [client for ninja_id, client in known.items() if ninja_id not in fresh and client.is_known]
     Client.objects.filter(pk__in=[client.pk for client in missing]).update(is_known=False)
     return changed + missing
+
+
+def _rounds_to_five_cents(row: ninja_rows.NinjaClient, of_company: dict[str, Any]) -> bool:
+    """The client's own setting, else the company's (recordings 792 to 798)."""
+    own = row.rounds_to_five_cents
+    return bool(ninja_parse.five_cents(of_company)) if own is None else own
 
 
 def _contact(contact: ninja_rows.NinjaContact) -> dict[str, Any]:

@@ -20,6 +20,12 @@ class Client(models.Model):
         blank=True,
         help_text=_("Contacts as read: name, email, whether invoices are mailed to them."),
     )
+    rounds_to_five_cents = models.BooleanField(
+        _("totals rounded to five cents"),
+        default=False,
+        editable=False,
+        help_text=_("Invoice Ninja's setting enable_rappen_rounding, of the client or else of the company."),
+    )
     is_known = models.BooleanField(_("known to Invoice Ninja"), default=False)
     is_archived = models.BooleanField(_("archived"), default=False)
     is_deleted = models.BooleanField(_("deleted"), default=False)

@@ -11,7 +11,7 @@ from sandbox.ninja.data import statics
 from sandbox.ninja.errors import Refusal, broken, invalid, missing, unauthorized
 from sandbox.ninja.filters import contains, select
 from sandbox.ninja.paging import cut_page
-from sandbox.ninja.store import USER
+from sandbox.ninja.store import USER, Store
 from sandbox.ninja.transformers import answer_one, answer_page, public
 from sandbox.ninja.values import as_text, is_on
 
@@ -55,8 +55,15 @@ def health_check(call: Call) -> dict[str, Any]:
         "exchange_rate_api_not_configured": False,
         "api_version": call.store.switch("version", VERSION),
         "is_docker": False,
-        "pending_migrations": bool(call.store.switch("pending_migrations", False)),
+        "pending_migrations": _counts_migrations_as_pending(call.store),
     }
+
+
+def _counts_migrations_as_pending(store: Store) -> bool:
+    """From 5.10.42 on the server counts files wrongly: it says so of every healthy fresh install."""
+    version = str(store.switch("version", VERSION)).split(".")
+    is_newer = all(part.isdigit() for part in version) and tuple(map(int, version)) >= (5, 10, 42)
+    return bool(store.switch("pending_migrations", is_newer))
 
 
 def get_statics(_call: Call) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def create_credit(call: Call) -> dict[str, Any]:
     values.pop("auto_bill_enabled", None)
     lines = values.pop("line_items", [])
     client = store["clients"].get(values["client_id"])
-    totals = calculate({**EMPTY, **values}, lines, store.precision(client))
+    totals = calculate({**EMPTY, **values}, lines, **store.money_rules(client))
     values.setdefault("date", f"{store.utc_today():%Y-%m-%d}")
     values["partial_due_date"] = values.get("partial_due_date") or f"{store.utc_today():%Y-%m-%d}"
     number = as_text(call.body.get("number")) or store.next_number("credits")
@@ -72,7 +72,7 @@ def update_credit(call: Call, credit_id: str) -> dict[str, Any]:
     values = read_values(call, credit, "credits")
     lines = values.pop("line_items", credit["line_items"])
     client = store["clients"].get(credit["client_id"])
-    totals = calculate({**credit, **values}, lines, store.precision(client))
+    totals = calculate({**credit, **values}, lines, **store.money_rules(client))
     values |= {"line_items": totals.lines, "total_taxes": totals.total_taxes, "amount": totals.amount}
     if credit["status_id"] != DRAFT:
         values["balance"] = whole(round(totals.amount - credit["paid_to_date"], 6))

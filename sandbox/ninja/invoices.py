@@ -96,7 +96,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
     client = store["clients"].get(values["client_id"]) or {}
     settings = store.company()["settings"]
     lines = [_prepared_line(store, line) for line in values.pop("line_items", [])]
-    totals = calculate({**EMPTY, **values}, lines, store.precision(client))
+    totals = calculate({**EMPTY, **values}, lines, **store.money_rules(client))
     values["public_notes"] = client["public_notes"] or values.get("public_notes", "")
     values["terms"] = values.get("terms") or as_text(store.setting("invoice_terms", client))
     values["footer"] = values.get("footer") or as_text(store.setting("invoice_footer", client))
@@ -133,7 +133,7 @@ def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
     if "line_items" in values:
         lines = [_prepared_line(store, line, is_new=False) for line in values.pop("line_items")]
     client = store["clients"].get(invoice["client_id"]) or {}
-    totals = calculate({**invoice, **values}, lines, store.precision(client))
+    totals = calculate({**invoice, **values}, lines, **store.money_rules(client))
     changes = {**values, **_amounts(totals)}
     if invoice["status_id"] not in ("1", "5", "6"):
         changes["balance"] = whole(round(totals.amount - invoice["paid_to_date"], 6))

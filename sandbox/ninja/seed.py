@@ -22,7 +22,7 @@ SWITCHES = {
     "version": "what it says of its version, by default the recorded one",
     "mailer": "how it mails, by default log",
     "can_execute": "false: PHP may not run programs, so it makes no PDF",
-    "pending_migrations": "true: it was updated, its database was not",
+    "pending_migrations": "true: it was updated, its database was not (from 5.10.42 on said of healthy ones too)",
 }
 KEYS = ("company", "users", "tokens", "clients", "projects", "products", "tax_rates", "switches", "run_mail_queue")
 

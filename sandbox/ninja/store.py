@@ -12,7 +12,7 @@ from sandbox.memory import Memory, Row, Table
 from sandbox.ninja.data import currencies, default_company, time_zones
 from sandbox.ninja.guard import Guard
 from sandbox.ninja.hashids import encode
-from sandbox.ninja.values import as_number, collate
+from sandbox.ninja.values import as_number, collate, is_on
 
 TABLES: dict[str, tuple[str, ...]] = {
     "companies": (),
@@ -195,6 +195,11 @@ class Store:
         """Decimals of the client's currency."""
         currency_id = str(self.setting("currency_id", client) or "1")
         return int(currencies().get(currency_id, {"precision": 2})["precision"])
+
+    def money_rules(self, client: Row | None) -> dict[str, Any]:
+        """How amounts of the client are rounded, for `totals.calculate`."""
+        has_five_cents = is_on(self.setting("enable_rappen_rounding", client))
+        return {"precision": self.precision(client), "has_five_cents": has_five_cents}
 
     def switch(self, name: str, default: Any = None) -> Any:
         """A switch of the stand-in that a seed has set."""

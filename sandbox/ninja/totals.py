@@ -63,11 +63,14 @@ def clean_line(line: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
-def calculate(invoice: dict[str, Any], lines: list[dict[str, Any]], precision: int) -> Totals:
+def calculate(
+    invoice: dict[str, Any], lines: list[dict[str, Any]], precision: int, *, has_five_cents: bool = False
+) -> Totals:
     """Line totals are unrounded floats; the subtotal sums the lines rounded half up to `precision` decimals.
 
     `invoice` gives discount, is_amount_discount, uses_inclusive_taxes, tax_name1-3, tax_rate1-3 (percent) and the
-    surcharges. Taxes of lines are rounded per line, taxes of the invoice once on the net sum.
+    surcharges. Taxes of lines are rounded per line, taxes of the invoice once on the net sum. has_five_cents: the
+    total alone is rounded to five cents, in any currency (recordings 792 to 798, 5.10.42).
     """
     is_amount = bool(invoice.get("is_amount_discount"))
     is_inclusive = bool(invoice.get("uses_inclusive_taxes"))
@@ -88,7 +91,10 @@ def calculate(invoice: dict[str, Any], lines: list[dict[str, Any]], precision: i
             taxes += _tax(net, as_number(invoice.get(f"tax_rate{number}")), is_inclusive, precision)
     surcharges = sum(as_number(invoice.get(f"custom_surcharge{n}")) for n in (1, 2, 3, 4))
     total = net + surcharges + (0 if is_inclusive else taxes)
-    return Totals(cleaned, rounded(taxes, precision), rounded(total, precision))
+    amount = rounded(total, precision)
+    if has_five_cents:
+        amount = whole(rounded(amount * 20, 0) / 20)
+    return Totals(cleaned, rounded(taxes, precision), amount)
 
 
 def _set_line_total(line: dict[str, Any], is_amount: bool, precision: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 from billing_console import money
 from sync.clients.ninja_rows import (
@@ -103,6 +104,12 @@ def _contact(data: object) -> NinjaContact:
     )
 
 
+def five_cents(settings: dict[str, Any]) -> bool | None:
+    """Whether these settings round totals to five cents (recordings 792 to 798); None where they say nothing."""
+    value = settings.get("enable_rappen_rounding")
+    return None if value in (None, "") else str(value).lower() in ("true", "1")
+
+
 def parse_client(data: object) -> NinjaClient:
     """Read a client with its contacts."""
     row = Row(data, "client")
@@ -115,6 +122,7 @@ def parse_client(data: object) -> NinjaClient:
         currency_id=settings.text("currency_id"),
         payment_terms=settings.text("payment_terms"),
         task_rate=_number(settings, "default_task_rate") if has_rate else None,
+        rounds_to_five_cents=five_cents(settings.raw),
         public_notes=row.text("public_notes"),
         vat_number=row.text("vat_number"),
         contacts=tuple(_contact(item) for item in row.objects("contacts")),

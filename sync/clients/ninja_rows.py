@@ -74,8 +74,8 @@ class NinjaContact:
 
 @dataclass(frozen=True)
 class NinjaClient:
-    """A client. `currency_id`, `payment_terms` (days) and `task_rate` are "" or None where the client has no
-    setting of its own and the company's counts."""
+    """A client. `currency_id`, `payment_terms` (days), `task_rate` and `rounds_to_five_cents` are "" or None where the
+    client has no setting of its own and the company's counts."""
 
     id: NinjaId
     name: str
@@ -83,6 +83,7 @@ class NinjaClient:
     currency_id: str
     payment_terms: str
     task_rate: Decimal | None
+    rounds_to_five_cents: bool | None
     public_notes: str
     vat_number: str
     contacts: tuple[NinjaContact, ...]

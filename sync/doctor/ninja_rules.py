@@ -16,6 +16,7 @@ _WORKFLOW: Final = Place(NINJA, "#/settings/workflow_settings")
 _TASKS: Final = Place(NINJA, "#/settings/task_settings")
 _PRODUCTS: Final = Place(NINJA, "#/settings/product_settings")
 _TAXES: Final = Place(NINJA, "#/settings/tax_settings")
+_LOCALIZATION: Final = Place(NINJA, "#/settings/localization")
 _PAYMENTS: Final = Place(NINJA, "#/settings/online_payments")
 _MAILS: Final = Place(NINJA, "#/settings/email_settings")
 _NUMBERS: Final = Place(NINJA, "#/settings/generated_numbers")
@@ -94,6 +95,16 @@ def judge_settings(settings: Mapping[str, Any], *, client: str = "", subject: st
                 "less than was approved. Switch inclusive taxes off."
             ),
             _TAXES,
+        )
+    if _is_on(settings.get("enable_rappen_rounding")):
+        say(
+            error,
+            "rappen_rounding",
+            _(
+                "Invoice Ninja rounds the totals of %(whose)s to five cents (enable_rappen_rounding), so an invoice "
+                "would come to another total than was approved; one that would is not approved. Switch it off."
+            ),
+            _LOCALIZATION,
         )
     if _is_on(settings.get("auto_bill_standard_invoices")):
         say(

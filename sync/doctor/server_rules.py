@@ -16,6 +16,7 @@ from sync.doctor.findings import CONSOLE, NINJA, Finding, Place, error, ok, warn
 from sync.doctor.hook_rules import is_private
 
 TESTED_NINJA: Final = (5, 10)
+MISCOUNTS_SINCE: Final = (5, 10, 42)
 TESTED_TAIGA: Final = "6.10"
 SKEW_WARNING, SKEW_ERROR = dt.timedelta(seconds=60), dt.timedelta(minutes=10)
 # Laravel's mailers that mail nobody.
@@ -138,7 +139,7 @@ def _judge_own_check(health: NinjaHealth, *, is_production: bool) -> list[Findin
     if not health.is_well:
         sentence = _("Invoice Ninja's own health check finds something wrong. Look at it there (Settings, About).")
         found.append(warning("health", sentence, _HEALTH))
-    if health.has_pending_migrations:
+    if health.has_pending_migrations and not _miscounts_migrations(health.version):
         sentence = _("Invoice Ninja was updated, but its database was not. Finish the update there (Settings, About).")
         found.append(error("migrations", sentence, _HEALTH))
     if health.queue_error:
@@ -152,6 +153,12 @@ def _judge_own_check(health: NinjaHealth, *, is_production: bool) -> list[Findin
         ) % {"mailer": health.mailer}
         found.append(error("mailer", sentence, _HEALTH))
     return found or [ok("health", _("Invoice Ninja's own health check is content."))]
+
+
+def _miscounts_migrations(version: str) -> bool:
+    """From 5.10.42 on its check counts files wrongly and says so of every healthy fresh install: it means nothing."""
+    numbers = [int(part) for part in version.strip().lstrip("v").split(".") if part.isascii() and part.isdigit()]
+    return tuple(numbers) >= MISCOUNTS_SINCE
 
 
 def _judge_version(version: str) -> Finding:

@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import run_checks
+from django.db import connection
 
 from billing_console.checks import (
     check_addresses,
     check_connections,
     check_environment,
+    check_redis,
     check_secrets,
     check_services,
+    check_tables,
     check_upstreams,
 )
+from billing_console.health import state_of_redis
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -164,6 +168,35 @@ def test_connections_are_counted_against_what_the_server_allows(settings: Any) -
     (message,) = check_connections(databases=["default"])
     assert message.id == "console.E011"
     assert "the console needs up to 4006." in message.msg
+
+
+def test_redis_that_is_down_is_said_where_the_servers_are_asked(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    assert check_redis() == []
+    (message,) = check_redis(databases=["default"])
+    assert (message.id, message.msg) == (
+        "console.W003",
+        f"Redis is {state_of_redis()}. Until then the worker is not called, and everything waits.",
+    )
+
+
+@pytest.mark.django_db
+def test_an_empty_database_and_one_of_an_older_version_are_said() -> None:
+    def said() -> list[tuple[str, str]]:
+        return [(str(message.id), str(message.msg)) for message in check_tables(databases=["default"])]
+
+    assert check_tables() == said() == []
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'sync' AND name > '0016'")
+        cursor.execute(
+            "DELETE FROM django_migrations WHERE (app, name) = ('sync', '0016_status_records_name_their_kind')"
+        )
+        ((identity, sentence),) = said()
+        assert identity == "console.W002"
+        assert "the first is sync.0016_status_records_name_their_kind." in sentence
+        cursor.execute("ALTER TABLE django_migrations RENAME TO kept_migrations")
+        assert said() == [("console.W002", "The database is empty: it has no tables yet.")]
 
 
 def test_all_are_registered(production: Any) -> None:

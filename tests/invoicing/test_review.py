@@ -211,6 +211,29 @@ def test_approval_dates_seals_and_asks_for_the_invoice(user: User) -> None:
     assert invoice.run.state == "done"
 
 
+def test_a_total_that_invoice_ninja_would_round_to_five_cents_is_not_approved(user: User) -> None:
+    """373.59 would come to 373.60 there, and no button would lead out (recordings 792 to 798)."""
+    invoice = draft()
+    type(invoice.client).objects.update(rounds_to_five_cents=True)
+
+    with pytest.raises(NotAllowed) as refused:
+        review.approve(Invoice.objects.get(), revision=invoice.revision, user=user)
+
+    assert refused.value.sentence == (
+        f"Invoice Ninja rounds the totals of {invoice.client} to five cents (enable_rappen_rounding), so this invoice "
+        "would come to 373.60 EUR there, not to 373.59 EUR. Switch that off in Invoice Ninja, refresh the lists here, "
+        "then approve."
+    )
+    assert Invoice.objects.get().state == "draft"
+
+
+def test_a_total_of_whole_five_cents_is_approved_all_the_same(user: User) -> None:
+    invoice = draft("2", tax_rate=0)
+    type(invoice.client).objects.update(rounds_to_five_cents=True)
+
+    assert review.approve(Invoice.objects.get(), revision=invoice.revision, user=user).state == "approved"
+
+
 def test_the_invoice_date_is_local(user: User) -> None:
     invoice = draft("2.1")
     with clock.set_to(dt.datetime(2026, 1, 2, 23, 30, tzinfo=dt.UTC)):

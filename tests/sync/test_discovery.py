@@ -31,6 +31,19 @@ def test_clients_and_projects_are_cached_as_they_are(world: World) -> None:
     assert Heartbeat.objects.filter(name="invoice_ninja").exists()
 
 
+def test_whether_totals_are_rounded_to_five_cents_is_the_clients_setting_or_else_the_companys(world: World) -> None:
+    def rounded() -> list[str]:
+        discovery.refresh_invoice_ninja()
+        return sorted(Client.objects.filter(rounds_to_five_cents=True).values_list("ninja_id", flat=True))
+
+    assert rounded() == []
+    company = world.api_ninja("GET", "/companies")["data"][0]
+    world.api_ninja("PUT", f"/companies/{company['id']}", {"settings": {"enable_rappen_rounding": True}})
+    own = world.api_ninja("GET", "/clients/client_abc123")["data"]["settings"]
+    world.api_ninja("PUT", "/clients/client_abc123", {"settings": {**own, "enable_rappen_rounding": False}})
+    assert rounded() == ["client_def456", "client_xyz789"]
+
+
 def test_products_and_the_companys_tax_are_cached_and_nobody_is_priced_again(
     world: World, django_capture_on_commit_callbacks: object
 ) -> None:

@@ -143,6 +143,9 @@ def _ann_alone(ninja: InvoiceNinja) -> None:
 
 
 COUNTERS = {f"{kind}_number_counter" for kind in ("invoice", "client", "task", "payment", "project", "credit", "quote")}
+# The company rounds totals to five cents; the client was never shown.
+_FIVE_CENTS: dict[str, Any] = {"settings": {"enable_rappen_rounding": True}, "ignore": {"client_contact_id"}}
+
 SPECIAL: dict[int, dict[str, Any]] = {
     31: _after(30),
     61: _after(55),
@@ -260,6 +263,8 @@ SPECIAL: dict[int, dict[str, Any]] = {
     825: {"switches": {"pdf_engine": True}},
     # Its taxes keep two decimals in a currency that has none.
     826: {"ignore": {"total_taxes"}},
+    **{number: {**_FIVE_CENTS, "rows": a_client("Wjneg5YbwZ")} for number in range(792, 798)},
+    798: {**_FIVE_CENTS, "rows": a_client("Volej2RejN")},
     **{number: {"rows": a_client("Wjneg56bwZ"), "ignore": {"client_contact_id"}} for number in range(870, 888)},
 }
 # The company of the newer server, which no exchange shows.
@@ -322,13 +327,13 @@ _EXCHANGES = {
     " 638 643 645 647 650 655 660 663 664 824 882 884",
     "create_invoice": (
         "163 167 168 174 177-198 207-210 212 253 254 295-297 385 396-402 404 416-419 437 441 451 466 467 475 481 505"
-        " 506 508 509 513 636 881 883"
+        " 506 508 509 513 636 792-796 798 881 883"
     ),
     "update_invoice": "169 176 199-203 205 238 243 244 270 462 465 476 477 484"
     " 641 642 644 646 648 651 652 654 656-659 826",
     "delete_invoice": "172 247 255 271 464",
     "cancel_invoice": "239 240 242 250 251 500",
-    "mark_invoice_sent": "219-221 241 252 452 478",
+    "mark_invoice_sent": "219-221 241 252 452 478 797",
     "email_invoice": "222-224 298 394 640",
     "send_email": "225 227-230 395 445 447 639 649 653",
     "invoice_pdf": "392 825",

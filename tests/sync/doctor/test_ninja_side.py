@@ -58,6 +58,14 @@ COMPANY = [
         id="inclusive",
     ),
     pytest.param(
+        settings_of(enable_rappen_rounding=True),
+        "error",
+        "rappen_rounding",
+        "Invoice Ninja rounds the totals of the company to five cents (enable_rappen_rounding), so an invoice would "
+        "come to another total than was approved; one that would is not approved. Switch it off.",
+        id="five-cents",
+    ),
+    pytest.param(
         settings_of(auto_bill_standard_invoices=True),
         "warning",
         "auto_bill",
@@ -177,6 +185,23 @@ def test_each_setting_that_stands_in_the_way_is_said(
     act(ward)
 
     assert ward.look("invoice_ninja") == [(severity, code, sentence)]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("5.10.17", ["migrations"]), ("5.10.41", ["migrations"]), ("5.10.42", []), ("v5.10.44", []), ("5.12.3", [])],
+)
+def test_what_newer_servers_say_of_their_database_is_no_error(version: str, expected: list[str]) -> None:
+    """From 5.10.42 on its check counts files wrongly: every healthy fresh install says so."""
+    found = server_rules.judge_health(NinjaHealth(version, has_pending_migrations=True), is_production=True)
+
+    assert [finding.code for finding in found if finding.severity == "error"] == expected
+
+
+def test_a_healthy_fresh_server_of_today_has_no_error(ward: Ward) -> None:
+    ward.switch(version="5.10.42")
+
+    assert ward.look("invoice_ninja") == []
 
 
 def test_a_server_that_mails_nobody_is_an_error_in_production_only() -> None:
