@@ -45,11 +45,13 @@ class UpstreamError(ConsoleError):
     `upstream` is "taiga" or "invoice_ninja", `path` has no secrets in it, `status` is the HTTP status or
     None where no answer came, `body_excerpt` is redacted, `wait_seconds` is how long the server asked us
     to wait (seconds, None if it did not say). `is_permanent`: the same call will fail again until somebody
-    changes something. `is_outcome_unknown`: a write may have been done; look it up, never repeat it blindly.
+    changes something. `is_surely_not_done`: no part of it was done, so that even a mail may be asked for again.
+    `is_outcome_unknown`: a write may have been done; look it up, never repeat it blindly.
     """
 
     is_permanent: bool = False
     is_unknown_for_writes: bool = False
+    is_surely_not_done: bool = False
     default_sentence = gettext_lazy("%(upstream)s did not do what was asked. It is tried again by itself.")
 
     def __init__(
@@ -182,24 +184,27 @@ class VersionConflict(Rejected):
 
 
 class DuplicateRequest(UpstreamError):
-    """Invoice Ninja saw an equal request within the last second and did nothing (400 "Duplicate request")."""
+    """Invoice Ninja took the request for a repetition, rightly or not, and did nothing (400, in 2026 also 429)."""
 
+    is_surely_not_done = True
     default_sentence = gettext_lazy(
-        "%(upstream)s ignored the request because an equal one came a moment before. It is checked again."
+        "%(upstream)s did nothing: a request of the same kind came a moment before. It is tried again by itself."
     )
 
 
 class Throttled(UpstreamError):
     """Too many calls (429). `.wait_seconds` is what the server asked for, None if it did not say."""
 
+    is_surely_not_done = True
     default_sentence = gettext_lazy("%(upstream)s asks us to slow down. It is tried again by itself.")
 
 
 class Busy(UpstreamError):
-    """As many calls to this server as are permitted at a time are running: nothing was called."""
+    """As many calls to this server, or of this kind, as are permitted at a time are running: nothing was called."""
 
+    is_surely_not_done = True
     default_sentence = gettext_lazy(
-        "As many calls to %(upstream)s as UPSTREAM_CALLS_AT_A_TIME permits are running. It is tried again by itself."
+        "%(upstream)s was not asked: as many calls run as UPSTREAM_CALLS_AT_A_TIME permits. It is tried again later."
     )
 
 
@@ -256,6 +261,7 @@ class Redirected(UpstreamError):
 class Unreachable(UpstreamError):
     """No connection came about (refused, DNS, TLS, connect time-out): the call was surely not done."""
 
+    is_surely_not_done = True
     default_sentence = gettext_lazy(
         "%(upstream)s cannot be reached (%(detail)s). Check that it runs and its address in the settings."
     )

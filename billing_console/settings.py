@@ -59,7 +59,7 @@ SANDBOX_CLOCK_FILE = env("SANDBOX_CLOCK_FILE", default="")
 # --- the fence around remote writes (design: A claim is fenced); seconds ----------------------------------------
 _quick = ENVIRONMENT == "sandbox"
 CALL_DEADLINE_SECONDS = env.float("CALL_DEADLINE_SECONDS", default=2.0 if _quick else 60.0)
-LEASE_SECONDS = env.float("LEASE_SECONDS", default=5.0 if _quick else 300.0)
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=7.0 if _quick else 300.0)
 LOOK_UP_AFTER_SECONDS = env.float("LOOK_UP_AFTER_SECONDS", default=8.0 if _quick else 600.0)
 RETRY_BASE_SECONDS = env.float("RETRY_BASE_SECONDS", default=1.0 if _quick else 30.0)
 SEND_PROOF_SECONDS = env.float("SEND_PROOF_SECONDS", default=30.0 if _quick else 1800.0)

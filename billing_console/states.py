@@ -189,7 +189,7 @@ INVOICE: TransitionMap = _map(
 )
 
 REMINDER: TransitionMap = _map(
-    pending="sending refused", sending="sent attention refused", attention="sent refused", sent="", refused=""
+    pending="sending refused", sending="sent attention refused pending", attention="sent refused", sent="", refused=""
 )
 
 DIFFERENCE: TransitionMap = _map(

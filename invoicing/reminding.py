@@ -144,8 +144,8 @@ def _step(reminder: Reminder) -> None:
     contacts = receivers_of(there, ninja.client(there.client_id))
     if refused := reminding_rules.refusal(reminder, there, contacts):
         _finish(reminder, ReminderState.REFUSED, refused)
-    elif _commit_to_calling(reminder, there, contacts):
-        _call(reminder, ninja, there)
+    else:
+        _call(reminder, ninja, there, contacts)
 
 
 def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[tuple[str, str, str]]) -> bool:
@@ -171,12 +171,20 @@ def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[t
     )
 
 
-def _call(reminder: Reminder, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
-    # Do not retry here, whatever happens: from now on only a changed message id, or a person, settles it.
+def _call(
+    reminder: Reminder, ninja: InvoiceNinjaClient, there: NinjaInvoice, contacts: list[tuple[str, str, str]]
+) -> None:
+    # Do not retry here, whatever happens: once it is committed only the proof, or a person, settles it.
     try:
-        ninja.send_email(there.id, f"email_template_{reminder.text}")
+        with ninja.slot():  # before the commit: what waits for its slot was not called, and is never in doubt
+            if not _commit_to_calling(reminder, there, contacts):
+                return
+            ninja.send_email(there.id, f"email_template_{reminder.text}")
     except UpstreamError as error:
         logger.warning("reminding of invoice %s: %s", there.number, error)
+        if error.is_surely_not_done:
+            _take_back(reminder)
+            raise  # and it is tried again, as if we had not tried
         if not error.is_outcome_unknown:
             later = _("Invoice Ninja was busy and did nothing; nobody was reminded. Remind again later.")
             sentence = _("The mail was not sent. %(why)s") % {"why": error.sentence} if error.is_permanent else later
@@ -185,6 +193,14 @@ def _call(reminder: Reminder, ninja: InvoiceNinjaClient, there: NinjaInvoice) ->
             _wait(reminder, _pause(reminder), error.sentence)
         return
     _look_for_proof(reminder, ninja.invoice(there.id))
+
+
+def _take_back(reminder: Reminder) -> None:
+    """Nothing was done of the call that was committed: it waits again as it did before."""
+    if reminder.state == ReminderState.SENDING:
+        why, is_ours = _("nothing was done of it; it is tried again"), Q(claim_id=reminder.claim_id)
+        changes: dict[str, Any] = {"called_at": None, "reminded_at": None, "mails": []}
+        advance(reminder, ReminderState.PENDING, why=why, only_if=is_ours, claim=reminder.claim_id, **changes)
 
 
 def _look_for_proof(reminder: Reminder, there: NinjaInvoice) -> None:

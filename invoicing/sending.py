@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console.errors import Busy, ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
+from billing_console.errors import ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
 from invoicing import creating, deviations, marking
 from invoicing.models import ContactMail, Invoice, Selection, Sending
@@ -169,8 +169,7 @@ def _step(sending: Sending) -> None:
             deviations.note(invoice, there)
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
-    if _commit_to_calling(sending, there, contacts):
-        _call(sending, ninja, there)
+    _call(sending, ninja, there, contacts)
 
 
 def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClient) -> bool:
@@ -197,15 +196,18 @@ def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClien
     return True
 
 
-def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
-    # Do not retry here, whatever happens: from now on only a changed message id, or a person, settles it.
+def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice, client: NinjaClient) -> None:
+    # Do not retry here, whatever happens: once it is committed only the proof, or a person, settles it.
     try:
-        ninja.email_invoice(there.id)
-    except Busy as error:
-        _take_back(sending)  # our own bound: no byte left, so this alone is as if we had not tried
-        raise error from None
+        with ninja.slot():  # before the commit: what waits for its slot was not called, and is never in doubt
+            if not _commit_to_calling(sending, there, client):
+                return
+            ninja.send_email(there.id)
     except UpstreamError as error:
         logger.warning("mailing invoice %s: %s", there.number, error)
+        if error.is_surely_not_done:
+            _take_back(sending)
+            raise  # and it is tried again, as if we had not tried
         if error.is_permanent and not error.is_outcome_unknown:
             _finish(sending, InvoiceState.ATTENTION, _("The mail was not sent. %(why)s") % {"why": error.sentence})
         else:
@@ -215,10 +217,12 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> N
 
 
 def _take_back(sending: Sending) -> None:
+    """Nothing was done of the call that was committed, or none was made: it is as if we had not tried."""
     with transaction.atomic():
         ours = Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True)
         if ours.update(is_called=False, called_at=None):
             sending.mails.all().delete()
+    sending.is_called = False
 
 
 def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:

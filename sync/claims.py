@@ -27,6 +27,11 @@ class NotThere(ConsoleError):
     """A look-up found nothing under our key: the write was not done."""
 
 
+def longest_call() -> timedelta:
+    """How long a call may take with the wait for the permission to make it: lease that must be left before it."""
+    return timedelta(seconds=2 * settings.CALL_DEADLINE_SECONDS)
+
+
 @dataclass
 class Claim:
     """One record, ours until `lease_until` (real time). `wrote`: a call that may change the server has started."""
@@ -36,13 +41,18 @@ class Claim:
     lease_until: datetime
     revision: int
     wrote: bool = False
+    _wrote_before: bool = False
 
     def before_call(self, *, writes: bool = False) -> None:
-        """A call is about to start. Raises ClaimLost when less lease is left than the call's total deadline."""
-        deadline = timedelta(seconds=settings.CALL_DEADLINE_SECONDS)
-        if timezone.now() + deadline >= self.lease_until:
+        """A call is about to start. Raises ClaimLost when less lease is left than it may take, waiting included."""
+        if timezone.now() + longest_call() >= self.lease_until:
             raise ClaimLost
+        self._wrote_before = self.wrote
         self.wrote = self.wrote or writes
+
+    def was_not_called(self) -> None:
+        """The call that was about to start never did, so that nothing of it can be in doubt."""
+        self.wrote = self._wrote_before
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import (
+    Busy,
     ClaimLost,
     ConfigError,
     ConsoleError,
     ConsoleFailed,
+    DuplicateRequest,
     Forbidden,
     UpstreamError,
     said_by,
@@ -106,7 +108,8 @@ def expire_leases(kind: RecordKind) -> int:
             claim=record.claim_id,
             not_before=timezone.now() + _look_up_wait(),
             sentence=_(
-                "The worker that wrote this stopped in the middle. It is looked up before anything is repeated."
+                "The worker that wrote this has not said in time what became of it: it stopped, or it is only slow. "
+                "It is looked up before anything is repeated."
             ),
         )
     return count
@@ -193,7 +196,13 @@ def back_off(attempts: int) -> timedelta:
 
 
 def wait_after(error: ConsoleError, attempts: int) -> timedelta:
-    """The back-off after a failure, or what the server asked for where that is longer."""
+    """The back-off after a failure, or what the server asked for where that is longer.
+
+    What was taken for a repetition waits a little longer than the second that the server remembers one; the jitter
+    keeps two that met from meeting again.
+    """
+    if isinstance(error, DuplicateRequest):
+        return timedelta(seconds=1.1 + random.random() * min(max(attempts, 1), 10))  # noqa: S311 -- spreads load
     asked = error.wait_seconds if isinstance(error, UpstreamError) else None
     return max(back_off(attempts), timedelta(seconds=asked or 0))
 
@@ -233,6 +242,8 @@ def _write(claim: Claim, handler: Handler) -> None:
     except NeedsPerson as question:
         _ask_person(claim, handler, question.reason, question.sentence)
     except UpstreamError as error:
+        if isinstance(error, Busy):
+            claim.was_not_called()
         if error.is_outcome_unknown or (claim.wrote and error.is_read):
             _doubt(claim, error)
         elif error.is_permanent and error.status in (400, 422):

@@ -21,6 +21,7 @@ from billing_console.errors import ConsoleError
 from mappings.models import Company
 from sync import gate
 from sync.attribute_names import configured_names
+from sync.claims import longest_call
 from sync.models import Server, WorkItem
 from sync.readings import Batch, Reading, fetch
 from sync.storing import postpone, store_all
@@ -116,7 +117,7 @@ def _claim(item_ids: Iterable[int]) -> tuple[uuid.UUID, dt.datetime, list[WorkIt
 
 def _is_too_late(until: dt.datetime) -> bool:
     """Whether less of the lease is left than the call that would start now may take."""
-    return timezone.now() + dt.timedelta(seconds=settings.CALL_DEADLINE_SECONDS) >= until
+    return timezone.now() + longest_call() >= until
 
 
 def _let_go(items: Iterable[WorkItem], claim: uuid.UUID) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from sync.marks import mark_dirty
 from sync.models import TimeEntry, WorkItem
 from sync.models.items import FoundBy
 
+_addresses = itertools.count()  # nobody clicks twice within the second that a server takes for a repetition
 MORNING = datetime(2025, 12, 1, 9, 0, tzinfo=UTC)
 
 
@@ -201,7 +203,7 @@ def make_request(method: str, url: str, headers: Any, body: bytes) -> Request:
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote(parts.path, "latin-1"),
         "QUERY_STRING": parts.query,
-        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_ADDR": f"192.0.2.{next(_addresses) % 250 + 1}",
         "SERVER_NAME": parts.hostname,
         "SERVER_PORT": str(parts.port),
         "SERVER_PROTOCOL": "HTTP/1.1",

@@ -38,6 +38,11 @@ class Call:
         """Those of these fields that the body has."""
         return {name: self.body[name] for name in names if name in self.body}
 
+    def refuse_duplicate(self, what: str) -> None:
+        """Raises Refusal where the same address asked for `what` within the last second."""
+        key = f"{what} {self.request.remote_addr}"
+        self.store.guard.refuse_duplicate(key, int(self.store.switch("duplicate_status", 400)))
+
     @property
     def base_url(self) -> str:
         """Where the caller reached the server, without a slash at the end."""

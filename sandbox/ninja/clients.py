@@ -157,7 +157,8 @@ def _contacts(store: Store, sent: list[Any], known: list[Row], base_url: str) ->
         key = before.get("contact_key") or _key(32)
         row_id = before.get("id") or values.get("id") or store.new_id("contacts")
         texts = {name: as_text(values.get(name, before.get(name))) for name in CONTACT_TEXTS}
-        texts["email"] = texts["email"] or " "
+        if not values:  # a client sent without contacts; an address that is sent empty stays empty (631 to 634, 665)
+            texts["email"] = " "
         contacts.append(
             {
                 "id": row_id,

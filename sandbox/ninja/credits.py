@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.memory import Row
+from sandbox.ninja.activities import note_credit
 from sandbox.ninja.call import Call
 from sandbox.ninja.credit_use import DRAFT, mark_credit_sent
 from sandbox.ninja.errors import DELETED_RECORD, Refusal, missing, unauthorized
@@ -58,6 +59,7 @@ def create_credit(call: Call) -> dict[str, Any]:
     own = {"user_id": call.user["id"], "number": number}
     row = store.insert("credits", {**EMPTY, **values, **own, **amounts})
     row = ensure_invitations(store, "credits", row, call.base_url)
+    note_credit(call.store, row)
     fire(call, "credit_create", "credits", row)
     if call.flag("mark_sent"):
         row = mark_credit_sent(call, row)

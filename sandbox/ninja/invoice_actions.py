@@ -10,7 +10,7 @@ from sandbox.ninja.call import Call
 from sandbox.ninja.errors import Refusal, broken, invalid
 from sandbox.ninja.invoices import find_invoice
 from sandbox.ninja.lifecycle import archive, cancel, delete_invoice_row, mark_paid, restore
-from sandbox.ninja.mail import TEMPLATES, send_mails
+from sandbox.ninja.mail import TEMPLATES, has_address, send_mails
 from sandbox.ninja.reminders import chosen_template
 from sandbox.ninja.status import mark_sent
 from sandbox.ninja.transformers import answer_bulk, answer_one
@@ -52,14 +52,14 @@ ACTIONS: dict[str, Action] = {
 
 
 def bulk_invoices(call: Call) -> dict[str, Any]:
-    """POST /invoices/bulk: an unknown action is 200 without effect, the same body within a second is 400."""
+    """POST /invoices/bulk: an unknown action is 200 without effect, the same action within a second is refused."""
     body = call.body
     action, ids = as_text(body.get("action")), body.get("ids")
     if not isinstance(ids, list) or not ids:
         raise invalid({"ids": ["The ids field is required."]})
     if body.get("email_type") is not None and as_text(body["email_type"]) not in TEMPLATES:
         raise invalid({"email_type": ["The selected email type is invalid."]})
-    call.store.guard.refuse_duplicate(f"invoices/bulk {call.request.remote_addr} {action} {sorted(map(str, ids))}")
+    call.refuse_duplicate(f"invoices/bulk {action}")
     found = [row for row in (call.store.find("invoices", i) for i in ids) if row is not None]
     if not found:
         return {"message": "No Invoices Found"}
@@ -76,7 +76,7 @@ def act_by_get(call: Call, invoice_id: str, action: str) -> dict[str, Any]:
 
 
 def send_email(call: Call) -> dict[str, Any]:
-    """POST /emails: entity, entity_id and template; marks a draft as sent."""
+    """POST /emails: entity, entity_id and template; marks a draft as sent, one without an address not (631 to 634)."""
     body = call.body
     if not body.get("entity"):
         raise broken()
@@ -87,7 +87,7 @@ def send_email(call: Call) -> dict[str, Any]:
     row = call.store[table].get(as_text(body.get("entity_id"))) if table else None
     if table is None or row is None:
         raise Refusal(401, {"message": ""})
-    if table == "invoices":
+    if table == "invoices" and has_address(call.store, row):
         row = mark_sent(call, row)
     texts = {name: as_text(body.get(name)) for name in ("subject", "body", "cc_email")}
     return answer_one(call, table, send_mails(call, table, row, template, **texts))

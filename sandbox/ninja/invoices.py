@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from sandbox.memory import Row
+from sandbox.ninja.activities import CREATED, note_invoice
 from sandbox.ninja.call import Call
 from sandbox.ninja.errors import DELETED_RECORD, LOCKED_INVOICE, Refusal, broken, invalid, missing, unauthorized
 from sandbox.ninja.filters import select
@@ -110,6 +111,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
     row = _invite(call, row)
     _keep_defaults(call, row)
     link_tasks(store, row)
+    note_invoice(store, CREATED, row, user_id=call.user["id"])
     fire(call, "invoice_create", "invoices", row)
     apply_flags(call, row["id"], is_new=True)
     return answer_one(call, "invoices", find_invoice(store, row["id"]))

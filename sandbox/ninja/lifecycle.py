@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
-from sandbox.ninja.mail import send_mails, send_receipts
+from sandbox.ninja.mail import send_mails, send_receipts, wants_receipts
 from sandbox.ninja.payments import pay_by_hand, take_money_back, undo_take_back
 from sandbox.ninja.status import CANCELLED, PAID, PARTIAL, SENT, mark_sent
 from sandbox.ninja.values import as_number, is_on
@@ -99,7 +99,9 @@ def apply_flags(call: Call, invoice_id: str, *, is_new: bool = False) -> None:
     elif amount is not None and as_number(amount) > 0:
         row = mark_sent(call, current())
         today = f"{store.utc_today():%Y-%m-%d}"
-        send_receipts(store, pay_by_hand(call, row, min(as_number(amount), row["balance"]), today))
+        payment = pay_by_hand(call, row, min(as_number(amount), row["balance"]), today)
+        if wants_receipts(store, payment):
+            send_receipts(store, payment)
     if call.flag("send_email"):
         send_mails(call, "invoices", mark_sent(call, current(), is_new=is_new), "invoice")
     if is_on(call.value("cancel")):

@@ -9,6 +9,7 @@ import secrets
 import time
 
 from sandbox.memory import Row
+from sandbox.ninja.activities import MAILED, note_invoice, note_receipt
 from sandbox.ninja.call import Call
 from sandbox.ninja.errors import Refusal, missing
 from sandbox.ninja.invitations import mark_invitations
@@ -33,7 +34,10 @@ def send_mails(
     """A mail for each invitation whose contact has an address; the dates are set for all of them all the same.
 
     With the switch mail_mode `queued` the message_id comes `mail_delay_seconds` of real time later (never if that is
-    null). Raises Refusal 500 where the company attaches PDFs and the switch pdf_engine is off.
+    null); with `down`, as with a mail server that does not answer, all is as ever, but no mail leaves and no message_id
+    comes (recordings 1483 to 1485).
+
+    Raises Refusal 500 where the company attaches PDFs and the switch pdf_engine is off.
     """
     store = call.store
     client = store["clients"].get(row["client_id"])
@@ -49,24 +53,36 @@ def send_mails(
     if table == "invoices":
         sent = {"last_sent_date": f"{store.utc_today():%Y-%m-%d}"}
     saved = store.save(table, row["id"], **sent)
+    if table == "invoices":
+        note_invoice(store, MAILED, saved, user_id=call.user["id"], contact=_first_contact(store, saved))
     fire(call, f"{table.removesuffix('s')}_sent", table, saved)
     run_queue(store)
     return store[table].get(row["id"]) or saved
 
 
+def has_address(store: Store, row: Row) -> bool:
+    """Whether somebody who is invited has an address in the server's eyes: a lone space is one (665, 666)."""
+    client = store["clients"].get(row["client_id"])
+    contacts = {contact["id"]: contact for contact in client["contacts"]} if client is not None else {}
+    invited = [contacts.get(invitation["client_contact_id"]) for invitation in row["invitations"]]
+    return any(contact is not None and contact["email"] for contact in invited)
+
+
+def wants_receipts(store: Store, payment: Row) -> bool:
+    """Whether a payment entered by hand, a use of a credit too, is followed by a receipt unless the call forbids it."""
+    return bool(store.setting("client_manual_payment_notification", store["clients"].get(payment["client_id"])))
+
+
 def send_receipts(store: Store, payment: Row) -> None:
-    """What a payment or refund entered by hand makes the server mail: a receipt to the first contact.
+    """Mail the receipt of a payment or refund to the first contact of each of its invoices.
 
     It goes through the invoice's invitation, so it changes that message_id as if the invoice had been mailed again.
     """
-    client = store["clients"].get(payment["client_id"])
-    if not store.setting("client_manual_payment_notification", client):
-        return
     for part in payment["paymentables"]:
         invoice = store["invoices"].get(part.get("invoice_id", ""))
         reachable = _reachable(store, invoice) if invoice is not None else []
         for invitation, contact in [pair for pair in reachable if pair[1]["send_email"]][:1]:
-            _queue_mail(store, "invoices", invoice or {}, invitation, contact, "payment", {})
+            _queue_mail(store, "invoices", invoice or {}, invitation, contact, "payment", {"payment_id": payment["id"]})
     run_queue(store)
 
 
@@ -79,6 +95,9 @@ def run_queue(store: Store, *, everything: bool = False) -> None:
         return
     with store.memory.transaction():
         for mail in due:
+            payment = store["payments"].get(mail["_payment_id"])
+            if payment is not None:
+                note_receipt(store, payment)
             message_id = f"{secrets.token_hex(16)}@ninja.example"
             store["mails"].update(mail["id"], message_id=message_id)
             table = f"{mail['entity']}s"
@@ -98,10 +117,20 @@ def _reachable(store: Store, row: Row) -> list[tuple[Row, Row]]:
     return [(i, c) for i, c in pairs if c is not None and c["email"].strip()]
 
 
+def _first_contact(store: Store, row: Row) -> Row | None:
+    reachable = _reachable(store, row)
+    return reachable[0][1] if reachable else None
+
+
 def _queue_mail(
     store: Store, table: str, row: Row, invitation: Row, contact: Row, template: str, texts: dict[str, str]
 ) -> None:
-    subject = texts.get("subject") or SUBJECTS.get(template, SUBJECT_OF_REMINDERS)
+    if store.switch("mail_mode", "sync") == "down":
+        return
+    # A custom text without words of its own has the subject of the invoice's mail (612, 622).
+    subject = texts.get("subject") or SUBJECTS.get(
+        "invoice" if template.startswith("custom") else template, SUBJECT_OF_REMINDERS
+    )
     names = {"{number}": row["number"], "{company}": store.company()["settings"]["name"]}
     for word, value in names.items():
         subject = subject.replace(word, value)
@@ -119,6 +148,7 @@ def _queue_mail(
         "client_contact_id": contact["id"],
         "at": store.moment(),
         "message_id": "",
+        "_payment_id": texts.get("payment_id", ""),
         "_due": _due(store),
     }
     store["mails"].insert(mail)

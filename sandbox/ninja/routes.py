@@ -9,6 +9,7 @@ from typing import Any
 from werkzeug.routing import Map, Rule
 
 from sandbox.ninja import (
+    activities,
     clients,
     company,
     credits,
@@ -61,6 +62,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("GET", "/invoices/<invoice_id>/<action>", invoice_actions.act_by_get),
     ("GET", "/invoice/<invitation_key>/download", pdf.download),
     ("POST", "/emails", invoice_actions.send_email),
+    ("POST", "/activities/entity", activities.list_activities),
     ("GET", "/payments", payments.list_payments),
     ("POST", "/payments", payments.create_payment),
     ("POST", "/payments/refund", payments.refund_payment),

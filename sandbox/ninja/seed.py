@@ -15,8 +15,9 @@ from sandbox.ninja.projects import PRODUCT, PROJECT
 from sandbox.ninja.store import USER, Store
 
 SWITCHES = {
-    "mail_mode": "sync (default: message_id at once) or queued",
+    "mail_mode": "sync (default: message_id at once), queued, or down: everything as if, but no mail leaves",
     "mail_delay_seconds": "seconds of real time until a queued mail goes; null is never by itself",
+    "duplicate_status": "what a repetition within a second answers: 400, or 429 as servers of 2026 do",
     "number_race": "true: a number that was taken within the last second answers 500 instead of 422",
     "pdf_engine": "true: PDFs can be made, downloaded and attached",
     "version": "what it says of its version, by default the recorded one",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from sandbox.memory import Row
+from sandbox.ninja.activities import MARKED_SENT, note_invoice
 from sandbox.ninja.call import Call
 from sandbox.ninja.invitations import mark_invitations
 from sandbox.ninja.reminders import next_send_date
@@ -33,6 +34,7 @@ def mark_sent(call: Call, invoice: Row, *, is_new: bool = False) -> Row:
     changes["next_send_date"] = next_send_date(store, {**invoice, **changes})
     row = store.save("invoices", invoice["id"], **changes)
     store.move_client_money(row["client_id"], balance=row["balance"])
+    note_invoice(store, MARKED_SENT, row, user_id=call.user["id"])
     if not is_new:
         fire(call, "invoice_update", "invoices", row)
     fire(call, "invoice_sent", "invoices", row)

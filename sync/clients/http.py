@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -71,14 +71,14 @@ class Call:
 
 
 Journal = Callable[[Call], None]
-# Given the seconds that a call may take in all, waits for permission to make it and gives the seconds that are left.
-Limit = Callable[[float], AbstractContextManager[float]]
+# Waits for permission to make one call, of the named turn where there is one: calls of a turn are made one by one.
+Limit = Callable[[str], AbstractContextManager[None]]
 
 
 @contextmanager
-def unlimited(seconds: float) -> Iterator[float]:
+def unlimited(turn: str) -> Iterator[None]:
     """The limit of a client that may make any number of calls at a time."""
-    yield seconds
+    yield
 
 
 def segment(value: object) -> str:
@@ -93,7 +93,8 @@ class JsonClient:
     """Calls one server. Not for several threads at a time; make one per thread.
 
     `headers` go with every call and may hold secrets: their values appear in no error, journal or repr.
-    `deadline_seconds` is the total real time of one call, from asking `limit` for it to the last byte read.
+    `deadline_seconds` is the total real time of one call, from its beginning to the last byte read; what it waited for
+    the permission of `limit` before does not count, because nothing was called then.
     `classify` names the error class of an answer that is no success. `adapter` holds connections that another client of
     the same thread made. Raises ConfigError for a bad address, or where no certificate can be trusted.
     """
@@ -121,6 +122,7 @@ class JsonClient:
         self._deadline_seconds = deadline_seconds
         self._journal = journal
         self._limit = limit
+        self._holds_slot: bool | None = None  # False: held by the caller, and used already
         self._max_body_bytes = max_body_bytes
         if self.base_url.startswith("https:"):
             trusted()  # else no call is begun
@@ -134,6 +136,27 @@ class JsonClient:
         """Close the connections that are kept open."""
         self._adapter.close()
 
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait now for the permission to make the next call, which is made inside: one call for each slot.
+
+        For what is written down right before a call, so that whoever waits was never about to call. Raises Busy.
+        """
+        with self._limit(""):
+            self._holds_slot = True
+            try:
+                yield
+            finally:
+                self._holds_slot = None
+
+    def _permission(self, turn: str) -> AbstractContextManager[None]:
+        if self._holds_slot is None:
+            return self._limit(turn)
+        if not self._holds_slot:
+            raise RuntimeError("one call for each slot")
+        self._holds_slot = False
+        return nullcontext()
+
     def call(
         self,
         method: str,
@@ -145,24 +168,25 @@ class JsonClient:
         is_read: bool | None = None,
         wants_json: bool = True,
         shown: str = "",
+        turn: str = "",
     ) -> Answer:
         """Make one call and return the answer of a success (2xx); raises an UpstreamError for all else.
 
         `path` begins with "/" and its segments are quoted; `shown` stands for one that is a secret, in errors and in
         the journal. A query value "" raises ValueError, because a server takes it as no filter at all. `is_read` says
-        that repeating is harmless (default: GET).
+        that repeating is harmless (default: GET). Calls of the same `turn` are made one after the other.
         """
         shown = (shown or path) + _query_text(query, hides_secrets=True)
         url = self.base_url + path + _query_text(query, hides_secrets=False)
         request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read)
         sent_headers = self._headers_for(headers, has_body=body is not NO_BODY)
         content = encode_json(body).encode("ascii") if body is not NO_BODY else None
-        with self._limit(self._deadline_seconds) as seconds:
+        with self._permission(turn):
             status: int | None = None
             error, wait_seconds = "", None
             at, started = datetime.now(UTC), time.monotonic()
             try:
-                response = self._exchange(request, url, sent_headers, content, seconds)
+                response = self._exchange(request, url, sent_headers, content)
                 status, self.skew = response[0], skew_of(response[1], datetime.now(UTC))
                 return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
             except UpstreamError as failure:
@@ -205,8 +229,9 @@ class JsonClient:
         return sent
 
     def _exchange(
-        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float
+        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
+        seconds = self._deadline_seconds
         prepared = requests.Request(request.method, url, headers=dict(headers), data=content).prepare()
         timeout = (min(_CONNECT_SECONDS, seconds), seconds)
         response: requests.Response | None = None

@@ -8,6 +8,7 @@ a ValueError before anything is sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -94,6 +95,10 @@ class InvoiceNinjaClient(SelfCheck, Clocked):
     def close(self) -> None:
         """Close the connections that are kept open."""
         self._http.close()
+
+    def slot(self) -> AbstractContextManager[None]:
+        """Hold the permission to make the next call, which is made inside. Raises Busy; nothing was called then."""
+        return self._http.slot()
 
     # --- The installation ---
 
@@ -243,18 +248,14 @@ class InvoiceNinjaClient(SelfCheck, Clocked):
         """Mark a draft as sent without a mail."""
         return self._bulk_invoice(invoice_id, "mark_sent")
 
-    def email_invoice(self, invoice_id: NinjaId, email_type: str = "invoice") -> NinjaInvoice:
-        """Ask for the mail to every contact of the invoice who gets mail; marks a draft as sent.
-
-        The answer proves nothing: only a new `message_id` of an invitation does. Without `email_type` the
-        server would choose a reminder's text by itself.
-        """
-        return self._bulk_invoice(invoice_id, "email", email_type=email_type)
-
     def send_email(
         self, invoice_id: NinjaId, template: str = "email_template_invoice", *, subject: str = "", text: str = ""
     ) -> NinjaInvoice:
-        """Ask for a mail with a template or a subject and text of one's own; marks a draft as sent."""
+        """Ask for a mail with a template or a subject and text of one's own; marks a draft as sent.
+
+        Any number at once: the bulk action for mails refuses whatever comes within a second of another (recordings 623
+        to 630, 667 to 672). The answer proves nothing (see `invoicing.mail_proof`).
+        """
         _require("invoice_id", invoice_id)
         body = {"entity": "invoice", "entity_id": invoice_id, "template": template}
         if subject:
@@ -309,14 +310,17 @@ class InvoiceNinjaClient(SelfCheck, Clocked):
         answer = self._http.call(method, path, body=dict(body))
         return self._http.read(answer, lambda data: parse(row_of(data)))
 
-    def _bulk_invoice(self, invoice_id: NinjaId, action: str, **more: str) -> NinjaInvoice:
-        return self._bulk("/invoices/bulk", {"action": action, "ids": [invoice_id], **more}, parse_invoice)
+    def _bulk_invoice(self, invoice_id: NinjaId, action: str) -> NinjaInvoice:
+        # One at a time: from 5.10.42 on the server refuses an action within a second of the same one, on any invoice.
+        body = {"action": action, "ids": [invoice_id]}
+        return self._bulk("/invoices/bulk", body, parse_invoice, turn=action)
 
-    def _bulk(self, path: str, body: dict[str, Any], parse: Callable[[object], Listed]) -> Listed:
+    def _bulk(self, path: str, body: dict[str, Any], parse: Callable[[object], Listed], *, turn: str = "") -> Listed:
         """Do one action on one row; raises NotFound where the server skipped the id and answered 200."""
         wanted = body["ids"][0]
         _require("id", wanted)
-        answer = self._http.call("POST", path, body=body)
+        shown = f"{path} ({body['action']})"
+        answer = self._http.call("POST", path, body=body, shown=shown, turn=turn and shown)
         # Without a hit an invoice action answers only a message.
         has_rows = isinstance(answer.data, dict) and "data" in answer.data
         rows = self._http.read(answer, lambda data: [parse(row) for row in rows_of(data)]) if has_rows else []

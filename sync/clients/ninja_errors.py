@@ -17,6 +17,7 @@ from sync.clients.answers import Answer, error_class_for, message_of
 
 _LOCKED_OUT: Final = ("Invalid token", "User access locked", "User inactive")
 _MISSING: Final = ("No query results", "Record with value", "no record found")
+_DUPLICATE: Final = "Duplicate request"  # 429 in 2026; real throttling says "Too many requests"
 _NO_PDF: Final = "Unable to generate the raw PDF"
 
 
@@ -25,7 +26,7 @@ def classify(answer: Answer) -> type[UpstreamError]:
     message = message_of(answer.data)
     if answer.status == 400 and message.startswith(_MISSING):
         return NotFound
-    if answer.status == 400 and message == "Duplicate request":
+    if answer.status in (400, 429) and message == _DUPLICATE:
         return DuplicateRequest
     if answer.status == 401:
         # Not a bad token: a missing permission, or a task that is locked since it is on an invoice.

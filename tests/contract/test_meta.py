@@ -14,7 +14,7 @@ from tests.contract.invoice_ninja.cases import CASES as NINJA_CASES
 from tests.contract.taiga.cases import CASES as TAIGA_CASES
 
 # They call nothing.
-WITHOUT_A_CALL = {"close"}
+WITHOUT_A_CALL = {"close", "slot"}
 
 
 def methods_of(client: type) -> set[str]:

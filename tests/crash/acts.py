@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
@@ -83,3 +85,16 @@ def work_for(seconds: float) -> None:
     while time.monotonic() < until:
         for task in (sweep.sweep_all, work_items.read_due, push.push_due, writeback.write_due, creating.create_due):
             task()
+
+
+def die_waiting_for_a_slot(sending_id: int) -> None:
+    """The mail worker is killed while as many calls as are permitted run: it never began its own."""
+    claimed = sending._claim_next()
+    assert claimed is not None
+    assert claimed.pk == sending_id
+    ninja = upstreams.ninja_client()
+    there = ninja.invoice(claimed.invoice.remote.remote_id)
+    client = ninja.client(there.client_id)
+    settings.UPSTREAM_CALLS_AT_A_TIME = 0
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    sending._call(claimed, ninja, there, client)

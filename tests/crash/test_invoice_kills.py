@@ -27,7 +27,8 @@ from tests.standins import World
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 POST_INVOICE = {"method": "POST", "path": "/api/v1/invoices$"}
-EMAIL = {"method": "POST", "path": "/api/v1/invoices/bulk"}
+BULK = {"method": "POST", "path": "/api/v1/invoices/bulk"}
+EMAIL = {"method": "POST", "path": "/api/v1/emails"}
 
 # Arrows of an invoice that a server is asked for in between; all others are one transaction without a call.
 BESIDE_CALLS = {("approved", "created"), ("sending", "sent"), ("sending", "attention")}
@@ -175,6 +176,17 @@ def test_a_sending_killed_while_the_server_mails_is_proven(near: World, nursery:
     assert near.mails() == ["billing@acme.example"]
 
 
+def test_a_sending_killed_while_it_waits_for_its_slot_was_never_called(near: World, nursery: Nursery) -> None:
+    invoice = ask(near, 0)
+
+    assert nursery.run("tests.crash.acts.die_waiting_for_a_slot", Sending.objects.get().pk) == KILLED
+
+    assert Sending.objects.get().is_called is False
+    sweep_sendings()
+    assert fresh(invoice).state == InvoiceState.SENT
+    assert near.mails() == ["billing@acme.example"]
+
+
 def test_a_sending_killed_between_its_commit_and_the_call_asks_a_person(near: World, nursery: Nursery) -> None:
     invoice = ask(near, 0)
     row = Sending.objects.get()
@@ -241,7 +253,7 @@ def test_an_end_killed_at_every_moment_ends_in_one_dead_invoice_and_free_hours(
             die_at = (RECORD, "in_flight", "synced", moment)
             code = nursery.run("invoicing.creating.create_due", die_at=die_at)
         else:
-            near.fail("ninja", kind="delay", seconds=3, after=True, **EMAIL)
+            near.fail("ninja", kind="delay", seconds=3, after=True, **BULK)
             has_ended = kill_when(lambda: has_died(near.invoices()[-1]))
             code = nursery.run("invoicing.creating.create_due", middle=has_ended)
         assert code == KILLED

@@ -25,7 +25,7 @@ REMIND = "invoicing.reminding.remind_due"
 FEBRUARY = dt.datetime(2026, 2, 20, 9, tzinfo=dt.UTC)
 BY_PERSON = {("attention", "sent"), ("attention", "refused")}
 BY_WORKER = {("pending", "sending"), ("pending", "refused"), ("sending", "sent")}
-WITHOUT_PROOF = {("sending", "attention"), ("sending", "refused")}
+WITHOUT_PROOF = {("sending", "attention"), ("sending", "refused"), ("sending", "pending")}
 
 
 def test_every_arrow_of_a_reminder_has_a_case() -> None:
@@ -139,6 +139,24 @@ def test_what_was_not_mailed_and_killed_at_its_arrow_is_not_mailed(
 
         assert fresh(reminder).state in (arrow[1], ReminderState.ATTENTION)  # the 422 was forgotten: a person decides
         assert reminders_there(near) == 0
+
+
+def test_what_was_taken_for_a_repetition_and_killed_at_its_arrow_is_mailed_at_most_once(
+    near: World, nursery: Nursery, owed: Invoice
+) -> None:
+    for moment in MOMENTS:
+        forget_mails(near)
+        Reminder.objects.update(state=ReminderState.REFUSED)
+        reminder = ask(owed)
+        body = {"message": "Duplicate request"}
+        near.fail("ninja", kind="status", status=400, body=body, method="POST", path="/api/v1/emails", count=1)
+        assert nursery.run(REMIND, die_at=(REMINDER, "sending", "pending", moment)) == KILLED
+
+        next_rounds(patience=False)
+
+        is_done = moment == "after"  # before, the refusal was forgotten: a person decides
+        assert fresh(reminder).state == (ReminderState.SENT if is_done else ReminderState.ATTENTION)
+        assert reminders_there(near) == is_done
 
 
 @pytest.mark.parametrize("to", ["sent", "refused"])

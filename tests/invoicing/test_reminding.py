@@ -15,7 +15,7 @@ from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, ReminderState
 from invoicing import payments, reminding, reminding_rules, sending
 from invoicing.models import Invoice, Reminder, ReminderText
-from sync.models import UpstreamCall
+from sync.models import UpstreamCall, UpstreamGate
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, fresh, states_of
 from tests.standins import World
@@ -270,7 +270,29 @@ def test_a_person_decides_with_a_reason(world: World, owed: Invoice, arrived: bo
 
 @pytest.mark.parametrize(
     "fault",
-    [{"kind": "status", "status": 429}, {"kind": "status", "status": 422, "body": {"errors": {"email_type": ["No."]}}}],
+    [{"status": 400, "body": {"message": "Duplicate request"}}, {"status": 429}],
+    ids=["duplicate", "throttled"],
+)
+def test_what_surely_was_not_done_waits_and_is_mailed_once(world: World, owed: Invoice, fault: dict[str, Any]) -> None:
+    reminder = ask(owed)
+    world.fail("ninja", kind="status", **EMAIL, **fault, count=1)
+
+    waiting = worked()
+
+    assert (waiting.state, waiting.called_at, waiting.reminded_at, waiting.mails) == (
+        ReminderState.PENDING, None, None, [],
+    )  # fmt: skip
+    assert waiting.not_before > timezone.now() + dt.timedelta(seconds=1 if "body" in fault else -1)
+    UpstreamGate.objects.update(resume_at=None)
+    later()
+    assert worked().state == ReminderState.SENT
+    assert states_of(reminder) == ["pending", "sending", "pending", "sending", "sent"]
+    assert len(reminders_there(world)) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "status", "status": 503}, {"kind": "status", "status": 422, "body": {"errors": {"email_type": ["No."]}}}],
 )
 def test_what_surely_did_not_leave_is_said_and_not_repeated(world: World, owed: Invoice, fault: dict[str, Any]) -> None:
     ask(owed)

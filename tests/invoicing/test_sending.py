@@ -12,12 +12,13 @@ from billing_console.errors import Busy, NotAllowed
 from billing_console.states import InvoiceState
 from invoicing import payments, sending
 from invoicing.models import ContactMail, Invoice, Sending
-from sync.models import UpstreamCall, UpstreamPin
+from sync.models import UpstreamCall, UpstreamGate, UpstreamPin
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, expire_lease, fresh, states_of
 from tests.standins import World
 
-BULK = {"method": "POST", "path": "/api/v1/invoices/bulk"}
+EMAIL = {"method": "POST", "path": "/api/v1/emails"}
+DUPLICATE = {"message": "Duplicate request"}
 THREE = [
     {"first_name": "Ann", "last_name": "A", "email": "ann@acme.example", "send_email": True},
     {"first_name": "Bea", "last_name": "B", "email": "bea@acme.example", "send_email": True},
@@ -178,7 +179,7 @@ def test_only_some_proofs_are_none(world: World) -> None:
 )  # fmt: skip
 def test_a_lost_answer_is_proven_or_asked_about_and_never_mailed_twice(world: World, fault: dict[str, Any]) -> None:
     invoice = created_invoice(world)
-    world.fail("ninja", count=1, **BULK, **fault)
+    world.fail("ninja", count=1, **EMAIL, **fault)
     row = ask(invoice)
     sending.send_due()
     assert fresh(invoice).state == InvoiceState.SENDING
@@ -193,11 +194,45 @@ def test_a_lost_answer_is_proven_or_asked_about_and_never_mailed_twice(world: Wo
     assert len(world.mails()) == left
 
 
+@pytest.mark.parametrize("status", [400, 429])
+def test_a_mail_taken_for_a_repetition_is_taken_back_and_mailed_a_second_later(world: World, status: int) -> None:
+    invoice = created_invoice(world)
+    world.fail("ninja", kind="status", status=status, body=DUPLICATE, count=1, **EMAIL)
+    row = ask(invoice)
+    asked = timezone.now()
+    sending.send_due()
+
+    row = fresh(row)
+    assert (row.is_called, row.called_at, row.lease_until, ContactMail.objects.count()) == (False, None, None, 0)
+    assert timedelta(seconds=1) < row.not_before - asked < timedelta(seconds=5)
+    assert "did nothing: a request of the same kind came a moment before" in row.sentence
+    assert (fresh(invoice).state, world.mails()) == (InvoiceState.SENDING, [])
+    gate = UpstreamGate.objects.get(server="invoice_ninja")
+    assert (gate.resume_at, gate.failures) == (None, 0)  # others are called at once
+
+    later(row)
+    assert fresh(invoice).state == InvoiceState.SENT
+    assert world.mails() == ["billing@acme.example"]
+
+
+def test_a_server_that_asks_to_slow_down_did_nothing_and_is_asked_again_later(world: World) -> None:
+    invoice = created_invoice(world)
+    world.fail("ninja", kind="status", status=429, count=1, **EMAIL)
+    row = ask(invoice)
+    sending.send_due()
+
+    assert (fresh(row).is_called, world.mails()) == (False, [])
+    assert UpstreamGate.objects.get(server="invoice_ninja").resume_at is not None
+    UpstreamGate.objects.update(resume_at=None)
+    later(row)
+    assert (fresh(invoice).state, world.mails()) == (InvoiceState.SENT, ["billing@acme.example"])
+
+
 def test_a_time_out_of_the_call_is_proven_later(world: World, settings: Any) -> None:
     invoice = created_invoice(world)
     row = ask(invoice)
     settings.CALL_DEADLINE_SECONDS = 0.4
-    world.fail("ninja", kind="delay", seconds=0.8, after=True, count=1, **BULK)
+    world.fail("ninja", kind="delay", seconds=0.8, after=True, count=1, **EMAIL)
     sending.send_due()
     assert fresh(invoice).state == InvoiceState.SENDING
 
@@ -211,7 +246,7 @@ def test_a_time_out_of_the_call_is_proven_later(world: World, settings: Any) -> 
 def test_a_refusal_is_asked_about_at_once(world: World) -> None:
     invoice = created_invoice(world)
     body = {"message": "The given data was invalid.", "errors": {"ids": ["Quota reached."]}}
-    world.fail("ninja", kind="status", status=422, body=body, count=1, **BULK)
+    world.fail("ninja", kind="status", status=422, body=body, count=1, **EMAIL)
 
     ask(invoice)
     sending.send_due()
@@ -351,7 +386,7 @@ def test_what_was_paid_by_hand_is_adopted_and_never_mailed(world: World, status:
     assert len(world.mails()) == mails
 
 
-def test_our_own_bound_on_calls_is_no_mail_and_asks_nobody(world: World, settings: Any) -> None:
+def test_what_waits_for_a_slot_was_not_called_and_asks_nobody(world: World, settings: Any) -> None:
     invoice = created_invoice(world)
     row = ask(invoice)
     claimed = sending._claim_next()
@@ -359,11 +394,11 @@ def test_our_own_bound_on_calls_is_no_mail_and_asks_nobody(world: World, setting
     settings.CALL_DEADLINE_SECONDS = 0.5
     ninja = sending.upstreams.ninja_client()
     there = ninja.invoice(invoice.remote.remote_id)
-    assert sending._commit_to_calling(claimed, there, ninja.client(there.client_id))
+    client = ninja.client(there.client_id)
     bound, settings.UPSTREAM_CALLS_AT_A_TIME = settings.UPSTREAM_CALLS_AT_A_TIME, 0
 
     with pytest.raises(Busy):
-        sending._call(claimed, ninja, there)
+        sending._call(claimed, ninja, there, client)
 
     assert (fresh(row).is_called, ContactMail.objects.count(), world.mails()) == (False, 0, [])
     settings.UPSTREAM_CALLS_AT_A_TIME, settings.CALL_DEADLINE_SECONDS = bound, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from threading import Thread
 from typing import Any
@@ -277,7 +278,7 @@ def test_calls_beyond_the_limit_wait_and_then_say_so(world: World, settings: Any
     taken, may_go = [], []
 
     def hold() -> None:
-        with slots.Line(Server.NINJA).limit(5):
+        with slots.Line(Server.NINJA).limit():
             taken.append(1)
             while not may_go:
                 pass
@@ -289,15 +290,16 @@ def test_calls_beyond_the_limit_wait_and_then_say_so(world: World, settings: Any
     while len(taken) < 2:
         pass
     try:
-        with pytest.raises(Busy, match="UPSTREAM_CALLS_AT_A_TIME"), slots.Line(Server.NINJA).limit(0.3):
+        settings.CALL_DEADLINE_SECONDS = 0.3
+        with pytest.raises(Busy, match="UPSTREAM_CALLS_AT_A_TIME"), slots.Line(Server.NINJA).limit():
             pass
-        with slots.Line(Server.TAIGA).limit(0.3) as left:  # the other server has slots of its own
-            assert 0 < left <= 0.3
+        with slots.Line(Server.TAIGA).limit():  # the other server has slots of its own
+            pass
     finally:
         may_go.append(1)
         for thread in threads:
             thread.join()
-    with slots.Line(Server.NINJA).limit(0.3):
+    with slots.Line(Server.NINJA).limit():
         pass
 
 
@@ -312,13 +314,13 @@ def test_a_slot_that_cannot_be_given_back_is_gone_with_its_connection(settings: 
 
     assert session.closed  # a pool does not lend it again
     assert held_slots() == 0
-    with slots.Line(Server.NINJA).limit(0.3):
+    with slots.Line(Server.NINJA).limit():
         assert held_slots() == 1
 
 
 def call_that_no_journal_takes() -> None:
     line = slots.Line(Server.NINJA)
-    with line.limit(5):
+    with line.limit():
         assert held_slots() == 1
         line.journal(Call(Server.NINJA, "GET", "/ping", 200, -(2**40), "", timezone.now()))
 
@@ -337,3 +339,63 @@ def test_a_slot_is_given_back_after_a_failed_call(world: World, settings: Any) -
     world.fail("ninja", kind="lost_answer", count=2)
 
     assert [type(call(Server.NINJA)) for _number in range(3)][2] is type(None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_time_of_a_call_begins_when_its_slot_is_there(world: World, settings: Any) -> None:
+    settings.UPSTREAM_CALLS_AT_A_TIME = 1
+    settings.CALL_DEADLINE_SECONDS = 1.5
+    world.fail("ninja", kind="delay", seconds=1.0, count=2, path="/ping")
+    outcomes: list[UpstreamError | None] = []
+
+    def ping() -> None:
+        outcomes.append(call(Server.NINJA))
+        connection.close()
+
+    threads = [Thread(target=ping) for _number in range(2)]  # the second waits a second, and then takes one
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert outcomes == [None, None]
+    assert max(UpstreamCall.objects.values_list("duration_ms", flat=True)) < 1500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_calls_of_one_turn_begin_more_than_a_second_apart_and_never_run_at_once(world: World) -> None:
+    invoices = [
+        world.api_ninja("POST", "/invoices", {"client_id": "client_abc123", "line_items": [{"quantity": 1, "cost": 1}]})
+        for _number in range(3)
+    ]
+    world.fail("ninja", kind="delay", seconds=0.3, count=3, path="/invoices/bulk")
+    failures: list[Exception] = []
+
+    def mark(row: Any) -> None:
+        try:
+            upstreams.ninja_client().mark_invoice_sent(row["data"]["id"])
+        except UpstreamError as error:
+            failures.append(error)
+        connection.close()
+
+    threads = [Thread(target=mark, args=(row,)) for row in invoices[:2]]
+
+    def cancel() -> None:
+        upstreams.ninja_client().cancel_invoice(invoices[2]["data"]["id"])
+        connection.close()
+
+    threads.append(Thread(target=cancel))
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    threads[2].join()
+    alone = time.monotonic() - began  # another action has a turn of its own
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert alone < 1
+    assert {row["status_id"] for row in world.invoices()[:2]} == {"2"}
+    first, second = UpstreamCall.objects.filter(path="/invoices/bulk (mark_sent)").order_by("at")
+    assert (second.at - first.at).total_seconds() > 1
+    assert held_slots() == 0

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from billing_console import states
 from billing_console.errors import (
     Blocked,
+    Busy,
     ClaimLost,
     ConfigError,
     ConsoleError,
+    DuplicateRequest,
     Forbidden,
     IllegalTransition,
     Maintenance,
@@ -173,7 +175,7 @@ def test_a_claim_is_fenced_with_a_lease_and_counted() -> None:
     assert (row.state, row.claim_id, row.lease_until, row.attempts) == (
         "in_flight", claim.claim_id, claim.lease_until, 1,
     )  # fmt: skip
-    assert timedelta(seconds=4) < claim.lease_until - timezone.now() < timedelta(seconds=5.1)
+    assert timedelta(seconds=6) < claim.lease_until - timezone.now() < timedelta(seconds=7.1)
     assert outbox.claim_next("task") is None
 
 
@@ -258,6 +260,8 @@ def test_a_proof_is_kept_exactly_and_ends_the_claim() -> None:
     [
         (failed(Unreachable), "retry"),
         (failed(Throttled, status=429), "retry"),
+        (failed(DuplicateRequest, status=429), "retry"),
+        (Busy("invoice_ninja"), "retry"),  # nothing was called
         (failed(Maintenance, status=503), "retry"),
         (failed(Unauthorized, status=403), "retry"),
         (failed(Blocked, status=451), "retry"),
@@ -278,6 +282,26 @@ def test_what_a_failure_makes_of_a_claimed_record(error: ConsoleError, state: st
     row = fresh(record)
     assert (row.state, row.claim_id, row.synced_revision) == (state, None, 0)
     assert row.sentence == error.sentence
+
+
+def test_a_wait_for_a_slot_after_a_write_leaves_that_write_in_doubt() -> None:
+    record = make_record()
+
+    def write_and_wait(claim: Claim) -> Proof:
+        claim.before_call(writes=True)
+        claim.before_call()
+        raise Busy("invoice_ninja")
+
+    outbox.write_one(claimed("task"), Handler(RecordKind.TASK, write_and_wait, _break))
+
+    assert fresh(record).state == "in_doubt"
+
+
+@pytest.mark.parametrize("attempts", [0, 1, 5, 100])
+def test_what_was_taken_for_a_repetition_waits_more_than_its_second_and_not_long(attempts: int) -> None:
+    waits = [outbox.wait_after(failed(DuplicateRequest, status=400), attempts) for _number in range(200)]
+    assert timedelta(seconds=1.1) <= min(waits) <= max(waits) <= timedelta(seconds=1.1 + max(min(attempts, 10), 1))
+    assert len(set(waits)) > 150  # two that met do not meet again
 
 
 ODD = ZeroDivisionError("nobody thought of this")
@@ -476,7 +500,7 @@ def test_a_lease_that_is_not_over_stays() -> None:
 def test_a_claim_with_less_lease_than_a_call_may_take_starts_none(settings: Any) -> None:
     make_record()
     claim = claimed("task")
-    settings.CALL_DEADLINE_SECONDS = 6  # the lease is 5 s
+    settings.CALL_DEADLINE_SECONDS = 4  # and as long again it may wait for its slot; the lease is 7 s
     with pytest.raises(ClaimLost):
         claim.before_call(writes=True)
     assert claim.wrote is False

@@ -136,7 +136,7 @@ def test_an_empty_id_never_becomes_the_list(ninja):
     for read in (client.client, client.task, client.invoice):
         with pytest.raises(ValueError, match="missing"):
             read("")
-    for act in (client.archive_task, client.delete_invoice, client.email_invoice, client.send_email):
+    for act in (client.archive_task, client.delete_invoice, client.send_email):
         with pytest.raises(ValueError, match="missing"):
             act("")
 
@@ -387,7 +387,7 @@ def test_an_equal_request_within_a_second_is_a_duplicate(ninja):
 
 def test_a_mail_is_proved_by_its_message_id_only(ninja):
     client, _, made = make_invoice(ninja)
-    client.email_invoice(made.id)
+    client.send_email(made.id)
     (invitation,) = client.invoice(made.id).invitations
     assert invitation.message_id
     assert invitation.sent_at is not None
