@@ -17,6 +17,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 
+from billing_console.database_errors import reason_of
 from billing_console.errors import ConfigError
 from billing_console.health import is_empty, missing_migrations, state_of_redis
 from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
@@ -210,7 +211,7 @@ def check_connections(
     except DatabaseError as error:
         return [
             Error(
-                _("The database cannot be reached: %(error)s") % {"error": str(error).strip().splitlines()[0]},
+                _("The database cannot be reached: %(error)s") % {"error": reason_of(error)},
                 hint=_("Check DATABASE_URL and that PostgreSQL runs."),
                 id="console.E012",
             )

@@ -146,3 +146,10 @@ def test_make_help_lists_every_target() -> None:
     listed = subprocess.run(["make", "help"], cwd=CLONE, capture_output=True, text=True, check=True).stdout
 
     assert set(re.findall(r"make ([a-z-]+) ", listed)) == set(targets.group(1).split())
+
+
+def test_the_tables_are_made_before_the_first_account() -> None:
+    steps = (CLONE / "docs" / "deployment.md").read_text().partition("## One machine")[2].partition("```\n")[0]
+    commands = re.findall(r"^\.venv/bin/python manage\.py (\w+)", steps, re.MULTILINE)
+
+    assert commands == ["prepare", "check", "createsuperuser", "console"]
