@@ -1,7 +1,7 @@
-"""A credit set against its invoice in Invoice Ninja: a payment without money, made once.
+"""A credit set against its invoice in Invoice Ninja: a payment without money, made once, and nobody is mailed.
 
-The server guards against a second use itself (422); what became of a lost answer is read from the payments, which name
-both the credit and the invoice.
+The server takes our key for the payment once (recordings 707 to 709, 1218), and would refuse a second use itself; what
+became of a lost answer is read from the payments, which name both the credit and the invoice.
 """
 
 from __future__ import annotations
@@ -94,14 +94,21 @@ def write_use(claim: Claim) -> Proof:
             "date": wanted["date"],
             "credits": [{"credit_id": wanted["credit_id"], "amount": part}],
             "invoices": [{"invoice_id": wanted["invoice_id"], "amount": part}],
+            "email_receipt": False,  # left out, the client is thanked for a payment of 0 (698 to 706, 718)
+            "idempotency_key": remote.our_key,
         }
         claim.before_call(writes=True)
+        refused: Rejected | None = None
         try:
             ninja.create_payment(body)
         except Rejected as error:
-            raise NeedsPerson("use_refused", _refused(error)) from None
+            if "idempotency_key" not in error.fields:
+                raise NeedsPerson("use_refused", _refused(error)) from None
+            refused = error  # it was made before: then it is found now
         claim.before_call()
         found = _find(remote, ninja)
+        if found is None and refused is not None:
+            raise NeedsPerson("use_gone", _gone())
         if found is None:
             raise NeedsPerson(
                 "not_there", _("Invoice Ninja accepted the use of the credit but shows no payment. Look at it there.")
@@ -139,6 +146,13 @@ def _prove(found: NinjaPayment, remote: RemoteRecord) -> Proof:
             % {"there": used, "wanted": wanted["amount"]},
         )
     return Proof(NinjaId(found.id), {"payment": found.number, "used": str(used)})
+
+
+def _gone() -> str:
+    return _(
+        "Invoice Ninja made this use of the credit once, but shows its payment no more: somebody deleted it there. Set "
+        "the credit against the invoice there by hand, then try again: it is found, and nothing is made twice."
+    )
 
 
 def _refused(error: Rejected) -> str:

@@ -26,7 +26,7 @@ from invoicing.models import Credit, Invoice, InvoiceLine, InvoiceRun
 from mappings.models import RuleSet
 from mappings.rules import month
 from sync import attention, decisions, push, settled, supplements, writeback
-from sync.models import Difference, RemoteRecord, TimeEntry
+from sync.models import Difference, RemoteRecord, TimeEntry, UpstreamCall
 from tests.invoicing.world import built, make_user
 from tests.outbound import created_invoice, drain_all, fresh, make_due
 from tests.standins import World
@@ -282,6 +282,78 @@ def test_a_refused_use_waits_for_a_person_and_the_credit_stays(world: World, use
     record = fresh(made).use
     assert (record.state, record.reason) == ("attention", "differs_there")
     assert len(world.api_ninja("GET", "/payments")["data"]) == 1
+
+
+def unused(world: World, user: User) -> Credit:
+    """A credit that Invoice Ninja has, of a mailed invoice, and whose use is wanted now."""
+    sent(world, 2)
+    made = credit(change(world, TimeEntry.objects.get(), hours=1), user)
+    work()
+    credit_use.request_use(fresh(made), user=user)
+    return fresh(made)
+
+
+def test_the_use_of_a_credit_mails_nobody(world: World, user: User) -> None:
+    made = unused(world, user)
+    mails, (invitation,) = len(world.mails()), world.invoices()[0]["invitations"]
+
+    work()
+
+    assert fresh(made).used == Decimal("90.75")
+    assert len(world.mails()) == mails
+    assert world.invoices()[0]["invitations"][0]["message_id"] == invitation["message_id"]
+
+
+def test_a_repeated_use_is_refused_by_its_key_and_recognised_as_done(world: World, user: User) -> None:
+    made = unused(world, user)
+    credit_use.write_due()
+    RemoteRecord.objects.filter(pk=made.use_id).update(state="retry", not_before=None, seen={}, synced_revision=0)
+    pages = {"total": 0, "count": 0, "per_page": 500, "current_page": 1, "total_pages": 1, "links": {}}
+    nothing = {"data": [], "meta": {"pagination": pages}}  # as a server answers whose list lags behind
+    world.fail("ninja", kind="status", status=200, body=nothing, method="GET", path="/api/v1/payments", count=1)
+
+    credit_use.write_due()
+
+    assert fresh(made.use).state == "synced"
+    assert UpstreamCall.objects.filter(method="POST", path="/payments", status=422).count() == 1
+    assert len(world.api_ninja("GET", "/payments")["data"]) == 1
+
+
+def test_a_use_whose_payment_was_deleted_asks_and_is_found_when_made_by_hand(world: World, user: User) -> None:
+    made = unused(world, user)
+    credit_use.write_due()
+    wanted, (payment,) = made.use.desired, world.api_ninja("GET", "/payments")["data"]
+    world.api_ninja("DELETE", f"/payments/{payment['id']}")
+    RemoteRecord.objects.filter(pk=made.use_id).update(state="retry", not_before=None, seen={}, synced_revision=0)
+
+    credit_use.write_due()
+    record = fresh(made.use)
+    assert (record.state, record.reason) == ("attention", "use_gone")
+    assert "somebody deleted it there" in record.sentence
+
+    part = Decimal(wanted["amount"])
+    body = {"client_id": wanted["client_id"], "amount": 0, "date": wanted["date"]}
+    with world.ninja.store.memory.transaction():
+        world.ninja.store.save("credits", wanted["credit_id"], balance=90.75, paid_to_date=0, status_id="2")
+    parts = {"credits": [{"credit_id": wanted["credit_id"], "amount": part}]}
+    parts |= {"invoices": [{"invoice_id": wanted["invoice_id"], "amount": part}]}
+    world.api_ninja("POST", "/payments", {**body, **parts})
+    attention.try_again(record, user=user)
+    credit_use.write_due()
+    assert fresh(made.use).state == "synced"
+
+
+def test_two_uses_at_the_same_moment_are_both_made(world: World, user: User) -> None:
+    made = unused(world, user)
+    body = {"message": "Duplicate request"}
+    world.fail("ninja", kind="status", status=400, body=body, method="POST", path="/api/v1/payments$", count=1)
+    credit_use.write_due()
+    assert fresh(made.use).state == "retry"  # nobody is asked
+    make_due(made.use)
+
+    credit_use.write_due()
+
+    assert (fresh(made.use).state, len(world.api_ninja("GET", "/payments")["data"])) == ("synced", 1)
 
 
 @pytest.mark.parametrize("fault", [{"kind": "lost_answer"}, {"kind": "status", "status": 500}])
