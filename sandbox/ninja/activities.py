@@ -31,11 +31,11 @@ def list_activities(call: Call) -> dict[str, Any]:
 
 
 def note_invoice(store: Store, kind: int, invoice: Row, *, user_id: str = "", contact: Row | None = None) -> None:
-    """It was created, marked as sent or mailed; a mail names its first contact."""
+    """It was created, marked as sent or mailed; a mail names its first contact, with the id of the client."""
     row: Row = {**_user(store, user_id), "invoice": _named(invoice)}
     if contact is not None:
         name = f"{contact['first_name']} {contact['last_name']}"
-        row["contact"] = {"label": name, "hashed_id": contact["id"], "contact_entity": "clients"}
+        row["contact"] = {"label": name, "hashed_id": invoice["client_id"], "contact_entity": "clients"}
     _write(store, kind, {**row, **_client(store, invoice)}, _invoice=invoice["id"])
 
 

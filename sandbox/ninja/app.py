@@ -15,6 +15,7 @@ from sandbox.clock import Clock
 from sandbox.faults import Fault
 from sandbox.memory import Memory, Row
 from sandbox.ninja import pages
+from sandbox.ninja.activities import list_activities
 from sandbox.ninja.call import Call, read_call
 from sandbox.ninja.company import VERSION, log_in
 from sandbox.ninja.errors import Refusal
@@ -72,7 +73,7 @@ class InvoiceNinja(StandIn):
         if isinstance(payload, Response):
             return self._finished(payload)
         response = _json(payload, 200)
-        if "data" in payload:
+        if "data" in payload and handler is not list_activities:
             response.headers["X-Api-Version"] = API_VERSION
         return self._finished(response)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.ninja.app import InvoiceNinja
 from sandbox.ninja.data import currency_ids, time_zones
+from tests.contract.invoice_ninja import mail_cases
 from tests.contract.invoice_ninja.recording import FRESH_INSTALLS, recordings
 from tests.contract.invoice_ninja.sending import send
 from tests.contract.invoice_ninja.world import NEWER_SERVER, Arrange, a_client, an_invoice, before
@@ -23,7 +24,7 @@ class Case:
     @property
     def number(self) -> int:
         """The exchange's number."""
-        return int(self.recording[:3])
+        return int(self.recording.split("-")[0])
 
 
 def _after(*numbers: int, **more: Any) -> dict[str, Any]:
@@ -281,6 +282,9 @@ _CHANGED: list[tuple[int, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+SPECIAL |= mail_cases.special()
+
+
 def case(number: int) -> Case:
     """The case of one exchange."""
     special = dict(SPECIAL.get(number, {}))
@@ -355,8 +359,13 @@ _OTHERS = {
     "credits": "492",
 }
 CASES: dict[str, list[Case]] = {
-    method: [case(number) for number in _numbers(text)] for method, text in _EXCHANGES.items()
+    method: [
+        case(number)
+        for number in _numbers(" ".join(all_.get(method, "") for all_ in (_EXCHANGES, mail_cases.EXCHANGES)))
+    ]
+    for method in {**_EXCHANGES, **mail_cases.EXCHANGES}
 }
 OTHER_CASES: dict[str, list[Case]] = {
-    about: [case(number) for number in _numbers(text)] for about, text in _OTHERS.items()
+    about: [case(number) for number in _numbers(f"{text} {mail_cases.OTHERS.get(about, '')}")]
+    for about, text in _OTHERS.items()
 }

@@ -57,14 +57,18 @@ class Recording:
         return CURRENT.get(kind, kind)
 
 
+def _number_of(file: Path) -> int:
+    return int(file.name.split("-")[0])
+
+
 @cache
 def recordings() -> dict[int, Recording]:
     """All of them by number, in the order of their time."""
     found = {}
-    for file in sorted(FOLDER.glob("*.json")):
+    for file in sorted(FOLDER.glob("*.json"), key=_number_of):
         raw = json.loads(file.read_text(encoding="utf-8"))
         request, response = raw["request"], raw["response"]
-        number = int(file.name[:3])
+        number = _number_of(file)
         found[number] = Recording(
             number,
             file.stem,
