@@ -3,11 +3,13 @@
 Invoice Ninja's own schedule owns reminders; this sends one beside it. Asking is a row. The worker reads the invoice
 again right before the call: what was paid, cancelled or reminded meanwhile is not reminded. It remembers each contact's
 `message_id`, commits that it is about to call, and only then calls. From that commit on nothing mails it again by
-itself: either every message id changes, which proves it, or a person decides.
+itself: either it is proven (`mail_proof`), or a person decides, or the server said that it did nothing. While a person
+is asked it is still looked at, and once more right before what they decide.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
 from datetime import timedelta
@@ -24,9 +26,9 @@ from accounts.models import User
 from billing_console import clock, formats
 from billing_console.errors import ConfigError, NotAllowed, UpstreamError, said_by
 from billing_console.states import ReminderState
-from invoicing import payments, reminding_rules
+from invoicing import late_proof, mail_proof, payments, reminding_rules
+from invoicing.mail_proof import Mark
 from invoicing.models import Invoice, Reminder
-from invoicing.models.reminders import is_proven
 from invoicing.sending import MAX_PROOF_PAUSE_SECONDS, PROOF_PAUSE_SECONDS
 from invoicing.sending_checks import receivers_of
 from sync import doorbell, gate, outbox, upstreams
@@ -67,16 +69,25 @@ def request_reminder(invoice: Invoice, *, text: str, balance: Decimal, user: Use
     return reminder
 
 
-def decide(reminder: Reminder, *, arrived: bool, user: User, note: str) -> None:
-    """A person says what became of a mail whose outcome is unknown. Raises NotAllowed when it waits no more."""
+def decide(reminder: Reminder, *, arrived: bool, user: User, note: str) -> bool:
+    """A person says what became of a mail whose outcome is unknown. Raises NotAllowed when it waits no more.
+
+    That it did not arrive takes effect when Invoice Ninja was read once more (False until then): the proof may have
+    come.
+    """
     if not note.strip():
         raise NotAllowed(_("Say how you know, in a few words."))
     with transaction.atomic():
         locked = Reminder.objects.select_for_update(of=("self",)).get(pk=reminder.pk)
         if locked.state != ReminderState.ATTENTION:
             raise NotAllowed(_("This reminder does not wait for a decision any more."))
-        to = ReminderState.SENT if arrived else ReminderState.REFUSED
-        advance(locked, to, why=note, user=user, sentence=note)
+        if arrived:
+            return advance(locked, ReminderState.SENT, why=note, user=user, sentence=note)
+        if locked.allowed_note:
+            raise NotAllowed(_("That was said already. Invoice Ninja is read once more; wait a moment."))
+        Reminder.objects.filter(pk=locked.pk).update(allowed_by=user, allowed_note=note, not_before=None)
+        transaction.on_commit(lambda: doorbell.ring("reminders"))
+    return False
 
 
 # --- the worker's part --------------------------------------------------------------------------------------------
@@ -102,10 +113,12 @@ def remind_due(limit: int = 200) -> int:
 def due() -> QuerySet[Reminder]:
     """The reminders to be looked at now that nobody looks at.
 
-    While writing is paused only those whose mail was asked for: their proof is looked for, nothing new is mailed.
+    While writing is paused only those whose mail was asked for: their proof is looked for, nothing new is mailed. Those
+    that a person is asked about too, now and then.
     """
     now = timezone.now()
-    states = [ReminderState.SENDING, *([ReminderState.PENDING] if gate.may_write(Server.NINJA) else [])]
+    states = [ReminderState.SENDING, ReminderState.ATTENTION]
+    states += [ReminderState.PENDING] if gate.may_write(Server.NINJA) else []
     rows = Reminder.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state__in=states)
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
 
@@ -120,7 +133,8 @@ def _claim_next() -> Reminder | None:
     """Claim the oldest one that is due, one with a lapsed lease too: its state says how far it came."""
     with transaction.atomic():
         rows = due().select_for_update(skip_locked=True, of=("self",))
-        reminder = rows.select_related("invoice__remote", "invoice__client", "by").order_by("id").first()
+        rows = rows.select_related("invoice__remote", "invoice__client", "by", "allowed_by")
+        reminder = rows.order_by("id").first()
         if reminder is not None:
             reminder.claim_id = uuid.uuid4()
             reminder.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
@@ -136,8 +150,8 @@ def _step(reminder: Reminder) -> None:
     if remote is None or remote.remote_id is None:
         raise ValueError(f"invoice {reminder.invoice_id} is to be reminded but is not in Invoice Ninja")
     there = ninja.invoice(NinjaId(remote.remote_id))
-    if reminder.state == ReminderState.SENDING:
-        _look_for_proof(reminder, there)
+    if reminder.state in (ReminderState.SENDING, ReminderState.ATTENTION):
+        _look_for_proof(reminder, ninja, there)
         return
     payments.observe_invoices([there])  # what was just read is what everybody sees from now on
     reminder.invoice.refresh_from_db()
@@ -145,6 +159,7 @@ def _step(reminder: Reminder) -> None:
     if refused := reminding_rules.refusal(reminder, there, contacts):
         _finish(reminder, ReminderState.REFUSED, refused)
     else:
+        reminder.last_activity = mail_proof.last_activity(ninja, there.id)
         _call(reminder, ninja, there, contacts)
 
 
@@ -167,6 +182,7 @@ def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[t
         claim=reminder.claim_id,
         called_at=now,
         reminded_at=clock.now(),
+        last_activity=reminder.last_activity,
         mails=mails,
     )
 
@@ -192,7 +208,7 @@ def _call(
         else:
             _wait(reminder, _pause(reminder), error.sentence)
         return
-    _look_for_proof(reminder, ninja.invoice(there.id))
+    _look_for_proof(reminder, ninja, ninja.invoice(there.id))
 
 
 def _take_back(reminder: Reminder) -> None:
@@ -203,31 +219,51 @@ def _take_back(reminder: Reminder) -> None:
         advance(reminder, ReminderState.PENDING, why=why, only_if=is_ours, claim=reminder.claim_id, **changes)
 
 
-def _look_for_proof(reminder: Reminder, there: NinjaInvoice) -> None:
-    """Sent when every contact has a new message id; attention when one has none after SEND_PROOF_SECONDS."""
-    after = {str(invitation.id): invitation for invitation in there.invitations}
+def _look_for_proof(reminder: Reminder, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
+    """Sent when it is proven for every contact; attention when it is not after SEND_PROOF_SECONDS."""
+    after, marks = {str(invitation.id): invitation for invitation in there.invitations}, []
     for mail in reminder.mails:
+        known = mail["after"]
         if (invitation := after.get(mail["invitation"])) is not None:
             mail["after"], mail["error"] = invitation.message_id, invitation.email_error
-    ours = Reminder.objects.filter(pk=reminder.pk, claim_id=reminder.claim_id, state=ReminderState.SENDING)
+        marks.append(Mark(mail["email"] or mail["name"], mail["before"], known, mail["after"]))
+    has_money_moved = there.balance != reminder.balance
+    verdict = mail_proof.verdict(ninja, there, marks, after=reminder.last_activity, has_money_moved=has_money_moved)
+    ours = Reminder.objects.filter(pk=reminder.pk, claim_id=reminder.claim_id, state=reminder.state)
     if not ours.update(mails=reminder.mails):
         return
     payments.observe_invoices([there])
-    if reminder.mails and all(is_proven(mail) for mail in reminder.mails):
-        words = {"who": ", ".join(reminder.proven)}
-        _finish(reminder, ReminderState.SENT, _("mailed to %(who)s, proven by message id") % words)
+    is_asked = reminder.state == ReminderState.ATTENTION
+    if verdict.is_proven:
+        late = _("mailed to %(who)s, proven by message id, late")
+        words = late if is_asked else _("mailed to %(who)s, proven by message id")
+        _finish(reminder, ReminderState.SENT, words % {"who": ", ".join(mark.who for mark in marks)})
+    elif is_asked:
+        _apply_decision(reminder)
     elif reminder.called_at and timezone.now() - reminder.called_at > timedelta(seconds=settings.SEND_PROOF_SECONDS):
         _finish(
             reminder,
             ReminderState.ATTENTION,
             _(
-                "Invoice Ninja was asked to remind of invoice %(number)s, but there is no proof for %(who)s. "
+                "Invoice Ninja was asked to remind of invoice %(number)s, but there is no proof that it left. %(why)s "
                 "Look there or ask the client, then say whether it arrived; it is not mailed again by itself."
             )
-            % {"number": there.number, "who": ", ".join(reminder.unproven)},
+            % {"number": there.number, "why": verdict.why},
+            not_before=timezone.now() + late_proof.SOONEST,
         )
     else:
         _wait(reminder, _pause(reminder), _("Waiting for the proof that the mail left."))
+
+
+def _apply_decision(reminder: Reminder) -> None:
+    """No proof has come: what a person said, while it was read too, holds now; else it waits for them."""
+    with transaction.atomic():
+        rows = Reminder.objects.select_for_update(of=("self",), no_key=True).select_related("allowed_by")
+        said = rows.get(pk=reminder.pk)
+        if said.allowed_note:
+            _finish(reminder, ReminderState.REFUSED, said.allowed_note, by=said.allowed_by)
+        else:
+            _wait(reminder, late_proof.pause_since(reminder.state_since), reminder.sentence)
 
 
 def _pause(reminder: Reminder) -> timedelta:
@@ -241,8 +277,10 @@ def _wait(reminder: Reminder, pause: timedelta, sentence: str) -> None:
     rows.update(not_before=timezone.now() + pause, lease_until=None, sentence=sentence)
 
 
-def _finish(reminder: Reminder, to: str, sentence: str) -> None:
+def _finish(
+    reminder: Reminder, to: str, sentence: str, *, by: User | None = None, not_before: dt.datetime | None = None
+) -> None:
     """Write the outcome, unless the claim was lost meanwhile."""
-    changes: dict[str, Any] = {"lease_until": None, "not_before": None, "sentence": sentence}
+    changes: dict[str, Any] = {"lease_until": None, "not_before": not_before, "sentence": sentence}
     is_ours = Q(claim_id=reminder.claim_id)
-    advance(reminder, to, why=sentence, user=reminder.by, only_if=is_ours, claim=reminder.claim_id, **changes)
+    advance(reminder, to, why=sentence, user=by or reminder.by, only_if=is_ours, claim=reminder.claim_id, **changes)

@@ -228,7 +228,10 @@ class DecideReminder(ConfirmView):
             else _("Did the reminder of %(number)s never leave?") % words,
             consequence=_("It counts as sent; the next one may leave after the gap.")
             if arrived
-            else _("It counts as not sent. If it arrived after all, the client may be reminded twice."),
+            else _(
+                "Invoice Ninja is read once more first: if the proof is there, it counts as sent, else as not sent. If "
+                "it arrived without a proof, the client may be reminded twice."
+            ),
             submit_label=_("It arrived") if arrived else _("It did not leave"),
             cancel_label=_("Back, decide nothing"),
             cancel_url=reverse("admin:invoicing_reminders"),
@@ -244,13 +247,16 @@ class DecideReminder(ConfirmView):
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         reminder = self._reminder()
-        reminding.decide(
+        is_done = reminding.decide(
             reminder,
             arrived=self._arrived(),
             user=request.user,  # type: ignore[arg-type]
             note=request.POST.get("reason", ""),
         )
-        messages.success(request, _("Noted: %(reminder)s.") % {"reminder": reminder})
+        read_first = _(
+            "Noted: %(reminder)s. Invoice Ninja is read once more first; if the mail left, it counts as sent."
+        )
+        messages.success(request, (_("Noted: %(reminder)s.") if is_done else read_first) % {"reminder": reminder})
         return HttpResponseRedirect(reverse("admin:invoicing_reminders"))
 
     def get_failure_url(self) -> str:

@@ -2,7 +2,8 @@
 
 Asking is a row: the invoice goes to `sending` with a `Sending` beside it. The worker checks the invoice there against
 the seal, remembers each contact's `message_id`, commits that it is about to call, and only then calls. From that commit
-on nothing mails it again by itself: either every message id changes, which proves it, or a person decides.
+on nothing mails it again by itself: either it is proven (`mail_proof`), or a person decides (and `late_proof` still
+looks), or the server said that it did nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console.errors import ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating, deviations, marking
+from invoicing import creating, deviations, late_proof, mail_proof, marking
+from invoicing.mail_proof import Verdict
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
 from sync import doorbell, gate, outbox, upstreams
@@ -77,10 +79,11 @@ def is_written(invoice: Invoice) -> bool:
     return remote is not None and remote.state == RecordState.SYNCED and remote.synced_revision == remote.revision
 
 
-def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
+def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> bool:
     """A person says what became of a mail whose outcome is unknown: it arrived, or it may be sent again.
 
-    Raises NotAllowed when the invoice no longer waits for that decision.
+    Where a mail was asked for, the second takes effect when Invoice Ninja was read once more (False until then): the
+    proof may have come. Raises NotAllowed when the invoice no longer waits for that decision.
     """
     to = InvoiceState.SENT if was_sent else InvoiceState.CREATED
     # Nobody observed it while it was in our hands: without a status the next poll reads it, deleted or cancelled too.
@@ -92,9 +95,16 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
         if not note.strip():
             raise NotAllowed(_("Say how you know, in a few words."))
         marking.retire(locked, user=user, why=note)
+        if not was_sent and (mail := late_proof.waiting().filter(invoice=locked).first()) is not None:
+            if mail.allowed_note:
+                raise NotAllowed(_("That was said already. Invoice Ninja is read once more; wait a moment."))
+            Sending.objects.filter(pk=mail.pk).update(allowed_by=user, allowed_note=note, not_before=None)
+            transaction.on_commit(lambda: doorbell.ring("sendings"))
+            return False
         advance(locked, to, why=note, user=user, attention_sentence="", **sent_at)
         if was_sent:
             creating.refresh_statuses(locked)
+        return True
 
 
 # --- the worker's part --------------------------------------------------------------------------------------------
@@ -102,7 +112,7 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> None:
 
 def send_due(limit: int = 200) -> int:
     """Send or prove every due sending; returns how many were looked at. Safe in several workers at once."""
-    done = 0
+    done = late_proof.settle_due()
     while done < limit and gate.may_call(Server.NINJA) and (sending := _claim_next()):
         done += 1
         try:
@@ -158,17 +168,28 @@ def _step(sending: Sending) -> None:
         raise ValueError(f"invoice {invoice.pk} is being sent but is not in Invoice Ninja")
     there = ninja.invoice(NinjaId(invoice.remote.remote_id))
     if sending.is_called:
-        _look_for_proof(sending, there)
+        _look_for_proof(sending, ninja, there)
         return
     contacts = ninja.client(there.client_id)
     # A call of ours that a person judged not to have arrived has marked the invoice as sent all the same.
-    has_called = there.status_id == SENT and invoice.sendings.filter(is_called=True).exists()
+    earlier = late_proof.unproven(invoice)
+    if earlier is not None:
+        mails, verdict = late_proof.look(ninja, earlier, there)
+        if verdict.is_proven:  # it left at the first time after all: one mail is enough
+            late_proof.note(mails)
+            earlier.proven_at = timezone.now()
+            earlier.save(update_fields=["proven_at"])
+            who = {"who": _names(mails)}
+            _finish(sending, InvoiceState.SENT, _("mailed to %(who)s before, proven by message id; not again") % who)
+            return
+    has_called = there.status_id == SENT and earlier is not None
     refused = refusal(invoice, there, contacts, has_called=has_called)
     if refused is not None:
         if refused.is_changed:
             deviations.note(invoice, there)
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
+    sending.last_activity = mail_proof.last_activity(ninja, there.id)
     _call(sending, ninja, there, contacts)
 
 
@@ -183,7 +204,7 @@ def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClien
             claim_id=sending.claim_id,
             is_called=False,
             lease_until__gt=now + timedelta(seconds=settings.CALL_DEADLINE_SECONDS),
-        ).update(is_called=True, called_at=now)
+        ).update(is_called=True, called_at=now, last_activity=sending.last_activity)
         if not ours:
             return False
         ContactMail.objects.bulk_create(
@@ -213,7 +234,7 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice, clie
         else:
             _wait_for_proof(sending, error.sentence)
         return
-    _look_for_proof(sending, ninja.invoice(there.id))
+    _look_for_proof(sending, ninja, ninja.invoice(there.id))
 
 
 def _take_back(sending: Sending) -> None:
@@ -225,29 +246,19 @@ def _take_back(sending: Sending) -> None:
     sending.is_called = False
 
 
-def _look_for_proof(sending: Sending, there: NinjaInvoice) -> None:
-    """Sent when every contact has a new message id; attention when one has none after SEND_PROOF_SECONDS."""
+def _look_for_proof(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice) -> None:
+    """Sent when it is proven for every contact; attention when it is not after SEND_PROOF_SECONDS."""
+    mails, verdict = late_proof.look(ninja, sending, there)
     with transaction.atomic():
-        mails = list(sending.mails.all())
         # Locking the sending keeps a sleeper, who read the invitations long ago, from writing after who finished it.
         if not _lock_ours(sending):
             return
-        _note_mails(mails, there)
-        _judge(sending, there, mails)
+        late_proof.note(mails)
+        _judge(sending, there, mails, verdict)
 
 
-def _note_mails(mails: list[ContactMail], there: NinjaInvoice) -> None:
-    after = {invitation.id: invitation for invitation in there.invitations}
-    for mail in mails:
-        invitation = after.get(NinjaId(mail.invitation_id))
-        if invitation is not None:
-            mail.message_id_after, mail.error = invitation.message_id, invitation.email_error
-    ContactMail.objects.bulk_update(mails, ["message_id_after", "error"])
-
-
-def _judge(sending: Sending, there: NinjaInvoice, mails: list[ContactMail]) -> None:
-    missing = [mail for mail in mails if not mail.message_id_after or mail.message_id_after == mail.message_id_before]
-    if mails and not missing:
+def _judge(sending: Sending, there: NinjaInvoice, mails: list[ContactMail], verdict: Verdict) -> None:
+    if verdict.is_proven:
         sending.proven_at = timezone.now()
         _finish(sending, InvoiceState.SENT, _("mailed to %(who)s, proven by message id") % {"who": _names(mails)})
     elif sending.called_at and timezone.now() - sending.called_at > timedelta(seconds=settings.SEND_PROOF_SECONDS):
@@ -255,10 +266,10 @@ def _judge(sending: Sending, there: NinjaInvoice, mails: list[ContactMail]) -> N
             sending,
             InvoiceState.ATTENTION,
             _(
-                "Invoice Ninja was asked to mail invoice %(number)s, but there is no proof for %(who)s. "
+                "Invoice Ninja was asked to mail invoice %(number)s, but there is no proof that it left. %(why)s "
                 "Look there or ask the client, then say whether it arrived; it is not mailed again by itself."
             )
-            % {"number": there.number, "who": _names(missing)},
+            % {"number": there.number, "why": verdict.why},
         )
     else:
         _wait_for_proof(sending, _("Waiting for the proof that the mail left."))
@@ -294,7 +305,11 @@ def _finish(sending: Sending, to: str, sentence: str) -> None:
     now = timezone.now()
     with transaction.atomic():
         ours = Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
-            finished_at=now, lease_until=None, sentence=sentence, proven_at=sending.proven_at
+            finished_at=now,
+            lease_until=None,
+            not_before=now + late_proof.SOONEST,
+            sentence=sentence,
+            proven_at=sending.proven_at,
         )
         if not ours:
             return

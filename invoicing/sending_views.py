@@ -265,7 +265,10 @@ class DecideSending(ConfirmView):
             else _("Allow %(number)s of %(invoice)s to be sent again?") % words,
             consequence=_("It counts as sent from now on, and is never mailed by the console again.")
             if arrived
-            else _("If the first mail arrived after all, the client gets the invoice twice."),
+            else _(
+                "Invoice Ninja is read once more first: if the proof of the first mail is there, the invoice counts as "
+                "sent. If that mail arrived without a proof, the client gets the invoice twice."
+            ),
             submit_label=_("It arrived") if arrived else _("Allow sending again"),
             cancel_label=_("Back, decide nothing"),
             cancel_url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
@@ -284,8 +287,11 @@ class DecideSending(ConfirmView):
             raise NotAllowed(_("Say how you know, in a few words."))
         invoice = self._invoice()
         was_sent = self._arrived()
-        sending.decide(invoice, was_sent=was_sent, user=request.user, note=note)  # type: ignore[arg-type]
-        messages.success(request, _("Noted: %(invoice)s.") % {"invoice": invoice})
+        is_done = sending.decide(invoice, was_sent=was_sent, user=request.user, note=note)  # type: ignore[arg-type]
+        read_first = _(
+            "Noted: %(invoice)s. Invoice Ninja is read once more first; if the mail left, it counts as sent."
+        )
+        messages.success(request, (_("Noted: %(invoice)s.") if is_done else read_first) % {"invoice": invoice})
         return HttpResponseRedirect(reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
 
     def _arrived(self) -> bool:

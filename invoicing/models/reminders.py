@@ -38,8 +38,17 @@ class Reminder(models.Model):
     asked_at = models.DateTimeField(_("asked"), auto_now_add=True)
     reminded_at = models.DateTimeField(_("mail asked for"), null=True, blank=True)
     called_at = models.DateTimeField(_("called"), null=True, blank=True)
+    last_activity = models.BigIntegerField(
+        _("last activity"), default=0, help_text=_("Number of Invoice Ninja's newest activity of it before the call.")
+    )
     mails = models.JSONField(_("mails"), default=list, blank=True)
     sentence = models.TextField(_("what happened"), blank=True)
+    allowed_by = models.ForeignKey(
+        "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("allowed again by")
+    )
+    allowed_note = models.TextField(
+        _("allowed again because"), blank=True, help_text=_("Takes effect when Invoice Ninja was read once more.")
+    )
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
@@ -59,7 +68,7 @@ class Reminder(models.Model):
         indexes = [
             models.Index(
                 fields=["id"],
-                condition=models.Q(state__in=["pending", "sending"]),
+                condition=models.Q(state__in=["pending", "sending", "attention"]),
                 name="reminder_unfinished",
             )
         ]

@@ -38,6 +38,9 @@ class Sending(models.Model):
     is_called = models.BooleanField(_("mail asked for"), default=False)
     asked_at = models.DateTimeField(_("asked"), auto_now_add=True)
     called_at = models.DateTimeField(_("called"), null=True, blank=True)
+    last_activity = models.BigIntegerField(
+        _("last activity"), default=0, help_text=_("Number of Invoice Ninja's newest activity of it before the call.")
+    )
     proven_at = models.DateTimeField(_("proven"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
@@ -45,6 +48,12 @@ class Sending(models.Model):
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     sentence = models.TextField(_("what happened"), blank=True)
+    allowed_by = models.ForeignKey(
+        "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("allowed again by")
+    )
+    allowed_note = models.TextField(
+        _("allowed again because"), blank=True, help_text=_("Takes effect when Invoice Ninja was read once more.")
+    )
 
     class Meta:
         verbose_name = _("sending")
@@ -55,7 +64,14 @@ class Sending(models.Model):
                 fields=["invoice"], condition=models.Q(finished_at__isnull=True), name="sending_one_at_a_time"
             )
         ]
-        indexes = [models.Index(fields=["id"], condition=models.Q(finished_at__isnull=True), name="sending_unfinished")]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(finished_at__isnull=True), name="sending_unfinished"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(is_called=True, proven_at__isnull=True, finished_at__isnull=False),
+                name="sending_unproven",
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.invoice)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from billing_console.errors import NotFound
 from sync.clients.deadline import DeadlineAdapter
 from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
+from sync.clients.ninja_activities import Activities
 from sync.clients.ninja_checks import check_credit, check_invoice, check_invoice_update, check_task, check_task_update
 from sync.clients.ninja_company import SelfCheck
 from sync.clients.ninja_errors import classify
@@ -55,7 +56,7 @@ Listed = TypeVar("Listed", bound=Identified)
 Body = Mapping[str, object]
 
 
-class InvoiceNinjaClient(SelfCheck, Clocked):
+class InvoiceNinjaClient(Activities, SelfCheck, Clocked):
     """Calls one Invoice Ninja. `base_url` ends in /api/v1. For one thread at a time.
 
     Raises ConfigError for an address or a token that cannot be used.

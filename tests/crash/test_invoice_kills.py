@@ -139,11 +139,10 @@ def test_an_overwriting_killed_while_the_server_works_ends_as_sealed(near: World
 def sweep_sendings(*, patience: bool = True) -> None:
     """Leases and pauses are over; without `patience` also the time that a proof may take."""
     past = timezone.now() - dt.timedelta(seconds=1)
-    rows = Sending.objects.filter(finished_at=None)
-    rows.exclude(lease_until=None).update(lease_until=past)
-    rows.update(not_before=None)
+    Sending.objects.exclude(lease_until=None).update(lease_until=past)
+    Sending.objects.update(not_before=None)
     if not patience:
-        rows.exclude(called_at=None).update(called_at=past - dt.timedelta(hours=1))
+        Sending.objects.filter(finished_at=None).exclude(called_at=None).update(called_at=past - dt.timedelta(hours=1))
     sending.send_due()
 
 
@@ -198,6 +197,26 @@ def test_a_sending_killed_between_its_commit_and_the_call_asks_a_person(near: Wo
     sweep_sendings(patience=False)
     assert fresh(invoice).state == InvoiceState.ATTENTION
     assert near.mails() == []
+
+
+@pytest.mark.parametrize("to", ["sent", "created"])
+def test_a_last_look_killed_at_its_arrow_is_taken_once_more(near: World, nursery: Nursery, to: str) -> None:
+    near.ninja.seed({"switches": {"mail_mode": "queued", "mail_delay_seconds": None}})
+    for number, moment in enumerate(MOMENTS):
+        invoice = ask(near, number)
+        sending.send_due()
+        sweep_sendings(patience=False)
+        assert fresh(invoice).state == InvoiceState.ATTENTION
+        if to == "sent":
+            near.ninja.seed({"run_mail_queue": True})
+        sending.decide(fresh(invoice), was_sent=False, user=make_user("Approver"), note="they have nothing")
+
+        die_at = (INVOICE, "attention", to, moment)
+        assert nursery.run("invoicing.sending.send_due", die_at=die_at) == KILLED
+        sweep_sendings()
+
+        assert fresh(invoice).state == to
+        assert len(near.mails()) == number + 1
 
 
 def test_a_refusal_killed_at_its_arrow_is_refused_once_more_and_mails_nothing(near: World, nursery: Nursery) -> None:

@@ -160,6 +160,28 @@ def test_what_was_taken_for_a_repetition_and_killed_at_its_arrow_is_mailed_at_mo
 
 
 @pytest.mark.parametrize("to", ["sent", "refused"])
+def test_a_last_look_killed_at_its_arrow_is_taken_once_more(
+    near: World, nursery: Nursery, owed: Invoice, to: str
+) -> None:
+    for number, moment in enumerate(MOMENTS):
+        forget_mails(near)
+        near.ninja.seed({"switches": {"mail_mode": "queued", "mail_delay_seconds": None}})
+        reminder = ask(owed)
+        reminding.remind_due()
+        next_rounds(patience=False)
+        assert fresh(reminder).state == ReminderState.ATTENTION
+        if to == "sent":
+            near.ninja.seed({"run_mail_queue": True})
+        reminding.decide(fresh(reminder), arrived=False, user=make_user("Approver"), note="they say no")
+
+        assert nursery.run(REMIND, die_at=(REMINDER, "attention", to, moment)) == KILLED
+        next_rounds()
+
+        assert fresh(reminder).state == to
+        assert reminders_there(near) == number + 1  # asked for, and left or not by now; never twice
+
+
+@pytest.mark.parametrize("to", ["sent", "refused"])
 def test_a_decision_killed_at_its_arrow_is_taken_wholly_or_not(
     near: World, nursery: Nursery, owed: Invoice, to: str
 ) -> None:

@@ -311,6 +311,7 @@ def test_a_repeated_use_is_refused_by_its_key_and_recognised_as_done(world: Worl
     pages = {"total": 0, "count": 0, "per_page": 500, "current_page": 1, "total_pages": 1, "links": {}}
     nothing = {"data": [], "meta": {"pagination": pages}}  # as a server answers whose list lags behind
     world.fail("ninja", kind="status", status=200, body=nothing, method="GET", path="/api/v1/payments", count=1)
+    world.ninja.store.guard.clear()  # more than a second later
 
     credit_use.write_due()
 
@@ -325,6 +326,7 @@ def test_a_use_whose_payment_was_deleted_asks_and_is_found_when_made_by_hand(wor
     wanted, (payment,) = made.use.desired, world.api_ninja("GET", "/payments")["data"]
     world.api_ninja("DELETE", f"/payments/{payment['id']}")
     RemoteRecord.objects.filter(pk=made.use_id).update(state="retry", not_before=None, seen={}, synced_revision=0)
+    world.ninja.store.guard.clear()  # more than a second later
 
     credit_use.write_due()
     record = fresh(made.use)

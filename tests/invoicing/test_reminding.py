@@ -15,7 +15,7 @@ from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, ReminderState
 from invoicing import payments, reminding, reminding_rules, sending
 from invoicing.models import Invoice, Reminder, ReminderText
-from sync.models import UpstreamCall, UpstreamGate
+from sync.models import Transition, UpstreamCall, UpstreamGate
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, fresh, states_of
 from tests.standins import World
@@ -240,11 +240,13 @@ def test_an_unknown_outcome_is_proven_or_asks_a_person_and_is_never_repeated(
     later(called_at=timezone.now() - dt.timedelta(hours=1))
     asking = worked()
     assert asking.state == ReminderState.ATTENTION
-    assert "there is no proof for billing@acme.example" in asking.sentence
+    assert "no proof that it left. Invoice Ninja has no new message id for billing@acme.example" in asking.sentence
     with pytest.raises(NotAllowed, match="waits for a decision"):
         ask(owed)
     later()
-    assert reminding.remind_due() == 0
+    assert reminding.remind_due() == 1  # it is only looked at
+    assert fresh(asking).state == ReminderState.ATTENTION
+    assert fresh(asking).not_before > timezone.now()
     assert reminders_there(world) == []
 
 
@@ -256,7 +258,12 @@ def test_a_person_decides_with_a_reason(world: World, owed: Invoice, arrived: bo
     with pytest.raises(NotAllowed, match="how you know"):
         reminding.decide(reminder, arrived=arrived, user=user, note=" ")
 
-    reminding.decide(reminder, arrived=arrived, user=user, note="I called them")
+    assert reminding.decide(reminder, arrived=arrived, user=user, note="I called them") is arrived
+    if not arrived:
+        with pytest.raises(NotAllowed, match="said already"):
+            reminding.decide(reminder, arrived=False, user=user, note="twice")
+        reminding.remind_due()
+    assert Transition.objects.filter(model="invoicing.reminder", row_id=reminder.pk).latest("pk").user == user
 
     assert (fresh(reminder).state, fresh(reminder).sentence) == (state, "I called them")
     with pytest.raises(NotAllowed, match="does not wait"):
@@ -359,13 +366,14 @@ def test_a_sleeper_without_lease_enough_mails_nothing(world: World, owed: Invoic
     assert reminders_there(world) == []
 
 
-def test_at_most_four_calls_for_one(world: World, owed: Invoice) -> None:
+def test_at_most_six_calls_for_one(world: World, owed: Invoice) -> None:
     ask(owed)
     known = UpstreamCall.objects.latest("pk").pk
     worked()
     calls = UpstreamCall.objects.filter(pk__gt=known)
     assert [(call.method, call.path.rpartition("/")[0]) for call in calls.order_by("pk")] == [
-        ("GET", "/invoices"), ("GET", "/clients"), ("POST", ""), ("GET", "/invoices"),
+        ("GET", "/invoices"), ("GET", "/clients"), ("POST", "/activities"), ("POST", ""), ("GET", "/invoices"),
+        ("POST", "/activities"),
     ]  # fmt: skip
 
 

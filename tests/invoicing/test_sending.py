@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from billing_console.errors import Busy, NotAllowed
 from billing_console.states import InvoiceState
 from invoicing import payments, sending
 from invoicing.models import ContactMail, Invoice, Sending
-from sync.models import UpstreamCall, UpstreamGate, UpstreamPin
+from sync.models import Transition, UpstreamCall, UpstreamGate, UpstreamPin
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, expire_lease, fresh, states_of
 from tests.standins import World
@@ -143,7 +142,7 @@ def test_a_proof_that_does_not_come_is_asked_about_and_never_mailed_again(world:
 
     invoice = fresh(invoice)
     assert invoice.state == InvoiceState.ATTENTION
-    assert "there is no proof for billing@acme.example" in invoice.attention_sentence
+    assert "no proof that it left. Invoice Ninja has no new message id for billing@acme" in invoice.attention_sentence
     assert row.finished_at is not None
     sending.send_due()
     assert len(world.mails()) == 1
@@ -307,7 +306,7 @@ def test_a_late_look_changes_no_proof(world: World) -> None:
     proof = ContactMail.objects.get().message_id_after
     assert proof
 
-    sending._look_for_proof(sleeper, old)
+    sending._look_for_proof(sleeper, sending.upstreams.ninja_client(), old)
 
     assert ContactMail.objects.get().message_id_after == proof
     assert fresh(invoice).state == InvoiceState.SENT
@@ -441,10 +440,15 @@ def test_a_person_may_allow_a_second_mail_and_it_leaves_once(world: World) -> No
     world.ninja.seed({"switches": {"mail_mode": "sync"}})
     approver = make_user("Approver")
 
-    sending.decide(fresh(invoice), was_sent=False, user=approver, note="they have nothing")
+    assert sending.decide(fresh(invoice), was_sent=False, user=approver, note="they have nothing") is False
+    assert fresh(invoice).state == InvoiceState.ATTENTION  # until it was read once more
+    with pytest.raises(NotAllowed, match="said already"):
+        sending.decide(fresh(invoice), was_sent=False, user=approver, note="twice")
+    sending.send_due()
     payments.poll()  # the server says "sent", because we asked; the person knows better
     assert fresh(invoice).state == InvoiceState.CREATED
-    time.sleep(1.1)  # the server ignores an equal request within a second
+    trail = Transition.objects.filter(model="invoicing.invoice", row_id=invoice.pk).latest("pk")
+    assert (trail.user, trail.why) == (approver, "they have nothing")
     ask(fresh(invoice))
     sending.send_due()
 
@@ -541,6 +545,8 @@ def test_paid_while_it_was_being_sent_is_caught_up_with(world: World) -> None:
     payments.poll()
     assert fresh(invoice).state == InvoiceState.SENDING
     world.ninja.seed({"run_mail_queue": True})
+    later(row)
+    assert fresh(invoice).state == InvoiceState.SENDING  # a receipt could have changed the message id
     later(row)
 
     payments.poll()

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing_console.states import InvoiceState, RecordState
-from invoicing import build, creating, run, sending
+from invoicing import build, creating, late_proof, run, sending
 from invoicing.models import Invoice, RunClient, Sending
 from sandbox import scenario
 from sync import attention, gate, ingest, push, reevaluate, sweep, work_items, writeback
@@ -43,6 +43,7 @@ UNSETTLED: dict[str, Callable[[], QuerySet[Any]]] = {
     "items": lambda: WorkItem.objects.filter(is_dirty=True) | WorkItem.objects.filter(needs_evaluation=True),
     "records": lambda: RemoteRecord.objects.exclude(state__in=("synced", "dropped")),
     "mails": lambda: Sending.objects.filter(finished_at=None),
+    "decisions": lambda: late_proof.waiting().exclude(allowed_note=""),
     "runs": lambda: RunClient.objects.exclude(state="built").exclude(state="empty"),
     "drafts": lambda: Invoice.objects.filter(state="draft", is_stale=True),
 }
@@ -91,6 +92,8 @@ def _answer(world: World) -> None:
     mailed = Counter(mail["invoice_id"] for mail in world.ninja.memory.dump()["mails"])
     for invoice in Invoice.objects.filter(state=InvoiceState.ATTENTION).select_related("remote"):
         assert invoice.remote is not None
+        if late_proof.waiting().filter(invoice=invoice).exclude(allowed_note="").exists():
+            continue  # said already, and read once more in the next round
         sending.decide(invoice, was_sent=bool(mailed[invoice.remote.remote_id]), user=somebody(), note="looked")
 
 
