@@ -70,10 +70,10 @@ class ConfirmDecision(DifferencePage, ConfirmView):
     def _words(self) -> tuple[str, str, str, list[tuple[str, str]]]:
         """Question, consequence, label of the button, and further facts."""
         row = self.difference
-        words = {"ref": row.item.ref, "amount": self.money(row.amount, is_signed=True)}
+        words = {"ref": row.item.ref, "project": row.item.place, "amount": self.money(row.amount, is_signed=True)}
         if self.verdict == IGNORE:
             return (
-                _("Ignore %(amount)s of #%(ref)s?") % words,
+                _("Ignore %(amount)s of #%(ref)s, %(project)s?") % words,
                 _("What was billed stays. Another change in Taiga asks again."),
                 _("Ignore %(amount)s") % words,
                 [],
@@ -88,14 +88,14 @@ class ConfirmDecision(DifferencePage, ConfirmView):
         facts = [(_("More hours"), hours), (_("Before tax"), amount)]
         if self.verdict == WRITE_OFF:
             return (
-                _("Write off %(amount)s of #%(ref)s?") % words,
+                _("Write off %(amount)s of #%(ref)s, %(project)s?") % words,
                 _("The hours are never billed. They stay in the books as written off."),
                 _("Write off %(amount)s") % words,
                 facts,
             )
         if self.verdict == AT_ONCE:
             return (
-                _("Bill %(amount)s of #%(ref)s at once?") % words,
+                _("Bill %(amount)s of #%(ref)s, %(project)s, at once?") % words,
                 _(
                     "A supplement is started for the period of the invoice. Its draft takes along whatever else of "
                     "this client is ready; nothing leaves before you approve and send it."
@@ -104,7 +104,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
                 facts,
             )
         return (
-            _("Bill %(amount)s of #%(ref)s with the next run?") % words,
+            _("Bill %(amount)s of #%(ref)s, %(project)s, with the next run?") % words,
             _("The item gets its next cycle; the invoice that was billed stays as it is."),
             _("Bill %(amount)s") % words,
             facts,
@@ -120,7 +120,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
             else _("The credit is made in Invoice Ninja as a draft. Nobody is mailed by this.")
         )
         return (
-            _("Credit %(gross)s with tax for #%(ref)s?") % words,
+            _("Credit %(gross)s with tax for #%(ref)s, %(project)s?") % words,
             consequence % words,
             _("Credit %(gross)s and set it against %(number)s") % words if is_used else _("Credit %(gross)s") % words,
             [

@@ -83,7 +83,8 @@ class DecidePage(DifferencePage):
     template_name = "invoicing/decide.html"
 
     def get_title(self) -> str:
-        return _("Difference of #%(ref)s") % {"ref": self.difference.item.ref}
+        item = self.difference.item
+        return _("Difference of #%(ref)s, %(project)s") % {"ref": item.ref, "project": item.place}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         difference = self.difference

@@ -24,7 +24,7 @@ class CreditAdmin(ReadOnlyModelAdmin):
     list_display_links = None
     list_filter = (("credit_date", RangeDateFilter), ("invoice__client", RelatedDropdownFilter))
     search_fields = ("number", "invoice__number", "invoice__client__name")
-    list_select_related = ("invoice__client", "remote", "difference__item")
+    list_select_related = ("invoice__client", "remote", "difference__item__project")
     secondary_columns = ("net_cell", "credit_date")
 
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Credit]) -> list[tuple[str, str]]:
@@ -34,12 +34,13 @@ class CreditAdmin(ReadOnlyModelAdmin):
     @display(description=_("Invoice"))
     def invoice_cell(self, credit: Credit) -> SafeString:
         return format_html(
-            '<a class="bc-row-link" href="{}">{} {}</a><span class="bc-sub"><a href="{}">{}</a></span>',
+            '<a class="bc-row-link" href="{}">{} {}</a><span class="bc-sub"><a href="{}">{}</a> · {}</span>',
             reverse("admin:invoicing_invoice_change", args=[credit.invoice_id]),
             credit.invoice.client,
             credit.invoice.number,
             reverse("admin:sync_difference_decide", args=[credit.difference_id]),
             credit.difference.item,
+            credit.difference.item.place,
         )
 
     @display(description=_("Number"), ordering="number")

@@ -63,7 +63,7 @@ def context_of(invoice_id: int) -> dict[str, Any]:
 
 def _corrections(invoice: Invoice) -> dict[str, Any]:
     """Its credits, and which of the acts on an invoice that must not exist are open to a person."""
-    credits = list(invoice.credits.select_related("remote", "use", "difference__item").order_by("pk"))
+    credits = list(invoice.credits.select_related("remote", "use", "difference__item__project").order_by("pk"))
     for credit in credits:
         credit.invoice = invoice
     return {

@@ -16,11 +16,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.cached import remember
-from billing_console.states import DifferenceState, EntryState, InvoiceState, ReminderState
+from billing_console.states import DifferenceState, InvoiceState, ReminderState
 from invoicing import releasing
 from invoicing.models import Invoice, Reminder
-from sync.attention import stuck_writes, unreadable_items
-from sync.models import Difference, TimeEntry
+from sync.attention import held, stuck_writes, unreadable_items
+from sync.models import Difference
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,12 @@ def waiting_counts() -> dict[str, int]:
 
 
 def count_waiting() -> dict[str, int]:
-    """The same, counted now, in one query. "attention" is whatever the page Needs attention lists."""
+    """The same, counted now, in one query. "attention" is whatever waits for a person on Needs attention."""
     ended = Invoice.objects.filter(pk__in=releasing.undecided().values("pk"))
     parts = [
         rows.order_by().values(what=Value(what)).annotate(count=Count("pk")).values_list("what", "count")
         for what, rows in (
-            ("attention", TimeEntry.objects.filter(state=EntryState.HELD)),
+            ("attention", held()),
             ("attention", stuck_writes()),
             ("attention", unreadable_items()),
             ("attention", releasing.blocked()),

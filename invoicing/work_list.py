@@ -53,15 +53,16 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     entries = work_numbers.entry_piles()
     invoices = work_numbers.invoice_piles(today)
     last_delivery, failed_deliveries = work_numbers.deliveries()
-    machine = work_numbers.machine()
+    machine, asked = work_numbers.machine(), work_numbers.questions()
     checked = time_of_day(timezone.now(), zone)
     tiles = [
         held_tile(entries[EntryState.HELD]),
         draft_tile(invoices["draft"]),
         send_tile(invoices["send"]),
         overdue_tile(invoices["overdue"]),
+        difference_tile(asked["more"], asked["less"]),
         unbilled_tile(entries[EntryState.READY]),
-        failed_tile(work_numbers.broken_records(), checked),
+        failed_tile(asked["failed"], checked),
         coverage_tile(work_numbers.coverage(clock.now() - dt.timedelta(days=COVERAGE_DAYS))),
         next_run_tile(work_numbers.next_run(today), today),
     ]
@@ -158,6 +159,30 @@ def overdue_tile(pile: Pile) -> Tile:
         edge="danger" if pile.count else "",
         is_zero=not pile.count,
     )
+
+
+def difference_tile(more: Pile, less: Pile) -> Tile:
+    """What Taiga says otherwise than it was billed and nobody has settled yet: to bill, and to give back."""
+    count = more.count + less.count
+    lines = [_("%(money)s to bill") % {"money": money(more.money[code], code)} for code in sorted(more.money)]
+    lines += [_("%(money)s to give back") % {"money": money(-less.money[code], code)} for code in sorted(less.money)]
+    return Tile(
+        name=_("Differences"),
+        figure=str(count),
+        unit=ngettext("open difference", "open differences", count),
+        money=tuple(lines),
+        foot=_oldest(min((more, less), key=_by_age)),
+        verb=_("Settle"),
+        url=link(("admin:sync_difference_changelist",)),
+        tone="warning" if count else "success",
+        shape="triangle" if count else "check",
+        edge="warning" if count else "",
+        is_zero=not count,
+    )
+
+
+def _by_age(pile: Pile) -> tuple[bool, Any]:
+    return pile.oldest is None, pile.oldest
 
 
 def unbilled_tile(pile: Pile) -> Tile:

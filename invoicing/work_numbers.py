@@ -8,17 +8,33 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Case, CharField, Count, DateTimeField, F, FilteredRelation, Max, Min, Q, Sum, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    DateTimeField,
+    DecimalField,
+    F,
+    FilteredRelation,
+    Max,
+    Min,
+    Q,
+    Sum,
+    Value,
+    When,
+)
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
-from billing_console.states import DeliveryState, EntryState, InvoiceState, RecordState
+from billing_console.states import DeliveryState, DifferenceState, EntryState, InvoiceState, RecordState
 from invoicing.models import Invoice
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
+from sync.attention import NEEDS_SOMEBODY
 from sync.doctor.findings import SEVERITIES
 from sync.heartbeats import FAILED
 from sync.models import (
     Alarm,
+    Difference,
     DoctorFinding,
     Heartbeat,
     RemoteRecord,
@@ -31,6 +47,7 @@ from sync.models import (
 from sync.models.doctor import Severity
 
 _TIME = DateTimeField()
+_MONEY = DecimalField()
 TO_SEND = (InvoiceState.APPROVED, InvoiceState.CREATED, InvoiceState.SENDING, InvoiceState.ATTENTION)
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
 BROKEN = (RecordState.IN_DOUBT, RecordState.ATTENTION)
@@ -105,10 +122,13 @@ class NextRun:
 
 
 def entry_piles() -> dict[str, Pile]:
-    """Held and ready entries: amounts before tax, hours billed; oldest held by when, oldest ready by work date."""
+    """Entries held for a person, and ready ones: amounts before tax, hours billed.
+
+    The oldest held one by since when it is, the oldest ready one by its work date.
+    """
     piles = {EntryState.HELD.value: Pile(), EntryState.READY.value: Pile()}
     rows = (
-        TimeEntry.objects.filter(state__in=piles)
+        TimeEntry.objects.filter(NEEDS_SOMEBODY | Q(state=EntryState.READY), state__in=piles)
         .order_by()
         .values("state", "currency")
         .annotate(
@@ -155,10 +175,26 @@ def invoice_piles(today: dt.date) -> dict[str, Pile]:
     return piles
 
 
-def broken_records() -> Pile:
-    """Writes whose outcome is unknown or that a person must look at."""
-    row = RemoteRecord.objects.filter(state__in=BROKEN).aggregate(count=Count("pk"), oldest=Min("state_since"))
-    return Pile(count=row["count"], oldest=row["oldest"])
+def questions() -> dict[str, Pile]:
+    """failed: writes whose outcome is unknown or that a person must look at; more, less: open Differences to bill and
+
+    to give back (before tax), by when they were noticed.
+    """
+    piles = {"failed": Pile(), "more": Pile(), "less": Pile()}
+    failed = RemoteRecord.objects.filter(state__in=BROKEN).order_by().values(what=Value("failed"), currency=Value(""))
+    failed = failed.annotate(count=Count("pk"), amount_sum=Value(None, _MONEY), oldest=Min("state_since"))
+    sign = Case(When(amount__lt=0, then=Value("less")), default=Value("more"), output_field=CharField())
+    changed = (
+        Difference.objects.filter(state=DifferenceState.OPEN)
+        .order_by()
+        .values("currency", what=sign)
+        .annotate(count=Count("pk"), amount_sum=Sum("amount"), oldest=Min("noticed_at"))
+    )
+    columns = ("what", "currency", "count", "amount_sum", "oldest")
+    for row in failed.values_list(*columns).union(changed.values_list(*columns), all=True):
+        found = dict(zip(columns, row, strict=True))
+        piles[found["what"]].add(found, found["amount_sum"])
+    return piles
 
 
 def deliveries() -> tuple[dt.datetime | None, int]:

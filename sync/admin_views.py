@@ -84,15 +84,17 @@ class AttentionPage(PageView):
     title = gettext_lazy("Needs attention")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        held = TimeEntry.objects.filter(state=EntryState.HELD).select_related(
-            "item__project", "client", "project", "person"
-        )
+        about = ("item__project", "client", "project", "person")
+        waiting = attention.waiting_by_themselves().select_related(*about)
+        calm = group_by_reason(waiting.order_by("state_since")[:SHOWN_PER_GROUP])
         stuck = attention.stuck_writes().select_related("item__project")
         unreadable = attention.unreadable_items().select_related("project").order_by("dirty_at")
         today = clock.today(settings.BILLING_TIMEZONE)
-        groups = group_by_reason(held.order_by("state_since")[:1000])
+        groups = group_by_reason(attention.held().select_related(*about).order_by("state_since")[:1000])
         return super().get_context_data(
             groups=groups,
+            calm=calm,
+            calm_count=sum(group.count for group in calm),
             long_weeks=weeks.long_weeks(today - WEEKS_SHOWN * weeks.WEEK, today),
             questions=hooks.questions(),
             unreadable=[(item, links.taiga_item(item)) for item in unreadable[:SHOWN_PER_GROUP]],

@@ -30,10 +30,23 @@ CONFIRMABLE = (
     *BRAKES,
 )
 RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
+# Held, but billed without anybody's doing: with the next run, or once the item is closed again.
+SETTLES_ITSELF = (Reason.NEXT_RUN, Reason.REOPENED)
 # What still fails after so many tries is shown, though it is tried again by itself.
 TRIES_SHOWN = 5
 READINGS_SHOWN = 3
 _NOTE_LENGTH = 2000
+NEEDS_SOMEBODY = Q(held_by_person=True) | ~Q(reason__in=SETTLES_ITSELF)
+
+
+def held() -> QuerySet[TimeEntry]:
+    """The held entries that wait for a person."""
+    return TimeEntry.objects.filter(NEEDS_SOMEBODY, state=EntryState.HELD)
+
+
+def waiting_by_themselves() -> QuerySet[TimeEntry]:
+    """The held entries that nobody has to do anything about."""
+    return TimeEntry.objects.filter(~NEEDS_SOMEBODY, state=EntryState.HELD)
 
 
 def stuck_writes() -> QuerySet[RemoteRecord]:

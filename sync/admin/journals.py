@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -23,6 +23,7 @@ from billing_console.admin_base import (
     display,
 )
 from billing_console.journal_admin import JournalModelAdmin
+from mappings.models import ProjectMapping
 from sync import attention
 from sync.admin.common import WORK, act_on_each, find_row, moment
 from sync.models import (
@@ -31,6 +32,7 @@ from sync.models import (
     UpstreamCall,
     WebhookDelivery,
 )
+from sync.models.items import place_of
 
 
 @admin.register(WebhookDelivery)
@@ -63,13 +65,16 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
     actions_detail = ("process_again",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
-        rows = super().get_queryset(request)
+        named = ProjectMapping.objects.filter(taiga_project_id=OuterRef("taiga_project_id"))
+        rows = super().get_queryset(request).annotate(of_project=Subquery(named.values("taiga_project_name")[:1]))
         return rows if request.resolver_match and request.resolver_match.kwargs else rows.defer("raw_body", "headers")
 
     @display(description=_("Delivery"))
     def what(self, row: WebhookDelivery) -> SafeString:
         about = f"#{row.item_ref} {row.item_subject}" if row.item_ref else ""
-        return format_html('{} {}<span class="bc-sub">{}</span>', row.event_type, row.action, about)
+        place = place_of(row.of_project, row.taiga_project_id)  # type: ignore[attr-defined]
+        words = " · ".join(part for part in (about, place) if part)
+        return format_html('{} {}<span class="bc-sub">{}</span>', row.event_type, row.action, words)
 
     @display(description=_("Received"), ordering="id")
     def received(self, row: WebhookDelivery) -> str:
@@ -137,7 +142,7 @@ class UpstreamCallAdmin(JournalModelAdmin):
     list_filter = ("upstream", "method", ("at", RangeDateTimeFilter))
     search_fields = ("=correlation_id", "^path")
     search_help_text = _("Beginning of a path, or correlation id")
-    list_select_related = ("item",)
+    list_select_related = ("item__project",)
 
     @display(description=_("Call"))
     def call(self, row: UpstreamCall) -> SafeString:
@@ -160,4 +165,5 @@ class UpstreamCallAdmin(JournalModelAdmin):
         if row.item is None:
             return formats.NOTHING
         url = reverse("admin:sync_timeentry_changelist")
-        return format_html('<a href="{}?q={}">#{}</a>', url, row.item.ref, row.item.ref)
+        link = format_html('<a href="{}?q={}">#{}</a>', url, row.item.ref, row.item.ref)
+        return format_html('{}<span class="bc-sub">{}</span>', link, row.item.place)

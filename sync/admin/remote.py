@@ -18,6 +18,7 @@ from billing_console import formats
 from billing_console.admin_base import (
     ChoicesCheckboxFilter,
     DialogForm,
+    RadioFilter,
     ReadOnlyModelAdmin,
     ReasonForm,
     RelatedDropdownFilter,
@@ -26,6 +27,7 @@ from billing_console.admin_base import (
     display,
 )
 from billing_console.indexed_search import IndexedSearchAdmin
+from billing_console.states import DifferenceState
 from sync import attention, decisions, upstreams
 from sync.admin.common import ADMINISTER, WORK, act_on_each, find_row, moment
 from sync.models import (
@@ -34,16 +36,18 @@ from sync.models import (
     UpstreamPin,
 )
 
+OPEN, SETTLED, ALL = DifferenceState.OPEN.value, "settled", "all"
+
 
 @admin.register(RemoteRecord)
 class RemoteRecordAdmin(IndexedSearchAdmin):
     """What is ours in Invoice Ninja and in Taiga: what we want there, what is proven to be there."""
 
-    list_display = ("our_key", "kind", "remote_id", "state_cell", "attempts", "next_try", "item")
+    list_display = ("our_key", "kind", "remote_id", "state_cell", "attempts", "next_try", "item_cell")
     list_filter = (("state", ChoicesCheckboxFilter), "kind", "server")
     search_fields = ("^our_key", "=remote_id")
     search_help_text = _("Beginning of our key, or id there")
-    list_select_related = ("item",)
+    list_select_related = ("item__project",)
     fields = (
         ("server", "kind", "our_key", "remote_id"),
         ("state", "reason", "sentence"),
@@ -59,6 +63,12 @@ class RemoteRecordAdmin(IndexedSearchAdmin):
     @display(description=_("State"), ordering="state")
     def state_cell(self, row: RemoteRecord) -> SafeString:
         return format_html('{}<span class="bc-sub">{}</span>', badge(row.state, row.get_state_display()), row.sentence)
+
+    @display(description=_("Item"), ordering="item")
+    def item_cell(self, row: RemoteRecord) -> SafeString | str:
+        if row.item is None:
+            return formats.NOTHING
+        return format_html('{}<span class="bc-sub">{}</span>', row.item, row.item.place)
 
     @display(description=_("Next try"), ordering="not_before")
     def next_try(self, row: RemoteRecord) -> str:
@@ -92,18 +102,53 @@ class RemoteRecordAdmin(IndexedSearchAdmin):
         return _t("Taken over.")
 
 
+class ShownFilter(RadioFilter):
+    """The open ones, unless others are asked for: what is settled is history."""
+
+    title = _("state")
+    parameter_name = "show"
+    all_option = None
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        settled = [(str(state.value), state.label) for state in DifferenceState if state != DifferenceState.OPEN]
+        return [(OPEN, _("Open")), (SETTLED, _("Settled")), (ALL, _("All")), *settled]
+
+    def value(self) -> str:
+        return super().value() or OPEN
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Difference]) -> QuerySet[Difference]:
+        shown = self.value()
+        if shown == SETTLED:
+            return queryset.exclude(state=DifferenceState.OPEN)
+        return queryset.filter(state=shown) if shown in DifferenceState else queryset
+
+
 @admin.register(Difference)
 class DifferenceAdmin(IndexedSearchAdmin):
-    """What changed in Taiga after it was claimed for an invoice; a row opens the page that settles it."""
+    """What changed in Taiga after it was claimed for an invoice; a row opens the page that settles it.
+
+    The sums are of the open ones alone, whatever else is listed.
+    """
 
     list_display = ("what", "noticed", "hours_change", "amount_change", "state_cell")
     list_display_links = None
-    list_filter = (("state", ChoicesCheckboxFilter), ("entry__client", RelatedDropdownFilter))
+    list_filter = (
+        ShownFilter,
+        ("entry__client", RelatedDropdownFilter),
+        ("item__project", RelatedDropdownFilter),
+    )
+    list_before_template = "sync/_difference_head.html"
     reference_field = "=item__ref"
     search_fields = ("item__subject", "=item__ref")
     search_help_text = _("Subject or reference")
-    list_select_related = ("item", "entry__client")
+    list_select_related = ("item__project", "entry__client")
     secondary_columns = ("noticed",)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With the way from the open ones to those that are settled, and back."""
+        shown = request.GET.get("show") or OPEN
+        ways = [(OPEN, _t("Open")), (SETTLED, _t("Settled")), (ALL, _t("All"))]
+        return super().changelist_view(request, {**(extra_context or {}), "shown": shown, "ways": ways})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page that settles it is the page of a difference; nothing is posted here."""
@@ -112,12 +157,17 @@ class DifferenceAdmin(IndexedSearchAdmin):
         return HttpResponseRedirect(reverse("admin:sync_difference_decide", args=[object_id]))
 
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Difference]) -> list[tuple[str, str]]:
-        sums = rows.values("currency").annotate(
-            more=Sum("amount", filter=Q(amount__gt=0)), less=Sum("amount", filter=Q(amount__lt=0))
+        sums = (
+            rows.filter(state=DifferenceState.OPEN)
+            .values("currency")
+            .annotate(more=Sum("amount", filter=Q(amount__gt=0)), less=Sum("amount", filter=Q(amount__lt=0)))
         )
         lines = []
         for row in sums.order_by("currency"):
-            for words, amount in ((_t("To bill, before tax"), row["more"]), (_t("To give back"), row["less"])):
+            for words, amount in (
+                (_t("Open, to bill, before tax"), row["more"]),
+                (_t("Open, to give back"), row["less"]),
+            ):
                 if amount:
                     lines.append((words, formats.money(amount, row["currency"], is_signed=True)))
         return lines
@@ -125,9 +175,10 @@ class DifferenceAdmin(IndexedSearchAdmin):
     @display(description=_("Item"), ordering="item__ref")
     def what(self, row: Difference) -> SafeString:
         return format_html(
-            '<a class="bc-row-link" href="{}">{}</a><span class="bc-sub">{} · {}</span>',
+            '<a class="bc-row-link" href="{}">{}</a><span class="bc-sub">{} · {} · {}</span>',
             reverse("admin:sync_difference_decide", args=[row.pk]),
             row.item,
+            row.item.place,
             row.entry.client,
             row.sentence,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import ItemKind, ItemState
@@ -129,9 +130,21 @@ class WorkItem(models.Model):
         return f"#{self.ref} {self.subject}"
 
     @property
+    def place(self) -> str:
+        """The project's name, to stand beside the reference: Taiga counts references in each project anew."""
+        return place_of(self.project, self.taiga_project_id)
+
+    @property
     def key(self) -> str:
         """Type letter and Taiga id, `T123`: Taiga counts each kind by itself, so an id alone names several things."""
         return f"{self.kind}{self.taiga_id}"
+
+
+def place_of(project: object | None, taiga_project_id: int | None) -> str:
+    """The name of a mapped project, the id of any other, "" where it is not known."""
+    if project:
+        return str(project)
+    return _t("Taiga project %(number)d") % {"number": taiga_project_id} if taiga_project_id else ""
 
 
 class TaigaAttributes(models.Model):

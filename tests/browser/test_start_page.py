@@ -64,7 +64,7 @@ def test_the_work_list_reads_well_in_both_themes_and_on_a_phone(start: Page, the
     start.reload()
 
     assert ("dark" in (start.locator("html").get_attribute("class") or "")) == (theme == "dark")
-    expect(start.locator(".bc-tile")).to_have_count(8)
+    expect(start.locator(".bc-tile")).to_have_count(9)
     assert sideways(start) == 0
     for selector in (".bc-tile-name", ".bc-tile-figure", ".bc-tile-foot", ".bc-lead", ".bc-note", ".bc-badge"):
         assert contrast(start, selector) >= 4.5, selector

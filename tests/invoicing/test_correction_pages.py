@@ -109,9 +109,41 @@ def test_the_list_leads_to_the_page_and_adds_up(approver: Browser) -> None:
     row = difference("1")
     answer = approver.get(reverse("admin:sync_difference_changelist"))
     assert decide_url(row) in answer.content.decode()
-    assert list(answer.context["list_totals"]) == [("To give back", f"−95.00{NBSP}EUR")]
+    assert list(answer.context["list_totals"]) == [("Open, to give back", f"−95.00{NBSP}EUR")]
     moved = approver.get(reverse("admin:sync_difference_change", args=[row.pk]))
     assert moved.headers["Location"] == decide_url(row)
+
+
+def test_the_list_shows_the_open_ones_and_sums_only_them(approver: Browser) -> None:
+    row = difference("1")
+    for state, amount in (("credited", Decimal("-321.75")), ("supplemented", Decimal("60"))):
+        other = Difference.objects.get(pk=row.pk)
+        other.pk, other.state, other.amount = None, state, amount
+        other.save(force_insert=True)
+    url = reverse("admin:sync_difference_changelist")
+    sums = [("Open, to give back", f"−95.00{NBSP}EUR")]
+
+    def listed(query: str) -> tuple[list[str], list[Any]]:
+        context = approver.get(f"{url}{query}").context
+        return sorted(row.state for row in context["cl"].queryset), list(context["list_totals"])
+
+    assert listed("") == (["open"], sums)
+    assert listed("?show=settled") == (["credited", "supplemented"], [])
+    assert listed("?show=all") == (["credited", "open", "supplemented"], sums)
+    assert listed("?show=credited") == (["credited"], [])
+    assert listed("?show=nonsense") == (["credited", "open", "supplemented"], sums)
+    assert f"q=x&amp;show={'settled'}" in approver.get(f"{url}?q=x").content.decode()
+
+
+def test_the_project_stands_beside_each_reference(approver: Browser) -> None:
+    row = difference("3")
+    place = row.item.place
+    assert place == str(row.item.project)
+
+    assert place in words(approver.get(reverse("admin:sync_difference_changelist")))
+    assert f"{place} · " in words(approver.get(decide_url(row)))
+    asked = words(approver.get(decide_url(row, "supplement")))
+    assert f"of #{row.item.ref}, {place}, with the next run?" in asked
 
 
 @pytest.mark.parametrize(

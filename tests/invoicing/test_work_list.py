@@ -24,7 +24,7 @@ from invoicing.work_list import dashboard
 from mappings.lookups import new_rule_set_version
 from mappings.models import Client, RuleSet
 from sync import attention, hooks
-from sync.models import Heartbeat, RemoteRecord, TimeEntry, UpstreamPin, WebhookDelivery, WorkItem
+from sync.models import Difference, Heartbeat, RemoteRecord, TimeEntry, UpstreamPin, WebhookDelivery, WorkItem
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +35,7 @@ TILES = (
     "Drafts to review",
     "Approved, not sent",
     "Overdue",
+    "Differences",
     "Unbilled",
     "Failed syncs",
     "Webhook coverage",
@@ -418,6 +419,54 @@ def test_the_number_beside_needs_attention_is_of_everything_that_its_page_lists(
     listed = 1 + len(attention.stuck_writes()) + len(attention.unreadable_items()) + len(hooks.questions())
 
     assert waiting_counts()["attention"] == listed == 1 + 3 + 1 + 2
+
+
+@pytest.mark.parametrize("reason", ["next_run", "reopened"])
+def test_what_needs_nobody_is_not_counted_as_waiting(client: Browser, root: User, work: Work, reason: str) -> None:
+    client.force_login(root)
+    calm = work.entry("held", reason=reason, amount="70")
+    work.entry("held", reason=reason, held_by_person=True, amount="20")  # until somebody releases it
+    work.entry("held", reason="no_rate", amount="3")
+
+    tile = shown(root)["by_name"]["Needs attention"]
+    page = client.get("/admin/sync/attention/")
+
+    assert (tile.figure, tile.money) == ("2", (f"23.00{NBSP}EUR",))
+    assert waiting_counts()["attention"] == 2
+    assert sum(group.count for group in page.context["groups"]) == 2
+    assert [row.entry for group in page.context["calm"] for row in group.rows] == [calm]
+    assert b"1 entry waits and needs nobody" in page.content
+
+
+def test_open_differences_have_a_tile_with_what_is_to_bill_and_to_give_back(root: User, work: Work) -> None:
+    for state, amount, currency in [
+        ("open", "143", "EUR"),
+        ("open", "7", "EUR"),
+        ("open", "-50", "EUR"),
+        ("open", "-900", "JPY"),
+        ("credited", "-321.75", "EUR"),
+        ("supplemented", "60", "EUR"),
+    ]:
+        entry = work.entry("invoiced")
+        Difference.objects.create(
+            item=entry.item,
+            entry=entry,
+            state=state,
+            billed_hours=D(1),
+            hours_now=D(2),
+            amount=D(amount),
+            currency=currency,
+            noticed_at=timezone.now() - dt.timedelta(days=3),
+        )
+
+    tile = shown(root)["by_name"]["Differences"]
+
+    assert (tile.figure, tile.edge, tile.foot) == ("4", "warning", "oldest 3 days")
+    assert tile.money == (
+        f"150.00{NBSP}EUR to bill",
+        f"50.00{NBSP}EUR to give back",
+        f"900{NBSP}JPY to give back",
+    )
 
 
 def test_the_sidebar_has_only_pages_that_exist_and_that_the_person_may_open(root: User) -> None:
