@@ -17,6 +17,7 @@ class InvoicingConfig(AppConfig):
         sync_hooks.on_claimed_entry_changed(hooks.mark_draft_stale)
         sync_hooks.on_claimed_entry_restored(hooks.unmark_draft)
         sync_hooks.on_invoice_stage(hooks.invoice_stage)
+        sync_hooks.on_billed(hooks.billed_of)
         sync_hooks.on_left_invoices(releasing.left_invoices)
         sync_hooks.on_questions(releasing.questions)
         mappings_hooks.on_changed(hooks.apply_tax_decision)

@@ -21,6 +21,7 @@ from invoicing.creating_compare import (
     task_ids,
 )
 from invoicing.models import Invoice
+from sync import task_readings
 from sync.claims import NeedsPerson, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice, NinjaTask
@@ -105,7 +106,14 @@ def check_tasks_free(remote: RemoteRecord, ninja: InvoiceNinjaClient, besides: s
 
 
 def _our_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[NinjaTask]:
-    """Our tasks as they are there: one call each for a short invoice, one list of the client for a long one."""
+    """Our tasks as they are there, which their records note."""
+    tasks = _read_tasks(remote, ninja)
+    task_readings.note(tasks)
+    return tasks
+
+
+def _read_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[NinjaTask]:
+    """One call each for a short invoice, one list of the client for a long one."""
     wanted = task_ids(remote.desired)
     if len(wanted) <= 3:
         return [ninja.task(NinjaId(task_id)) for task_id in sorted(wanted)]

@@ -6,19 +6,22 @@ Registered in `AppConfig.ready`. The callbacks run in the caller's transaction a
 from __future__ import annotations
 
 from django.db import models, transaction
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from billing_console.states import InvoiceState, Reason
-from invoicing import content
+from invoicing import content, payments
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import DEAD, UNAPPROVED
 from mappings.lookups import rule_sets_for
 from mappings.models import RuleSet, TaxDecision
-from sync.hooks import DRAFT
-from sync.models import TimeEntry
+from sync.hooks import DRAFT, Billed
+from sync.models import Heartbeat, TimeEntry
 
 NONE, APPROVED, SENT = "", "approved", "sent"
 _SENT_STATES = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
+# What we say of an invoice and Invoice Ninja should say too; in between it is being written or sent.
+_SETTLED = (InvoiceState.CREATED, *_SENT_STATES, InvoiceState.CANCELLED, InvoiceState.REVERSED)
 
 
 def mark_draft_stale(entry: TimeEntry, sentence: str) -> str:
@@ -72,6 +75,37 @@ def invoice_stage(entry: TimeEntry) -> str:
     if state in UNAPPROVED:
         return DRAFT
     return SENT if state in _SENT_STATES else APPROVED
+
+
+def billed_of(entry: TimeEntry) -> Billed | None:
+    """The living line of `entry` and where its invoice is; two queries.
+
+    Invoice Ninja's word is in the words of our states, its draft is what we call created; it is as of the last poll
+    that read all that changed there, or of our own later reading.
+    """
+    rows = InvoiceLine.objects.filter(entry=entry, is_voided=False)
+    line = rows.select_related("invoice__client", "invoice__remote").first()
+    if line is None:
+        return None
+    invoice, remote = line.invoice, line.invoice.remote
+    is_there = remote is not None and bool(remote.remote_id)
+    polled = Heartbeat.objects.filter(name=payments.HEARTBEAT).values_list("at", flat=True).first()
+    readings = [at for at in (remote.seen_at if remote else None, polled) if at is not None]
+    page = "review" if invoice.state in UNAPPROVED else "change"
+    there = payments.STATE_BY_STATUS.get(invoice.remote_status, InvoiceState.CREATED)
+    return Billed(
+        name=_("invoice %(number)s") % {"number": invoice.number} if invoice.number else _("a draft here"),
+        number=invoice.number,
+        url=reverse(f"admin:invoicing_invoice_{page}", args=[invoice.pk]),
+        state=str(invoice.get_state_display()),
+        hours=line.billed_hours,
+        rate=line.rate,
+        remote_id=(remote.remote_id or "") if remote else "",
+        there=str(there.label) if is_there else "",
+        differs=is_there and invoice.state in _SETTLED and invoice.state != there,
+        made_at=remote.seen_at if remote else None,
+        read_at=max(readings) if is_there and readings else None,
+    )
 
 
 def apply_tax_decision(row: models.Model) -> None:

@@ -35,6 +35,7 @@ OVERLAP = dt.timedelta(seconds=5)
 INVOICES, PAYMENTS = "invoices", "payments"
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
 IN_OUR_HANDS = (InvoiceState.APPROVED, InvoiceState.SENDING, InvoiceState.ATTENTION)
+HEARTBEAT = "payments"
 STATE_BY_STATUS = {
     SENT: InvoiceState.SENT,
     PARTIAL: InvoiceState.PARTLY_PAID,
@@ -72,7 +73,7 @@ def poll() -> int:
     same again. An invoice on which we fail keeps no other back, and the poll does not go on to what changed after it.
     """
     if why := gate.why_not_called(Server.NINJA):
-        heartbeats.note_failure("payments", why)
+        heartbeats.note_failure(HEARTBEAT, why)
         return 0
     try:
         upstreams.check_pin(Server.NINJA)
@@ -89,9 +90,9 @@ def poll() -> int:
             logger.exception("what was paid could not be read")
         faults, seen = [said_by(error)], 0
     if faults:
-        heartbeats.note_failure("payments", faults[0].sentence)
+        heartbeats.note_failure(HEARTBEAT, faults[0].sentence)
     else:
-        heartbeats.note("payments")
+        heartbeats.note(HEARTBEAT)
     return seen
 
 

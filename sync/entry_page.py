@@ -5,10 +5,8 @@ Hours are hours, amounts in the entry's currency before tax. The steps are those
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import Q
@@ -18,7 +16,7 @@ from django.utils.translation import gettext as _
 from billing_console import formats
 from billing_console.badges import WORDS
 from billing_console.states import EntryState, ItemState, RecordState
-from sync import explain, links, weeks
+from sync import explain, hooks, links, three_sides, weeks
 from sync.models import RecordKind, RemoteRecord, TimeEntry, Transition, UpstreamCall, WebhookDelivery
 
 DONE, RUNNING, STUCK, OPEN = "done", "in_flight", "attention", "pending"
@@ -48,17 +46,6 @@ class Move:
     why: str
 
 
-@dataclass(frozen=True)
-class Side:
-    """One row of the three columns; `differs` where Invoice Ninja does not hold what we want."""
-
-    name: str
-    taiga: str
-    ours: str
-    ninja: str
-    differs: bool = False
-
-
 def context_of(entry: TimeEntry) -> dict[str, Any]:
     """Everything the page shows; a constant number of queries."""
     item = entry.item
@@ -68,6 +55,7 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
         .order_by("-id")[:SHOWN]
     )
     status = RemoteRecord.objects.filter(item=item, kind=RecordKind.STATUS).first()
+    billed = hooks.billed_of(entry)
     trail = Q(model="sync.timeentry", row_id=entry.pk) | Q(model="sync.workitem", row_id=item.pk)
     remotes = {row.pk: str(row.get_kind_display()) for row in (entry.remote_task, status) if row}
     trail |= Q(model="sync.remoterecord", row_id__in=list(remotes))
@@ -76,7 +64,8 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
         "why": explain.explain(entry),
         "long_week": weeks.week_of(entry),
         "steps": steps_of(entry, deliveries, status),
-        "sides": sides_of(entry),
+        "sides": three_sides.rows_of(entry, billed, status),
+        "billed": billed,
         "moves": [_move(row, remotes) for row in Transition.objects.filter(trail).select_related("user")[:100]],
         "deliveries": deliveries,
         "calls": UpstreamCall.objects.filter(item=item).order_by("-id")[:SHOWN],
@@ -164,51 +153,3 @@ def _remote(name: str, record: RemoteRecord | None) -> Step:
     state = RUNNING if record.state in (RecordState.PENDING, RecordState.IN_FLIGHT) else record.state
     sentence = record.sentence or _("Waits for its turn.")
     return Step(name, state, sentence, record.state_since, url)
-
-
-def sides_of(entry: TimeEntry) -> list[Side]:
-    """Taiga says / we say / Invoice Ninja says. What Invoice Ninja says is its last answer, not our wish."""
-    attributes = entry.item.attributes
-    seen = entry.remote_task.seen if entry.remote_task else {}
-    desired = entry.remote_task.desired if entry.remote_task else {}
-    there_hours = _hours_there(seen.get("time_log"))
-    return [
-        Side(
-            _("Hours"),
-            _typed(attributes.get("hours")),
-            formats.hours(entry.billed_hours),
-            formats.hours(there_hours),
-            there_hours is not None and there_hours != entry.billed_hours,
-        ),
-        Side(
-            _("Rate"),
-            _typed(attributes.get("rate")),
-            formats.rate(entry.rate, entry.currency),
-            formats.rate(Decimal(seen["rate"]), entry.currency) if "rate" in seen else formats.NOTHING,
-            "rate" in seen and entry.rate is not None and Decimal(seen["rate"]) != entry.rate,
-        ),
-        Side(
-            _("Client"),
-            _typed(attributes.get("client")),
-            str(entry.client or formats.NOTHING),
-            seen.get("client_id") or formats.NOTHING,
-            bool(seen.get("client_id")) and seen["client_id"] != desired.get("client_id"),
-        ),
-        Side(
-            _("Status"),
-            _typed(attributes.get("status")),
-            entry.get_state_display(),
-            _("on an invoice") if seen.get("invoice_id") else (_("not invoiced") if seen else formats.NOTHING),
-        ),
-    ]
-
-
-def _typed(value: Any) -> str:
-    return formats.NOTHING if value is None or value == "" else f"{value}"
-
-
-def _hours_there(time_log: str | None) -> Decimal | None:
-    if not time_log:
-        return None
-    segments = json.loads(time_log)
-    return sum((Decimal(row[1] - row[0]) for row in segments), Decimal(0)) / 3600

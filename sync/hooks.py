@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from sync.models import TimeEntry
@@ -33,11 +34,36 @@ class Question:
     since: dt.datetime | None = None
 
 
+@dataclass(frozen=True)
+class Billed:
+    """The living line of an entry: which invoice bills it, here and in Invoice Ninja. All times are real time.
+
+    `hours` and `rate` are the line's, as printed; `state` is our word for how far the invoice is, `there` Invoice
+    Ninja's, as of `read_at`, and `differs` whether it means something else; `remote_id` is "" until it is made there
+    (`made_at`).
+    """
+
+    name: str
+    number: str
+    url: str
+    state: str
+    hours: Decimal
+    rate: Decimal
+    remote_id: str = ""
+    there: str = ""
+    differs: bool = False
+    made_at: dt.datetime | None = None
+    read_at: dt.datetime | None = None
+
+
+FindBilled = Callable[[TimeEntry], "Billed | None"]
+
 _on_changed: Final[list[OnClaimedEntryChanged]] = []
 _on_restored: Final[list[OnClaimedEntryRestored]] = []
 _find_stage: Final[list[FindInvoiceStage]] = []
 _find_left: Final[list[FindLeftInvoices]] = []
 _ask: Final[list[AskQuestions]] = []
+_find_billed: Final[list[FindBilled]] = []
 
 
 def on_claimed_entry_changed(callback: OnClaimedEntryChanged) -> OnClaimedEntryChanged:
@@ -102,3 +128,16 @@ def on_questions(callback: AskQuestions) -> AskQuestions:
 def questions() -> list[Question]:
     """Everything that a later step wants a person to decide, oldest first; a constant number of queries."""
     return [question for callback in _ask for question in callback()]
+
+
+def on_billed(callback: FindBilled) -> FindBilled:
+    """Register the one who knows the living line of an entry. Usable as a decorator."""
+    _find_billed[:] = [callback]
+    return callback
+
+
+def billed_of(entry: TimeEntry) -> Billed | None:
+    """The living line of `entry`, None where no invoice bills it."""
+    for find in _find_billed:
+        return find(entry)
+    return None
