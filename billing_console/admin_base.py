@@ -56,6 +56,7 @@ from unfold.widgets import (
 from billing_console.badges import badge, pill
 from billing_console.errors import ConsoleError
 from billing_console.formats import age, amount, day, hours, moment, money, percent, period, rate, raw_to_billed
+from billing_console.history import has_history
 from billing_console.pages import (
     SITE_PAGES,
     Confirmation,
@@ -181,6 +182,17 @@ class ModelAdmin(KitModelAdmin):
             if row is None or not (is_offered := getattr(action.method, "offered_when", None)) or is_offered(row)
         ]
 
+    def has_history(self, row: Model) -> bool:
+        """Whether the page "History" of this row has anything to show."""
+        return has_history(row)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Model | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        """With a button "History" only where there is one."""
+        context["show_history"] = obj is not None and self.has_history(obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Any]) -> Sequence[tuple[Text, Text]]:
         """Totals of the filtered set as (label, value), shown below the list; one query at most."""
         return ()
@@ -205,6 +217,9 @@ class ModelAdmin(KitModelAdmin):
 
 class ReadOnlyModelAdmin(ModelAdmin):
     """A list and a form to look at: nothing is added, changed or deleted here; acts go through actions and pages."""
+
+    def has_history(self, row: Model) -> bool:
+        return False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

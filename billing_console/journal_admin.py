@@ -32,7 +32,8 @@ class JournalPaginator(InfinitePaginator):
 class _JournalChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.full_result_count = self.result_count  # else a page says how many rows nobody counted
+        # Else a page says how many rows nobody counted, and offers to select so many.
+        self.full_result_count = self.result_count = len(self.result_list)
 
 
 class JournalModelAdmin(IndexedSearchAdmin):
@@ -40,6 +41,7 @@ class JournalModelAdmin(IndexedSearchAdmin):
 
     paginator = JournalPaginator
     show_full_result_count = False
+    list_disable_select_all = True
     ordering = ("-id",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

@@ -95,12 +95,19 @@ class PageView(TemplateView):
 
 
 def may_open(user: Any, url: str) -> bool:
-    """Whether the person may see the page of ours at this address; what is no page of ours asks nothing here."""
+    """Whether the person may see the page at this address, one of ours or a form of the admin.
+
+    What is neither asks nothing here.
+    """
     try:
-        view = resolve(urlsplit(url).path).func
+        found = resolve(urlsplit(url).path)
     except Resolver404:
         return True
-    permission = getattr(getattr(view, "view_class", None), "permission", ())
+    opts = getattr(getattr(found.func, "model_admin", None), "opts", None)
+    if opts is not None:
+        acts = ("add",) if (found.url_name or "").endswith("_add") else ("view", "change")
+        return any(user.has_perm(f"{opts.app_label}.{act}_{opts.model_name}") for act in acts)
+    permission = getattr(getattr(found.func, "view_class", None), "permission", ())
     names = [permission] if isinstance(permission, str) else permission
     return all(user.has_perm(name) for name in names)
 

@@ -189,8 +189,13 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "console"
 
 LANGUAGE_CODE = "en-gb"
-LANGUAGES = [("en-gb", _("English")), ("fr", _("French")), ("nl", _("Dutch")), ("de", _("German"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+# Offered are English and what has a catalogue: a language without one is English with a few foreign words.
+LANGUAGES = [
+    (code, name)
+    for code, name in [("en-gb", _("English")), ("fr", _("French")), ("nl", _("Dutch")), ("de", _("German"))]
+    if code == LANGUAGE_CODE or (LOCALE_PATHS[0] / code / "LC_MESSAGES" / "django.mo").exists()
+]
 TIME_ZONE = BILLING_TIMEZONE
 USE_TZ = True
 USE_I18N = True
@@ -244,7 +249,7 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("console/favicon.svg")},
     ],
-    "SHOW_LANGUAGES": True,
+    "SHOW_LANGUAGES": len(LANGUAGES) > 1,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "billing_console.admin_base.environment_label",

@@ -109,10 +109,10 @@ def _status(entry: TimeEntry, billed: Billed | None, seen: Mapping[str, Any]) ->
     # The values are read back with our own write; the attributes are those of the last reading.
     there = item.values.get(str(item.status_attribute_id), item.attributes.get("status"))
     ours = str(entry.get_state_display())
-    if billed is not None:
-        ours = _("%(state)s, on %(invoice)s: %(status)s") % {
+    if billed is not None and billed.number:
+        ours = _("%(state)s, on invoice %(number)s: %(status)s") % {
             "state": ours,
-            "invoice": billed.name,
+            "number": billed.number,
             "status": billed.state,
         }
     return Row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from django.contrib import admin, messages
@@ -41,7 +42,15 @@ class ProjectMappingAdmin(RefreshesLists, TellsChanges, HistoryModelAdmin):
     search_fields = ("taiga_project_name", "taiga_slug", "taiga_project_id", "client__name", "client__ninja_id")
     autocomplete_fields = ("client", "ninja_project")
     ordering = ("taiga_project_name",)  # said here too: a counted list would forget the model's
-    readonly_fields = ("taiga_project_name", "in_taiga", "rules", "billed_in", "webhook", "webhook_path")
+    readonly_fields = (
+        "taiga_project_name",
+        "in_taiga",
+        "rules",
+        "rules_as_they_are",
+        "billed_in",
+        "webhook",
+        "webhook_path",
+    )
     fieldsets = (
         (_("In Taiga"), {"fields": ("taiga_project_name", "in_taiga")}),
         (_("In Invoice Ninja"), {"fields": ("client", "ninja_project", "rules", "billed_in")}),
@@ -76,13 +85,14 @@ class ProjectMappingAdmin(RefreshesLists, TellsChanges, HistoryModelAdmin):
         return counted
 
     def get_fieldsets(self, request: HttpRequest, obj: ProjectMapping | None = None) -> Any:
-        """Who may only look sees no field to type a key into."""
+        """Who may only look sees no field to type a key into, and no way to rules that only others may add."""
         fieldsets = super().get_fieldsets(request, obj) if obj else self.add_fieldsets
         may_type = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_type:
             return fieldsets
+        instead = {"new_webhook_key": (), "rules": ("rules_as_they_are",)}
         return [
-            (title, {**options, "fields": tuple(name for name in options["fields"] if name != "new_webhook_key")})
+            (title, {**options, "fields": tuple(chain(*(instead.get(name, (name,)) for name in options["fields"])))})
             for title, options in fieldsets
         ]
 
@@ -114,18 +124,24 @@ class ProjectMappingAdmin(RefreshesLists, TellsChanges, HistoryModelAdmin):
     @display(description=_("rules"))
     def rules(self, mapping: ProjectMapping) -> SafeString | str:
         """The client's own rules, else the company's with the way to give the client its own."""
-        rules = rule_set_for(mapping.client)
-        address = reverse("admin:mappings_ruleset_change", args=[rules.pk])
-        if rules.client_id is not None:
-            return format_html('<a href="{}">{}</a>', address, rules)
+        found = self.rules_as_they_are(mapping)
+        if rule_set_for(mapping.client).client_id is not None:
+            return found
         return format_html(
-            '<a href="{}">{}</a> · <a href="{}?client={}">{}</a>',
-            address,
-            _t("the company's, %(rules)s") % {"rules": rules},
+            '{} · <a href="{}?client={}">{}</a>',
+            found,
             reverse("admin:mappings_ruleset_add"),
             mapping.client_id,
             _t("Give %(client)s rules of its own") % {"client": mapping.client},
         )
+
+    @display(description=_("rules"))
+    def rules_as_they_are(self, mapping: ProjectMapping) -> SafeString:
+        """The client's own rules, else the company's."""
+        rules = rule_set_for(mapping.client)
+        own = rules.client_id is not None
+        words = str(rules) if own else _t("the company's, %(rules)s") % {"rules": rules}
+        return format_html('<a href="{}">{}</a>', reverse("admin:mappings_ruleset_change", args=[rules.pk]), words)
 
     @display(description=_("billed in"))
     def billed_in(self, mapping: ProjectMapping) -> str:

@@ -148,7 +148,8 @@ class DifferenceAdmin(IndexedSearchAdmin):
         """With the way from the open ones to those that are settled, and back."""
         shown = request.GET.get("show") or OPEN
         ways = [(OPEN, _t("Open")), (SETTLED, _t("Settled")), (ALL, _t("All"))]
-        return super().changelist_view(request, {**(extra_context or {}), "shown": shown, "ways": ways})
+        about = {"shown": shown, "ways": ways, "empty_heading": _t("No open differences") if shown == OPEN else ""}
+        return super().changelist_view(request, {**(extra_context or {}), **about})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page that settles it is the page of a difference; nothing is posted here."""

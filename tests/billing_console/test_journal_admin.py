@@ -120,3 +120,13 @@ def test_records_are_found_by_the_beginning_of_our_key_and_by_the_id_there() -> 
     assert found_at(RECORDS, "TT45", "our_key") == ["TT45-1", "TT450-1"]
     assert found_at(RECORDS, "Wpmbk5ezJn", "our_key") == ["TT45-1"]
     assert found_at(RECORDS, "45", "our_key") == []
+
+
+def test_nobody_is_offered_to_select_rows_that_nobody_counted() -> None:
+    DeliveryFactory.create_batch(60)
+
+    page = browser_of("clerk").get(DELIVERIES).content.decode()
+
+    assert "9999999999" not in page
+    assert "Click here to select the objects across all pages" not in page
+    assert "9,999,999,999" not in page

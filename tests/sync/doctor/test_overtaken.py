@@ -151,7 +151,7 @@ def test_a_new_project_has_the_doctor_look_at_the_clients_again(world: World, se
 
 @pytest.mark.parametrize("changed", ["project", "client", "company"])
 def test_a_changed_mapping_has_it_look_again(ward: Ward, changed: str, django_capture_on_commit_callbacks: Any) -> None:
-    other = ProjectFactory()
+    other = ProjectFactory(taiga_project_id=9001)
     ward.look("clients", f"project-{ward.world.mapping.pk}", f"project-{other.pk}")
     row = {"project": ward.world.mapping, "client": ward.world.client, "company": Company.current()}[changed]
 
