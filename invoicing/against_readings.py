@@ -6,6 +6,7 @@ that differs. Rows are read some at a time, so that the books of years need no m
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -19,10 +20,9 @@ from django.utils.translation import ngettext
 from billing_console import formats, money
 from billing_console.batches import read_in_batches
 from billing_console.states import InvoiceState, ItemState
-from invoicing import readings
 from invoicing.identities import Amounts, Identity, Leftover, Term, add, in_units, unequal
 from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, InvoiceLine, Reading
-from invoicing.reconcile import THERE, check, entries_of
+from invoicing.reconcile import THERE, entries_of
 from invoicing.typed_hours import typed_hours
 from mappings.rules import Period
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT
@@ -32,15 +32,6 @@ ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
 OWING = (SENT, PARTIAL, PAID)
 OURS, THEIRS = "on-invoice", "invoice-ninja-list"  # reports
 ALL = Q()
-
-
-def check_all(
-    period: Period | None, only: Q | None = None, strangers: Q | None = ALL, by_hand: Q | None = None
-) -> list[Identity]:
-    """The four identities of our rows, then, where both servers were read, the four that compare with the reading."""
-    found = check(period, only, by_hand)
-    reading = readings.latest()
-    return found + (check_reading(reading, period, only, strangers) if reading else [])
 
 
 def check_reading(
@@ -99,7 +90,7 @@ def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: Query
             count += row is not None
             if sentence := _item_differs(item, hours, row):
                 sentences[item] = sentence
-        leftovers += _of_items(sentences, entries)
+        leftovers += _of_items(reading, sentences, entries)
     for row in unknown.order_by("pk").iterator():
         there += row.hours or money.ZERO
         count += 1
@@ -121,15 +112,30 @@ def _outside(item: WorkItem) -> str:
     return "gone" if item.state == ItemState.GONE or not item.project.is_active else ""
 
 
-def _of_items(sentences: Mapping[WorkItem, str], entries: QuerySet[TimeEntry]) -> list[Leftover]:
+def _of_items(reading: Reading, sentences: Mapping[WorkItem, str], entries: QuerySet[TimeEntry]) -> list[Leftover]:
     """What does not fit, each with the page of the item's last cycle among `entries`."""
     if not sentences:
         return []
     last_entry = dict(entries.filter(item__in=sentences).order_by("cycle").values_list("item_id", "pk"))
     return [
-        Leftover(f"{item}: {sentence}", reverse(_ENTRY, args=[last_entry[item.pk]]))
+        Leftover(
+            f"{item}: {sentence}",
+            reverse(_ENTRY, args=[last_entry[item.pk]]),
+            is_newer=_is_later(item.changed_at, reading),
+        )
         for item, sentence in sentences.items()
     ]
+
+
+def _is_later(changed_at: dt.datetime | None, reading: Reading) -> bool:
+    """Whether a row of ours changed after the reading began, so that the reading says nothing of it."""
+    return changed_at is not None and reading.began_at is not None and changed_at >= reading.began_at
+
+
+def _changed_at(invoice: Invoice) -> dt.datetime:
+    record = invoice.remote.state_since if invoice.remote else None
+    known = (invoice.created_at, invoice.state_since, invoice.changed_at, record)
+    return max(at for at in known if at is not None)
 
 
 def _item_differs(item: WorkItem, hours: Decimal, row: CountedItem | None) -> str:
@@ -152,7 +158,7 @@ def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
     lines = (
         InvoiceLine.objects.filter(is_voided=False, entry__in=entries, invoice__state__in=(*THERE, *ENDED))
         .annotate(task=F("entry__remote_task__remote_id"), currency=F("invoice__currency"))
-        .select_related("invoice__client")
+        .select_related("invoice__client", "invoice__remote")
         .order_by("pk")
     )
     ours: Amounts = defaultdict(Decimal)
@@ -166,16 +172,19 @@ def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
             count_lines += 1
             ours[line.currency] += line.amount
             here = named.get(line.task or "", [])
-            own = [found for found in here if found.invoice.invoice_id == line.invoice_id]
-            foreign = [found for found in here if found.invoice.invoice_id != line.invoice_id]
+            there = line.invoice.remote.remote_id if line.invoice.remote else None
+            own = [found for found in here if found.invoice.ninja_id == there]
+            foreign = [found for found in here if found.invoice.ninja_id != there]
             if line.invoice.state in ENDED:
                 ended[line.currency] += line.amount
                 count_ended += 1
             theirs[line.currency] += money.total(found.amount for found in own)
             count += len(own)
-            if sentence := _line_differs(line, own, foreign):
-                url = reverse("admin:invoicing_invoice_change", args=[line.invoice_id])
-                leftovers.append(Leftover(f"{line.invoice} {line.invoice.number}, {line.notes}: {sentence}", url))
+            if sentence := _line_differs(line, own):
+                leftovers.append(_of(reading, line.invoice, sentence, line))
+            elif foreign:  # whatever changed here since, it is billed there as well
+                sentence = _("also on invoice %(number)s in Invoice Ninja") % {"number": foreign[0].invoice.number}
+                leftovers.append(_of(reading, line.invoice, sentence, line, may_be_newer=False))
     right = (
         Term(_("on living invoices in Invoice Ninja"), count, amounts=add(theirs), report=THEIRS),
         Term(_("on cancelled invoices"), count_ended, amounts=add(ended), report=THEIRS),
@@ -194,7 +203,7 @@ def _naming(reading: Reading, tasks: Collection[str]) -> dict[str, list[CountedL
     return named
 
 
-def _line_differs(line: InvoiceLine, own: list[CountedLine], foreign: list[CountedLine]) -> str:
+def _line_differs(line: InvoiceLine, own: list[CountedLine]) -> str:
     if line.invoice.state in ENDED:
         return _("the cancelled invoice lives in Invoice Ninja") if own else ""
     if not own:
@@ -204,8 +213,6 @@ def _line_differs(line: InvoiceLine, own: list[CountedLine], foreign: list[Count
     if own[0].amount != line.amount:
         words = _amounts(line.invoice.currency, there=own[0].amount, ours=line.amount)
         return _("%(there)s in Invoice Ninja, %(ours)s here") % words
-    if foreign:
-        return _("also on invoice %(number)s in Invoice Ninja") % {"number": foreign[0].invoice.number}
     return ""
 
 
@@ -220,9 +227,11 @@ _ENTRY = "admin:sync_timeentry_change"
 
 
 def _pairs(reading: Reading, invoices: QuerySet[Invoice]) -> Iterator[list[Pair]]:
-    for batch in read_in_batches(invoices.select_related("client").order_by("pk")):
-        there = {row.invoice_id: row for row in CountedInvoice.objects.filter(reading=reading, invoice__in=batch)}
-        yield [(row, there.get(row.pk)) for row in batch]
+    for batch in read_in_batches(invoices.select_related("client", "remote").order_by("pk")):
+        ids = {row.pk: row.remote.remote_id for row in batch if row.remote and row.remote.remote_id}
+        rows = CountedInvoice.objects.filter(reading=reading, ninja_id__in=list(ids.values()))
+        there = {row.ninja_id: row for row in rows}
+        yield [(row, there.get(ids.get(row.pk, ""))) for row in batch]
 
 
 def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
@@ -245,7 +254,7 @@ def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
             sentence = _("net %(net)s and tax %(tax)s in Invoice Ninja, %(our_net)s and %(our_tax)s here") % words
         else:
             continue
-        leftovers.append(_of(invoice, sentence))
+        leftovers.append(_of(reading, invoice, sentence))
     left = Term(_("our invoices, whole"), count, amounts=add(ours), report=OURS)
     right = (Term(_("as Invoice Ninja lists them"), count_there, amounts=add(theirs), report=THEIRS),)
     return _identity(
@@ -269,11 +278,11 @@ def _listed_payments(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
                 sums[name][invoice.currency] += amount
             if gap := there.amount - there.paid - there.credited - there.balance:
                 words = _amounts(invoice.currency, gap=gap)
-                leftovers.append(_of(invoice, _("gross − paid − credits − open = %(gap)s") % words))
+                leftovers.append(_of(reading, invoice, _("gross − paid − credits − open = %(gap)s") % words))
             elif kept.get(invoice.pk, money.ZERO) != there.paid + there.credited:
                 ours = kept.get(invoice.pk, money.ZERO)
                 words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
-                leftovers.append(_of(invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
+                leftovers.append(_of(reading, invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
     left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]), report=THEIRS)
     right = (
         Term(_("paid"), amounts=add(sums["paid"])),
@@ -304,9 +313,13 @@ def _has_ended(there: CountedInvoice) -> bool:
     return there.is_deleted or there.status in (CANCELLED, REVERSED)
 
 
-def _of(invoice: Invoice, sentence: str) -> Leftover:
+def _of(
+    reading: Reading, invoice: Invoice, sentence: str, line: InvoiceLine | None = None, *, may_be_newer: bool = True
+) -> Leftover:
+    name = f"{invoice} {invoice.number}" + (f", {line.notes}" if line is not None else "")
     url = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
-    return Leftover(f"{invoice} {invoice.number}: {sentence}", url)
+    is_newer = may_be_newer and _is_later(_changed_at(invoice), reading)
+    return Leftover(f"{name}: {sentence}", url, is_newer=is_newer)
 
 
 def _identity(

@@ -32,8 +32,10 @@ def rows(identities: Sequence[Identity]) -> Iterator[Row]:
             yield identity.name, "row that differs", leftover.sentence, "", "", ""
 
 
-def as_csv(about: str, identities: Sequence[Identity], before: Sequence[Sequence[str]] = ()) -> bytes:
-    """The file: rows of its own first (`before`), then the figures, at last the hash; no cell runs as a formula."""
+def as_csv(
+    about: str, identities: Sequence[Identity], before: Sequence[Sequence[str]] = (), verdict: str = ""
+) -> bytes:
+    """The file: rows of its own first (`before`), then the figures, at last verdict and hash; no cell is a formula."""
     file = StringIO()
     writer = csv.writer(file)
     for cells in before:
@@ -41,12 +43,13 @@ def as_csv(about: str, identities: Sequence[Identity], before: Sequence[Sequence
     writer.writerow(["identity", "side", "term", "count", "hours", "amounts"])
     for row in rows(identities):
         writer.writerow([harmless(cell) if column < 3 else cell for column, cell in enumerate(row)])
+    writer.writerow(["verdict", "", harmless(verdict), "", "", ""])
     writer.writerow(["sha256", "", hash_of(about, identities, before), "", "", ""])
     return BOM_UTF8 + file.getvalue().encode()
 
 
 def hash_of(about: str, identities: Sequence[Identity], before: Sequence[Sequence[str]] = ()) -> str:
-    """sha256 over `about` (the days and the filters, or the run; which reading) and every figure."""
+    """sha256 over `about` (the days and the filters, or the run; which reading; the verdict) and every figure."""
     content = json.dumps([about, *(list(cells) for cells in before), *rows(identities)], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -16,10 +16,14 @@ Amounts = dict[str, Decimal]
 
 @dataclass(frozen=True)
 class Leftover:
-    """One row that does not fit, in a sentence, with the page where it can be looked at ("" where there is none)."""
+    """One row that does not fit, in a sentence, with the page where it can be looked at ("" where there is none).
+
+    `is_newer`: it changed here after the servers were read, so that it cannot be compared with what they said then.
+    """
 
     sentence: str
     url: str = ""
+    is_newer: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,16 @@ class Identity:
     def is_true(self) -> bool:
         """Whether nothing is left over."""
         return not self.residue and not self.leftovers
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether nothing is left over but rows that changed here after the servers were read."""
+        return bool(self.leftovers) and all(row.is_newer for row in self.leftovers)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing on either side."""
+        return not self.leftovers and not any(term.count for term in (self.left, *self.of_left, *self.right))
 
 
 def by_currency(rows: QuerySet[Any], column: str, currency: str = "currency") -> Amounts:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import OperationalError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,6 +23,7 @@ from billing_console.errors import ConfigError, ConsoleError, UpstreamError, sai
 from billing_console.states import InvoiceState
 from invoicing import creating, deviations
 from invoicing.models import Invoice, Payment, PollCursor
+from invoicing.reading_rows import shares_of
 from sync import gate, heartbeats, push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice, NinjaPayment
@@ -167,6 +169,8 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
             "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],
             "last_mail_on": there.last_sent_on,
         }
+        if (there.balance, there.paid_to_date) != (locked.balance, locked.paid_to_date):
+            facts["changed_at"] = timezone.now()
         to = _state_after(locked, there)
         if locked.state not in IN_OUR_HANDS:
             facts["attention_sentence"] = _what_to_decide(locked, there, to)
@@ -262,43 +266,55 @@ def observe_payments(rows: Iterable[NinjaPayment]) -> None:
     What was deleted, or moved to another invoice, no longer names ours: our row stays, marked as deleted.
     """
     rows = {row.id: row for row in rows}.values()
-    pairs: dict[tuple[str, str], tuple[NinjaPayment, Decimal, Decimal]] = {}
+    now = timezone.now()
+    wanted: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
-        parts: dict[str, tuple[Decimal, Decimal]] = {}
+        by_credit = {invoice_id: credit for invoice_id, (_money, credit) in shares_of(row).items()}
         for part in row.allocations:
             if part.invoice_id:
-                amount, refunded = parts.get(part.invoice_id, (Decimal(0), Decimal(0)))
-                parts[part.invoice_id] = amount + part.amount, refunded + part.refunded
-        for invoice_id, (amount, refunded) in parts.items():
-            pairs[invoice_id, row.id] = row, amount, refunded
-    found = Invoice.objects.filter(remote__remote_id__in={invoice_id for invoice_id, _payment in pairs})
+                columns = wanted.setdefault((part.invoice_id, row.id), {"amount": Decimal(0), "refunded": Decimal(0)})
+                columns["amount"] += part.amount
+                columns["refunded"] += part.refunded
+                columns["by_credit"] = by_credit.get(part.invoice_id, Decimal(0))
+                columns |= {"status": row.status_id, "paid_on": row.date, "is_deleted": row.is_deleted}
+    found = Invoice.objects.filter(remote__remote_id__in={invoice_id for invoice_id, _payment in wanted})
     ours = {invoice.remote.remote_id: invoice for invoice in found.select_related("remote") if invoice.remote}
-    Payment.objects.bulk_create(
-        [
-            Payment(
-                invoice=ours[invoice_id],
-                ninja_id=row.id,
-                amount=amount,
-                refunded=refunded,
-                status=row.status_id,
-                paid_on=row.date,
-                is_deleted=row.is_deleted,
-                seen_at=timezone.now(),
-            )
-            for (invoice_id, _payment), (row, amount, refunded) in pairs.items()
-            if invoice_id in ours
-        ],
-        update_conflicts=True,
-        unique_fields=["invoice", "ninja_id"],
-        update_fields=["amount", "refunded", "status", "paid_on", "is_deleted", "seen_at"],
-    )
-    known = Payment.objects.filter(ninja_id__in=[row.id for row in rows], is_deleted=False)
-    gone = [
-        pk
-        for pk, invoice_id, payment_id in known.values_list("pk", "invoice__remote__remote_id", "ninja_id")
-        if (invoice_id, payment_id) not in pairs
-    ]
-    Payment.objects.filter(pk__in=gone).update(is_deleted=True, seen_at=timezone.now())
+    known = {
+        (payment.invoice.remote.remote_id, payment.ninja_id): payment
+        for payment in Payment.objects.filter(ninja_id__in=[row.id for row in rows]).select_related("invoice__remote")
+        if payment.invoice.remote
+    }
+    changed = {
+        pair: columns for pair, columns in wanted.items() if pair[0] in ours and _differs(known.get(pair), columns)
+    }
+    gone = [payment for pair, payment in known.items() if pair not in wanted and not payment.is_deleted]
+    with transaction.atomic():
+        Payment.objects.bulk_create(
+            [
+                Payment(invoice=ours[invoice_id], ninja_id=payment_id, seen_at=now, **columns)
+                for (invoice_id, payment_id), columns in changed.items()
+            ],
+            update_conflicts=True,
+            unique_fields=["invoice", "ninja_id"],
+            update_fields=["amount", "refunded", "by_credit", "status", "paid_on", "is_deleted", "seen_at"],
+        )
+        Payment.objects.filter(pk__in=[payment.pk for payment in gone]).update(is_deleted=True, seen_at=now)
+        _sum_up({ours[invoice_id].pk for invoice_id, _payment in changed} | {payment.invoice_id for payment in gone})
+    same = [payment.pk for pair, payment in known.items() if pair in wanted and pair not in changed]
+    Payment.objects.filter(pk__in=same).update(seen_at=now)
+
+
+def _differs(payment: Payment | None, columns: dict[str, Any]) -> bool:
+    return payment is None or any(getattr(payment, name) != value for name, value in columns.items())
+
+
+def _sum_up(invoice_ids: Collection[int]) -> None:
+    """What credits settled of these invoices, by their payments, which just changed."""
+    if not invoice_ids:
+        return
+    living = Payment.objects.filter(invoice=OuterRef("pk"), is_deleted=False).order_by().values("invoice")
+    credited = Coalesce(Subquery(living.annotate(total=Sum("by_credit")).values("total")), Decimal(0))
+    Invoice.objects.filter(pk__in=invoice_ids).update(credited=credited, changed_at=timezone.now())
 
 
 def overdue(invoices: QuerySet[Invoice] | None = None) -> QuerySet[Invoice]:

@@ -103,6 +103,12 @@ def _claim() -> Reading | None:
     return reading
 
 
+def _begin(reading: Reading) -> None:
+    """From here on: a row of ours that changes later may not be as it was read. Raises ClaimLost."""
+    if not _ours(reading).update(began_at=timezone.now()):
+        raise ClaimLost
+
+
 def _renew(reading: Reading) -> None:
     """Still ours, for another lease; said between two batches. Raises ClaimLost."""
     until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
@@ -117,8 +123,10 @@ def _ours(reading: Reading) -> QuerySet[Reading]:
 def _read(reading: Reading) -> None:
     try:
         _throw_away(Q(reading=reading))  # what a worker that died had written
-        _read_taiga(reading)
+        payments.poll()  # what was paid since the last poll is no difference, and no change after the beginning
+        _begin(reading)
         _read_ninja(reading)
+        _read_taiga(reading)
     except ClaimLost:
         logger.warning("reading %s was lost before it was finished", reading.pk)
     except (UpstreamError, ConfigError, NotAllowed) as error:
@@ -204,7 +212,6 @@ def _read_ninja(reading: Reading) -> None:
         raise NotAllowed(_("Invoice Ninja does not answer just now. Try again when it is back."))
     upstreams.check_pin(Server.NINJA)
     ninja = upstreams.ninja_client()
-    payments.poll()  # ours first, so that what was paid since the last poll is no difference
     # Oldest change first: one that changes meanwhile comes again, and its last row counts.
     for batch in in_batches(ninja.invoices_updated_since(None), BATCH):
         _renew(reading)

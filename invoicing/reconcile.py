@@ -96,14 +96,16 @@ def check(period: Period | None, only: Q | None = None, by_hand: Q | None = None
     return [
         _items(entries, parts, strays, is_whole=not only),
         hours_identity(entries, parts, strays),
-        _amounts(entries, _added_lines(period, by_hand or (Q(pk__in=[]) if only else Q())), parts),
+        _amounts(entries, lines_by_hand(period, only, by_hand), parts),
         _invoiced(entries),
     ]
 
 
-def _added_lines(period: Period | None, by_hand: Q) -> QuerySet[InvoiceLine]:
+def lines_by_hand(period: Period | None, only: Q | None, by_hand: Q | None) -> QuerySet[InvoiceLine]:
+    """The living lines that were added by hand, for the same period and conditions as `check`."""
     days = Q(work_date__gte=period.start, work_date__lt=period.end) if period else Q()
-    living = InvoiceLine.objects.filter(by_hand, days, entry__isnull=True, is_voided=False)
+    condition = by_hand or (Q(pk__in=[]) if only else Q())
+    living = InvoiceLine.objects.filter(condition, days, entry__isnull=True, is_voided=False)
     return living.exclude(invoice__state__in=DEAD)
 
 

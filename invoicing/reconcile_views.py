@@ -24,8 +24,10 @@ from invoicing import against_readings, certificate, readings
 from invoicing.drawn import Drawn, choose_currency
 from invoicing.identities import Identity, Term
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Reading
+from invoicing.reconcile_months import name_of, pages, read_month
 from invoicing.reports import REPORTS
 from invoicing.reports.filters import CLIENT, PERIOD, PERSON, PROJECT, FilterForm, Wanted
+from invoicing.verdict import Proof, prove
 from mappings.rules import ONE_DAY, Period, previous_month
 
 MONEY = 2  # the third identity
@@ -40,6 +42,7 @@ class ReconcilePage(PageView):
     """The identities of any days, whole or of one client, project or person; CSV holds the same figures.
 
     GET compares with the last reading of both servers and calls nobody; POST asks the worker for a new reading.
+    `?month=2025-12` is a month. While a reading runs the page asks (htmx) whether it is done, and then loads anew.
     """
 
     template_name = "invoicing/reconcile.html"
@@ -50,9 +53,17 @@ class ReconcilePage(PageView):
     @cached_property
     def form(self) -> FilterForm:
         uses = frozenset({PERIOD, CLIENT, PROJECT, PERSON})
-        form = FilterForm(self.request.GET, uses=uses, today=clock.today(settings.BILLING_TIMEZONE), months=1)
+        asked, typed = self.request.GET.copy(), self.request.GET.get("month", "")
+        month = None if asked.get("start") or asked.get("end") else read_month(typed)
+        if month is not None:
+            asked["start"], asked["end"] = month.start.isoformat(), month.last_day.isoformat()
+        elif typed:
+            asked.setdefault("start", "")
+        form = FilterForm(asked, uses=uses, today=clock.today(settings.BILLING_TIMEZONE), months=1)
         last = previous_month(form.today)
         form.defaults |= {"start": last.start, "end": last.end - ONE_DAY}
+        if typed and not (asked.get("start") or asked.get("end")):
+            form.add_error("start", gettext("“%(typed)s” is no month; write it as 2025-12.") % {"typed": typed})
         return form
 
     @cached_property
@@ -67,6 +78,9 @@ class ReconcilePage(PageView):
         return Wanted(wanted.today, start, end, wanted.client, wanted.project, wanted.person)
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.headers.get("HX-Request"):  # the page itself, asking whether the reading is done
+            is_running = readings.running() is not None
+            return HttpResponse(status=204) if is_running else HttpResponse(headers={"HX-Refresh": "true"})
         if request.GET.get("file") == "csv" and self.wanted is not None:
             return self._csv(self.wanted)
         return super().get(request, *args, **kwargs)
@@ -80,25 +94,24 @@ class ReconcilePage(PageView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         wanted = self.wanted
-        reading = readings.latest()
         if wanted is not None and wanted.start and wanted.end:
-            identities = _check(wanted)
-            plot, numbers, drawn = _plot(identities[MONEY], self.request.GET.get("draw", ""))
+            proof = _prove(wanted)
+            plot, numbers, drawn = _plot(proof.identities[MONEY], self.request.GET.get("draw", ""))
             kwargs |= {
                 "span": Period(wanted.start, wanted.end + ONE_DAY),
-                "identities": [shown(identity, lambda term: _url(term, wanted)) for identity in identities],
-                "is_true": all(identity.is_true for identity in identities),
-                "hash": certificate.hash_of(_about(wanted, reading), identities),
+                "proof": proof,
+                "identities": [shown(identity, lambda term: _url(term, wanted)) for identity in proof.identities],
+                "hash": certificate.hash_of(_about(wanted, proof), proof.identities),
                 "plot": plot,
                 "numbers": numbers,
                 "drawn": drawn,
+                "months": self._months(wanted.start, wanted.end),
             }
-        query = [(name, value) for name, value in self.request.GET.items() if name in self.form.fields]
         return super().get_context_data(
             form=self.form,
             wanted=wanted,
-            query=urlencode(query),
-            reading=reading,
+            query=urlencode(self._query()),
+            reading=readings.latest(),
             running=readings.running(),
             failed=Reading.objects.filter(finished_at__isnull=False).exclude(sentence="").order_by("-id").first(),
             zone=settings.BILLING_TIMEZONE,
@@ -106,8 +119,24 @@ class ReconcilePage(PageView):
             **kwargs,
         )
 
+    def _query(self) -> list[tuple[str, str]]:
+        """What stays in the address of the file: the days and the filters that are shown."""
+        data = self.form.data if self.form.is_bound else {}
+        return [(name, data[name]) for name in self.form.fields if data.get(name)]
+
+    def _months(self, start: dt.date, end: dt.date) -> list[dict[str, Any]]:
+        """The month before and the one after, with the same filters."""
+        around = pages(start, end, self.form.today)
+        filters = [(name, value) for name, value in self._query() if name not in ("start", "end")]
+        return [
+            {"rel": rel, "month": month, "query": urlencode([("month", name_of(month)), *filters])}
+            for rel, month in (("prev", around.before), ("next", around.after))
+            if month is not None
+        ]
+
     def _csv(self, wanted: Wanted) -> HttpResponse:
-        content = certificate.as_csv(_about(wanted, readings.latest()), _check(wanted))
+        proof = _prove(wanted)
+        content = certificate.as_csv(_about(wanted, proof), proof.identities, verdict=proof.words)
         return as_file(f"reconciliation-{wanted.start}-{wanted.end}.csv", content)
 
 
@@ -130,32 +159,31 @@ class RunCertificate(PageView):
         return gettext("Certificate of run %(days)s") % {"days": days}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        identities, invoices = self._check()
-        about = f"run {self.run.pk} {_of_reading(readings.latest())}"
+        proof, invoices = self._check()
+        about = f"run {self.run.pk} {_of_reading(proof)}"
         before = _invoice_cells(invoices)
         if request.GET.get("file") == "csv":
             name = f"run-{self.run.period_start}-{self.run.period_end - ONE_DAY}-{self.run.pk}.csv"
-            return as_file(name, certificate.as_csv(about, identities, before))
+            return as_file(name, certificate.as_csv(about, proof.identities, before, proof.words))
         context = self.get_context_data(
             run=self.run,
             invoices=invoices,
-            identities=[shown(identity) for identity in identities],
-            is_true=all(identity.is_true for identity in identities),
-            hash=certificate.hash_of(about, identities, before),
-            reading=readings.latest(),
+            proof=proof,
+            identities=[shown(identity) for identity in proof.identities],
+            hash=certificate.hash_of(about, proof.identities, before),
+            reading=proof.reading,
             zone=settings.BILLING_TIMEZONE,
             **kwargs,
         )
         return self.render_to_response(context)
 
-    def _check(self) -> tuple[list[Identity], list[Invoice]]:
+    def _check(self) -> tuple[Proof, list[Invoice]]:
         """Over the entries on its living invoices; no other entry is part of a run."""
         lines = InvoiceLine.objects.filter(is_voided=False, invoice__run=self.run)
         only = Q(pk__in=lines.filter(entry__isnull=False).values("entry"))
         rows = Invoice.objects.filter(run=self.run).exclude(state=InvoiceState.REJECTED)
-        return against_readings.check_all(None, only, None, Q(invoice__run=self.run)), list(
-            rows.select_related("client").order_by("client__name", "pk")
-        )
+        proof = prove(None, only, None, Q(invoice__run=self.run))
+        return proof, list(rows.select_related("client").order_by("client__name", "pk"))
 
 
 def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
@@ -178,14 +206,14 @@ def as_file(name: str, content: bytes) -> HttpResponse:
     return response
 
 
-def _check(wanted: Wanted) -> list[Identity]:
+def _prove(wanted: Wanted) -> Proof:
     assert wanted.start is not None
     assert wanted.end is not None
     span = Period(wanted.start, wanted.end + ONE_DAY)
     # What Taiga lists and we do not know has no person yet.
     unknown = None if wanted.person else wanted.of(client="project__client", project="project")
     only = wanted.of(client="client", project="project", person="person")
-    return against_readings.check_all(span, only, unknown, _by_hand(wanted))
+    return prove(span, only, unknown, _by_hand(wanted))
 
 
 def _by_hand(wanted: Wanted) -> Q | None:
@@ -196,13 +224,14 @@ def _by_hand(wanted: Wanted) -> Q | None:
     return found & Q(invoice__group_key=str(wanted.project.pk)) if wanted.project is not None else found
 
 
-def _about(wanted: Wanted, reading: Reading | None) -> str:
+def _about(wanted: Wanted, proof: Proof) -> str:
     parts = (wanted.start, wanted.end, wanted.client, wanted.project, wanted.person)
-    return " ".join([*(str(part) for part in parts), _of_reading(reading)])
+    return " ".join([*(str(part) for part in parts), _of_reading(proof)])
 
 
-def _of_reading(reading: Reading | None) -> str:
-    return f"reading {reading.uuid}" if reading else "no reading"
+def _of_reading(proof: Proof) -> str:
+    which = f"reading {proof.reading.uuid}" if proof.reading else "no reading"
+    return f"{which} {proof.verdict.value}"
 
 
 def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> dict[str, Any]:
@@ -215,6 +244,7 @@ def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> d
     return {
         "name": identity.name,
         "is_true": identity.is_true,
+        "is_outdated": identity.is_outdated,
         "residue": identity.residue,
         "leftovers": identity.leftovers[:SHOWN_LEFTOVERS],
         "more_leftovers": max(len(identity.leftovers) - SHOWN_LEFTOVERS, 0),

@@ -142,13 +142,15 @@ def _is_older(item: WorkItem, reading: Reading) -> bool:
 
 
 def _store_gone(item: WorkItem, known: _Known) -> None:
+    if item.state != ItemState.GONE:
+        item.changed_at = timezone.now()
     if _save(item, ItemState.GONE, _("Taiga does not have it any more")):
         _read_story_of(item, {item.story_taiga_id}, known)
 
 
 def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, known: _Known) -> None:
     values: dict[str, Any] = clean_json(reading.values.values) if reading.values else {}
-    before = item.values_version
+    before, said_before = item.values_version, _said(item)
     was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
     was_gone, story_before = item.state == ItemState.GONE, item.story_taiga_id
     had_no_attribute = before is not None and item.status_attribute_id is None
@@ -175,6 +177,8 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, known: _Known)
         item.closed_seen_at = clock.now()
         item.closing_found_by = item.marked_by
     wanted = ItemState.CLOSED if row.is_closed else ItemState.OPEN
+    if _said(item, wanted) != said_before:
+        item.changed_at = timezone.now()
     if _save(item, wanted, _("Taiga says so: %(status)s") % {"status": item.status_name or wanted}):
         _read_story_of(item, {story_before, item.story_taiga_id}, known)
     elif story_before != item.story_taiga_id:
@@ -184,6 +188,11 @@ def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, known: _Known)
         writeback.reassert_status(item)  # what we wanted to say of it could not be written
     elif before is not None and item.values_version > before:
         _reassert_status(item)
+
+
+def _said(item: WorkItem, state: str = "") -> tuple[str, int | None, str]:
+    """What Taiga said of an item that is compared with its lists."""
+    return state or item.state, item.taiga_project_id, attributes.quote(item.attributes.get(attributes.HOURS))
 
 
 def _save(item: WorkItem, state: ItemState, why: str) -> bool:

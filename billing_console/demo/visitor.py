@@ -123,8 +123,8 @@ class Visitor:
         return sorted(_subject(cell) for cell in cells)
 
     def identities(self) -> list[dict[str, Any]]:
-        """The four identities of December, by the console's own command."""
-        return list(json.loads(self.manage("reconcile", "--month", "2025-12", "--json")))
+        """The eight identities of December, by the console's own command."""
+        return list(json.loads(self.manage("reconcile", "--month", "2025-12", "--json"))["identities"])
 
 
 def _amount(text: str) -> Decimal:

@@ -74,6 +74,12 @@ class Invoice(models.Model):
     remote_status = models.CharField(_("status there"), max_length=4, blank=True)
     balance = models.DecimalField(_("open"), max_digits=14, decimal_places=3, null=True, blank=True)
     paid_to_date = models.DecimalField(_("paid"), max_digits=14, decimal_places=3, default=0)
+    credited = models.DecimalField(
+        _("settled by credits"), max_digits=14, decimal_places=3, default=0, help_text=_("A part of what is paid.")
+    )
+    changed_at = models.DateTimeField(
+        _("money changed"), null=True, blank=True, help_text=_("Real time; when other sums were read there.")
+    )
     remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
     next_reminder_at = models.DateTimeField(
         _("next mail by Invoice Ninja's schedule"), null=True, blank=True, help_text=_("As last polled.")

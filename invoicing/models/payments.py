@@ -7,12 +7,16 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Payment(models.Model):
-    """One payment applied to one of our invoices; amounts in the invoice's currency, gross."""
+    """One payment applied to one of our invoices; amounts in the invoice's currency, gross.
+
+    `by_credit` is the part of `amount` without `refunded` that no money brought: credits that were set against it.
+    """
 
     invoice = models.ForeignKey("invoicing.Invoice", models.PROTECT, related_name="payments", verbose_name=_("invoice"))
     ninja_id = models.CharField(_("Invoice Ninja id"), max_length=64)
     amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=3)
     refunded = models.DecimalField(_("refunded"), max_digits=14, decimal_places=3, default=0)
+    by_credit = models.DecimalField(_("by credits"), max_digits=14, decimal_places=3, default=0)
     status = models.CharField(_("status there"), max_length=4, blank=True)
     paid_on = models.DateField(_("paid on"), null=True, blank=True)
     is_deleted = models.BooleanField(_("deleted"), default=False)

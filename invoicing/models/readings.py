@@ -21,6 +21,9 @@ class Reading(models.Model):
     by = models.ForeignKey("accounts.User", models.PROTECT, null=True, blank=True, verbose_name=_("by"))
     asked_at = models.DateTimeField(_("asked"), auto_now_add=True)
     read_at = models.DateTimeField(_("read"), null=True, blank=True, help_text=_("Business time of its beginning."))
+    began_at = models.DateTimeField(
+        _("begun"), null=True, blank=True, help_text=_("Real time; what changed here later was perhaps not read.")
+    )
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     sentence = models.TextField(_("why it failed"), blank=True)
     items = models.PositiveIntegerField(_("items in Taiga"), default=0)

@@ -94,6 +94,9 @@ class WorkItem(models.Model):
     )
     status_written = models.CharField(_("status last written by us"), max_length=100, blank=True)
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
+    changed_at = models.DateTimeField(
+        _("changed"), null=True, blank=True, help_text=_("Real time; when another state, project or hours were read.")
+    )
     is_dirty = models.BooleanField(_("to be read"), default=True)
     dirty_at = models.DateTimeField(_("asked to be read"), null=True, blank=True)
     needs_evaluation = models.BooleanField(

@@ -374,18 +374,6 @@ def test_the_command_fails_for_what_the_servers_say(
     assert "337.55 EUR in Invoice Ninja, 337.50 EUR here" in said.replace("\u00a0", " ")
 
 
-def test_the_command_proves_nothing_when_a_server_cannot_be_read(
-    world: World, sent: Invoice, capsys: pytest.CaptureFixture[str]
-) -> None:
-    readings.read_now()
-    world.fail("ninja", kind="status", status=503, method="GET", path="/api/v1/payments", count=9)
-
-    with pytest.raises(SystemExit):
-        call_command("reconcile", "--month=2025-12")
-
-    assert "maintenance" in capsys.readouterr().err
-
-
 def test_it_compares_many_entries_with_as_many_queries_as_one(world: World, sent: Invoice) -> None:
     readings.read_now()
     with CaptureQueriesContext(connection) as one:

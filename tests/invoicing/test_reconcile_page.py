@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from billing_console import clock
 from invoicing import readings
 from invoicing.models import Reading
+from invoicing.verdict import Verdict
 from mappings.models import ProjectMapping
 from sync import attention
 from sync.models import TimeEntry, WorkItem
@@ -54,14 +55,14 @@ def money_rows(answer: Any) -> dict[str, tuple[int, str]]:
 def test_the_last_month_is_shown_and_balances(mapping: ProjectMapping) -> None:
     answer = page()
 
-    assert answer.context["is_true"]
+    assert answer.context["proof"].verdict is Verdict.OURS
     assert answer.context["span"].start == dt.date(2025, 12, 1)
     assert money_rows(answer) == {
         "priced entries": (2, "308.75 EUR"),
         "held": (1, "95.00 EUR"),
         "unbilled": (1, "213.75 EUR"),
     }
-    assert "Balances to the cent" in answer.content.decode()
+    assert "Ours balances; the servers were never read" in answer.content.decode()
 
 
 def test_a_part_leads_to_exactly_its_rows(mapping: ProjectMapping) -> None:
@@ -89,8 +90,7 @@ def test_a_difference_is_a_residue_and_no_check_mark(mapping: ProjectMapping) ->
 
     answer = page()
 
-    assert not answer.context["is_true"]
-    assert "Does not balance" in answer.content.decode()
+    assert answer.context["proof"].verdict is Verdict.DIFFERS
     assert "+4.9" in answer.content.decode()
 
 
@@ -100,6 +100,7 @@ def test_the_file_holds_the_same_figures_and_their_hash(mapping: ProjectMapping)
 
     assert answer["Content-Disposition"] == 'attachment; filename="reconciliation-2025-12-01-2025-12-31.csv"'
     assert ["Money, before tax", "right", "unbilled", "1", "2.1", "EUR 213.75"] in rows
+    assert rows[-2][:3] == ["verdict", "", "Ours balances; the servers were never read"]
     assert rows[-1][:3] == ["sha256", "", page(start="2025-12-01", end="2025-12-31").context["hash"]]
 
 
@@ -156,7 +157,7 @@ def test_the_certificate_of_a_run_has_its_invoices_figures_and_hash(world: World
         answer = browser_of("viewer").get(address)
         found = browser_of("viewer").get(address, {"file": "csv"})
 
-    assert answer.context["is_true"]
+    assert answer.context["proof"].verdict is Verdict.BALANCES
     assert "168.75\u00a0EUR" in answer.content.decode()
     rows = list(csv.reader(io.StringIO(found.content.decode("utf-8-sig"))))
     assert rows[1] == [
@@ -183,6 +184,54 @@ def test_30_entries_cost_as_many_queries_as_one(mapping: ProjectMapping) -> None
     for _number in range(28):
         make_work(mapping, "1")
     assert queries() == before
+
+
+def months(answer: Any) -> dict[str, str]:
+    return {row["rel"]: row["query"] for row in answer.context["months"]}
+
+
+def test_a_month_can_be_asked_for_and_paged(mapping: ProjectMapping) -> None:
+    make_work(mapping, "4", closed=dt.datetime(2025, 11, 9, 12, tzinfo=dt.UTC))
+
+    december, november = page(month="2025-12"), page(month="2025-11", client=mapping.client_id)
+
+    assert (november.context["span"].start, november.context["span"].end) == (
+        dt.date(2025, 11, 1), dt.date(2025, 12, 1),
+    )  # fmt: skip
+    assert money_rows(november)["priced entries"] == (1, "380.00 EUR")
+    assert months(december) == {"prev": "month=2025-11", "next": "month=2026-01"}
+    assert months(november) == {
+        "prev": f"month=2025-10&client={mapping.client_id}", "next": f"month=2025-12&client={mapping.client_id}",
+    }  # fmt: skip
+    assert months(page(month="2026-01")) == {"prev": "month=2025-12"}  # it is January
+    assert page(month="2025-11", file="csv")["Content-Disposition"].endswith('2025-11-01-2025-11-30.csv"')
+    assert 'href="?start=2025-11-01&amp;end=2025-11-30&amp;client=' in november.content.decode()
+
+
+@pytest.mark.parametrize("typed", ["2025-13", "December", "0000-01"])
+def test_a_wrong_month_is_a_sentence(mapping: ProjectMapping, typed: str) -> None:
+    answer = page(month=typed)
+    assert f"“{typed}” is no month; write it as 2025-12." in answer.content.decode()
+    assert "proof" not in answer.context
+
+
+def test_the_page_loads_anew_when_the_reading_is_done(world: World) -> None:
+    with clock.set_to(IN_JANUARY):
+        created_invoice(world, 2.1)
+        browser = browser_of("clerk")
+        browser.post(PAGE)
+        running = browser.get(PAGE).content.decode()
+        assert 'hx-trigger="every 3s"' in running
+        asked = browser.get(PAGE, headers={"HX-Request": "true"})
+        assert (asked.status_code, asked.content) == (204, b"")
+
+        assert readings.read_due() == 1
+
+        asked = browser.get(PAGE, headers={"HX-Request": "true"})
+        assert (asked.status_code, asked["HX-Refresh"]) == (200, "true")
+        done = browser.get(PAGE)
+    assert done.context["proof"].verdict is Verdict.BALANCES
+    assert 'hx-trigger="every 3s"' not in done.content.decode()
 
 
 def test_wrong_days_are_a_sentence(mapping: ProjectMapping) -> None:

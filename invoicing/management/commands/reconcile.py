@@ -1,9 +1,8 @@
-"""manage.py reconcile --month 2025-12: reads both servers and exits 1 when a month does not balance."""
+"""manage.py reconcile --month 2025-12: reads both servers and says by its exit code what is proven of a month."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from argparse import ArgumentTypeError
 from typing import Any
@@ -13,23 +12,31 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.errors import ConsoleError
-from invoicing import against_readings, readings
+from invoicing import readings
 from invoicing.identities import Identity, Term
-from mappings import rules
+from invoicing.reconcile_months import name_of, read_month
+from invoicing.verdict import Proof, Verdict, prove
 from mappings.rules import Period
 from sync import gate
+
+# 2 is what Python answers to wrong arguments.
+EXIT_CODES = {Verdict.BALANCES: 0, Verdict.NOTHING: 0, Verdict.DIFFERS: 1, Verdict.OURS: 3}
+NOT_READ = 3
 
 
 def month(text: str) -> Period:
     """The period of a month written as 2025-12. Raises ArgumentTypeError with one sentence."""
-    found = re.fullmatch(r"(\d{4})-(\d{2})", text)
-    if not found or not 1 <= int(found[2]) <= 12:
+    found = read_month(text)
+    if found is None:
         raise ArgumentTypeError(f"{text!r} is no month; write it as 2025-12.")
-    return rules.month(int(found[1]), int(found[2]))
+    return found
 
 
 class Command(BaseCommand):
-    help = "Prove that what was worked in a month is what was billed; exits with 1 when it does not balance."
+    help = (
+        "Prove that what was worked in a month is what was billed. Exits with 0 when it balances or nothing is to be "
+        "proven, with 1 when something differs, with 3 when our side balances but the servers were not read since."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--month", type=month, required=True, help="The month of the work dates, e.g. 2025-12.")
@@ -38,23 +45,24 @@ class Command(BaseCommand):
             action="store_true",
             help="Compare with the last reading of both servers instead of reading them now.",
         )
-        parser.add_argument("--json", action="store_true", help="Print the identities as JSON.")
+        parser.add_argument("--json", action="store_true", help="Print the verdict and the identities as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         refused = "" if options["last_reading"] else _read_now()
-        identities = against_readings.check_all(options["month"])
+        proof = prove(options["month"])
         if options["json"]:
-            self.stdout.write(json.dumps([_as_json(identity) for identity in identities], indent=2))
+            self.stdout.write(json.dumps(_proof_json(options["month"], proof, refused), indent=2))
         else:
-            for identity in identities:
+            for identity in proof.identities:
                 self.stdout.write(_as_text(identity))
-        if refused or readings.latest() is None:
-            self.stderr.write(refused or _("Both servers were never read. Leave out --last-reading."))
-            sys.exit(1)
-        if not all(identity.is_true for identity in identities):
-            self.stderr.write(_("This month does not balance; the lines with ✗ say by how much."))
-            sys.exit(1)
-        if gate.reconciled():
+            self.stdout.write(f"{proof.words}. {proof.sentence}")
+        if refused:
+            self.stderr.write(refused)
+        code = EXIT_CODES[proof.verdict] or (NOT_READ if refused else 0)
+        if code:
+            sys.exit(code)
+        # Only a month with rows, read now, proves that the servers and a restored database belong together.
+        if proof.verdict is Verdict.BALANCES and not options["last_reading"] and gate.reconciled():
             self.stderr.write(_("Writing to Taiga and Invoice Ninja goes on after the restore."))
 
 
@@ -82,6 +90,18 @@ def _term(term: Term) -> str:
     return f"{term.name} {', '.join(figures) or '0'}"
 
 
+def _proof_json(period: Period, proof: Proof, refused: str) -> dict[str, Any]:
+    read_at = proof.reading.read_at if proof.reading else None
+    return {
+        "month": name_of(period),
+        "verdict": proof.verdict.value,
+        "sentence": f"{proof.words}. {proof.sentence}",
+        "read_at": read_at.isoformat() if read_at else None,
+        "reading_failed": refused,
+        "identities": [_as_json(identity) for identity in proof.identities],
+    }
+
+
 def _as_json(identity: Identity) -> dict[str, Any]:
     return {
         "name": identity.name,
@@ -90,7 +110,9 @@ def _as_json(identity: Identity) -> dict[str, Any]:
         "of_left": [_term_json(term) for term in identity.of_left],
         "right": [_term_json(term) for term in identity.right],
         "residue": list(identity.residue),
-        "differing": [leftover.sentence for leftover in identity.leftovers],
+        "differing": [
+            {"sentence": row.sentence, "changed_since_the_reading": row.is_newer} for row in identity.leftovers
+        ],
     }
 
 
