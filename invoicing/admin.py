@@ -221,11 +221,16 @@ class InvoiceAdmin(IndexedSearchAdmin):
     @display(description=_("Open, with tax"), ordering="balance")
     def balance_cell(self, invoice: Invoice) -> SafeString:
         owed = invoice.balance if invoice.state in (*OWED, InvoiceState.PAID) else None
-        paid = formats.money(invoice.paid_to_date, invoice.currency) if invoice.paid_to_date else ""
+        paid = formats.money(invoice.paid_by_money, invoice.currency) if invoice.paid_by_money else ""
+        credited = formats.money(invoice.credited, invoice.currency) if invoice.credited else ""
+        parts = [
+            gettext("paid %(paid)s") % {"paid": paid} if paid else "",
+            gettext("settled by credits %(credited)s") % {"credited": credited} if credited else "",
+        ]
         return format_html(
             '<span class="bc-num">{}<span class="bc-sub">{}</span></span>',
             formats.money(owed, invoice.currency),
-            gettext("paid %(paid)s") % {"paid": paid} if paid else "",
+            ", ".join(part for part in parts if part),
         )
 
     @display(description=_("Due"), ordering="due_date")

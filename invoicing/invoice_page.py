@@ -99,7 +99,8 @@ def sides_of(invoice: Invoice, remote: RemoteRecord | None) -> list[Side]:
         side(_("Before tax"), invoice.net, amount - tax if amount is not None and tax is not None else None),
         side(_("Tax"), invoice.tax, tax),
         side(_("With tax"), invoice.gross, amount),
-        theirs_only(_("Paid"), invoice.paid_to_date if invoice.balance is not None else None),
+        theirs_only(_("Paid"), invoice.paid_by_money if invoice.balance is not None else None),
+        *([theirs_only(_("Settled by credits"), invoice.credited)] if invoice.credited else []),
         theirs_only(_("Open"), invoice.balance),
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -31,13 +31,15 @@ NOT_DUE = "open"
 
 @dataclass(frozen=True)
 class BucketRow:
-    """One bucket: how many invoices, what they came to, what was paid of it, what is open; "" for nothing."""
+    """One bucket: how many invoices, what they came to, what credits settled and money paid, what is open; "" for
+    nothing."""
 
     label: str
     url: str
     is_late: bool
     count: int
     gross: str
+    credited: str
     paid: str
     balance: str
 
@@ -92,11 +94,17 @@ def buckets() -> list[BucketRow]:
 def _row(key: str) -> BucketRow:
     rows = in_bucket(key, Invoice.objects.all()).order_by("currency").values("currency")
     sums: list[Any] = list(
-        rows.annotate(count=Count("pk"), gross_sum=Sum("gross"), paid_sum=Sum("paid_to_date"), open_sum=Sum("balance"))
+        rows.annotate(
+            count=Count("pk"),
+            gross_sum=Sum("gross"),
+            credited_sum=Sum("credited"),
+            paid_sum=Sum(F("paid_to_date") - F("credited")),
+            open_sum=Sum("balance"),
+        )
     )
 
-    def words(column: str) -> str:
-        return " + ".join(formats.money(row[column], row["currency"]) for row in sums)
+    def words(column: str, *, with_zero: bool = True) -> str:
+        return " + ".join(formats.money(row[column], row["currency"]) for row in sums if row[column] or with_zero)
 
     return BucketRow(
         label=label_of(key),
@@ -104,6 +112,7 @@ def _row(key: str) -> BucketRow:
         is_late=key in BUCKETS,
         count=sum(row["count"] for row in sums),
         gross=words("gross_sum"),
+        credited=words("credited_sum", with_zero=False),
         paid=words("paid_sum"),
         balance=words("open_sum"),
     )

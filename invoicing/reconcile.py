@@ -202,14 +202,16 @@ def _on_lines(lines: QuerySet[InvoiceLine], column: str = "amount") -> dict[str,
 
 
 def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
-    """4. Our invoiced lines = the server's net; of each sent invoice gross = paid + open there; gross − credits = both.
+    """4. Our invoiced lines = the server's net; of each sent invoice gross = paid + settled by credits + open there.
 
-    The server counts a credit that was set against an invoice as paid; here it stands for itself.
+    The server counts a credit that was set against an invoice as paid; here it stands for itself. What is left of a
+    credit lowers no open invoice: open invoices and open credits are two figures.
     """
     on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
     invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
     theirs: dict[str, Decimal] = defaultdict(Decimal)
     paid: dict[str, Decimal] = defaultdict(Decimal)
+    settled: dict[str, Decimal] = defaultdict(Decimal)
     open_now: dict[str, Decimal] = defaultdict(Decimal)
     residue, leftovers = [], []
     count = 0
@@ -224,7 +226,8 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
             words = {"ours": invoice.lines_sum, "there": net, "currency": invoice.currency}
             sentence = _("its lines come to %(ours)s, net %(there)s %(currency)s in Invoice Ninja") % words
             leftovers.append(_of_invoice(invoice, sentence))
-        paid[invoice.currency] += invoice.paid_to_date
+        paid[invoice.currency] += invoice.paid_by_money
+        settled[invoice.currency] += invoice.credited
         if invoice.state in SENT:
             balance = invoice.balance or money.ZERO
             open_now[invoice.currency] += balance
@@ -234,14 +237,15 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
                 leftovers.append(_of_invoice(invoice, residue[-1]))
     lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=invoices)
     ours = by_currency(lines, "amount", "invoice__currency")
-    used, unused, gaps = credited(invoices)
+    unused, gaps = open_credits(invoices)
     residue.extend(gap for gap, _invoice in gaps)
     leftovers.extend(_of_invoice(invoice, gap) for gap, invoice in gaps)
     right = (
         Term(_("net in Invoice Ninja"), count, amounts=add(theirs)),
-        Term(_("of it paid, gross"), amounts=_minus(paid, used)),
-        *([Term(_("of it credited, gross"), amounts=add(used, unused))] if add(used, unused) else []),
-        Term(_("of it open, gross"), amounts=_minus(open_now, unused)),
+        Term(_("of it paid, gross"), amounts=add(paid)),
+        *([Term(_("of it settled by credits, gross"), amounts=add(settled))] if add(settled) else []),
+        Term(_("of it open, gross"), amounts=add(open_now)),
+        *([Term(_("beside it open credits, gross"), amounts=add(unused))] if add(unused) else []),
     )
     residue.extend(unequal(ours, add(theirs)))
     whole = Term(_("our lines"), lines.count(), amounts=ours)
@@ -252,27 +256,19 @@ def _of_invoice(invoice: Invoice, sentence: str) -> Leftover:
     return Leftover(f"{invoice}: {sentence}", reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
 
 
-def credited(
-    invoices: QuerySet[Invoice],
-) -> tuple[dict[str, Decimal], dict[str, Decimal], list[tuple[str, Invoice]]]:
-    """Credits of these invoices, gross by currency: set against them, still open; and where Invoice Ninja differs.
+def open_credits(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], list[tuple[str, Invoice]]]:
+    """What is left of the credits of these invoices, gross by currency; and where Invoice Ninja differs.
 
     One that is not there yet, or was given up, gives nothing back.
     """
-    used: dict[str, Decimal] = defaultdict(Decimal)
     unused: dict[str, Decimal] = defaultdict(Decimal)
     gaps = []
     rows = Credit.objects.filter(invoice__in=invoices, is_given_up=False)
     for credit in rows.filter(remote__remote_id__isnull=False).select_related("remote", "invoice__client"):
         there = Decimal(credit.remote.seen.get("amount", "0"))
-        used[credit.currency] += credit.used
         unused[credit.currency] += credit.gross - credit.used
         if there != credit.gross:
             words = {"number": credit.number, "gap": credit.gross - there, "currency": credit.currency}
             gap = _("credit %(number)s: ours − there = %(gap)s %(currency)s") % words
             gaps.append((gap, credit.invoice))
-    return used, unused, gaps
-
-
-def _minus(left: dict[str, Decimal], right: dict[str, Decimal]) -> dict[str, Decimal]:
-    return add(left, {currency: -amount for currency, amount in right.items()})
+    return unused, gaps

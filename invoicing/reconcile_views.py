@@ -187,13 +187,25 @@ class RunCertificate(PageView):
 
 
 def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
-    head = ["client", "number", "state", "billed hours", "currency", "net", "tax", "gross", "paid", "open"]
+    head = [
+        "client",
+        "number",
+        "state",
+        "billed hours",
+        "currency",
+        "net",
+        "tax",
+        "gross",
+        "settled by credits",
+        "paid",
+        "open",
+    ]
     return [head] + [
         [
             *(str(row.client), row.number, row.state, f"{row.billed_hours:f}", row.currency),
             *(f"{quantize(row.net, row.currency):f}", f"{quantize(row.tax, row.currency):f}"),
-            *(f"{quantize(row.gross, row.currency):f}", f"{quantize(row.paid_to_date, row.currency):f}"),
-            f"{quantize(row.balance or ZERO, row.currency):f}",
+            *(f"{quantize(row.gross, row.currency):f}", f"{quantize(row.credited, row.currency):f}"),
+            *(f"{quantize(row.paid_by_money, row.currency):f}", f"{quantize(row.balance or ZERO, row.currency):f}"),
         ]
         for row in invoices
     ]

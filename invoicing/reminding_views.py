@@ -162,7 +162,12 @@ class ConfirmReminder(ConfirmView):
             facts=[
                 (_("Invoice"), f"{invoice.number}, {formats.period(invoice.period_start, invoice.period_end)}"),
                 (_("With tax"), formats.money(invoice.gross, invoice.currency)),
-                (_("Paid"), formats.money(invoice.paid_to_date, invoice.currency)),
+                (_("Paid"), formats.money(invoice.paid_by_money, invoice.currency)),
+                *(
+                    [(_("Settled by credits"), formats.money(invoice.credited, invoice.currency))]
+                    if invoice.credited
+                    else []
+                ),
                 (_("Open"), owed),
                 (_("Due"), f"{due}, {_('not overdue yet')}" if late <= 0 else f"{due}, {_days_late(late)}"),
                 (_("To"), ", ".join(invoice.client.emails()) or _("nobody")),

@@ -26,7 +26,8 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from billing_console.states import DeliveryState, DifferenceState, EntryState, InvoiceState, RecordState
-from invoicing.models import Invoice
+from invoicing.models import Invoice, InvoiceLine
+from invoicing.run import DEAD
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
 from sync.attention import NEEDS_SOMEBODY
@@ -289,28 +290,40 @@ def next_run(today: dt.date) -> NextRun | None:
 def months_by_work_date(first: dt.date) -> dict[str, dict[dt.date, dict[str, Decimal]]]:
     """Amounts before tax by currency, month (its first day) and what became of them, for work from `first` on.
 
-    paid: on an invoice paid in full; open: on one that is sent; unsent: ready, in a draft, or not sent yet.
+    paid: on an invoice paid in full; open: on one that is sent; unsent: ready, in a draft, or not sent yet. What is on
+    a line counts as it is printed there, also what a person wrote over or added by hand.
     """
+
+    def became(invoice: str) -> Case:
+        return Case(
+            When(**{f"{invoice}__state": InvoiceState.PAID}, then=Value(PAID)),
+            When(**{f"{invoice}__state__in": [InvoiceState.SENT, InvoiceState.PARTLY_PAID]}, then=Value(OPEN)),
+            default=Value(UNSENT),
+            output_field=CharField(),
+        )
+
+    keys = ("code", "month", "what")
+    by_hand = (
+        InvoiceLine.objects.filter(entry__isnull=True, is_voided=False, work_date__gte=first)
+        .exclude(invoice__state__in=DEAD)
+        .annotate(code=F("invoice__currency"), month=TruncMonth("work_date"), what=became("invoice"))
+        .order_by()
+        .values(*keys)
+        .annotate(amount_sum=Sum("amount"))
+    )
     # At most one line of an entry is not voided (line_entry_billed_once), so no amount is counted twice.
     rows = (
         TimeEntry.objects.filter(
             state__in=[EntryState.READY, EntryState.CLAIMED, EntryState.INVOICED], work_date__gte=first
         )
         .alias(line=FilteredRelation("lines", condition=Q(lines__is_voided=False)))
-        .annotate(
-            month=TruncMonth("work_date"),
-            what=Case(
-                When(line__invoice__state=InvoiceState.PAID, then=Value(PAID)),
-                When(line__invoice__state__in=[InvoiceState.SENT, InvoiceState.PARTLY_PAID], then=Value(OPEN)),
-                default=Value(UNSENT),
-                output_field=CharField(),
-            ),
-        )
+        .annotate(code=F("currency"), month=TruncMonth("work_date"), what=became("line__invoice"))
         .order_by()
-        .values("currency", "month", "what")
-        .annotate(amount_sum=Sum(F("amount")))
+        .values(*keys)
+        .annotate(amount_sum=Sum(Coalesce("line__amount", "amount")))
     )
     months: dict[str, dict[dt.date, dict[str, Decimal]]] = {}
-    for row in rows:
-        months.setdefault(row["currency"], {}).setdefault(row["month"], {})[row["what"]] = row["amount_sum"]
+    for row in rows.union(by_hand, all=True):
+        sums = months.setdefault(row["code"], {}).setdefault(row["month"], {})
+        sums[row["what"]] = sums.get(row["what"], Decimal(0)) + (row["amount_sum"] or Decimal(0))
     return months

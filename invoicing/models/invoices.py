@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.states import InvoiceState
@@ -130,6 +131,25 @@ class Invoice(models.Model):
     def key(self) -> str:
         """Our key in Invoice Ninja's private notes; ends with a delimiter, so no key is a prefix of another."""
         return f"bc-{self.uuid};"
+
+    @property
+    def paid_by_money(self) -> Decimal:
+        """What money paid of it, with tax; the server counts used credits as paid too (recordings 1213-1217)."""
+        return self.paid_to_date - self.credited
+
+    def get_state_display(self) -> str:  # type: ignore[no-redef]
+        """The state in words; one that only credits brought says so."""
+        return state_words(self.state, self.paid_to_date, self.credited)
+
+
+def state_words(state: str, paid_to_date: Decimal, credited: Decimal) -> str:
+    """An invoice's state as people read it: nobody paid what was settled by credits alone."""
+    if credited > 0 and credited == paid_to_date:
+        if state == InvoiceState.PARTLY_PAID:
+            return gettext("Partly credited")
+        if state == InvoiceState.PAID:
+            return gettext("Settled by credits")
+    return str(InvoiceState(state).label)
 
 
 class InvoiceLine(models.Model):

@@ -31,7 +31,10 @@ class Ageing(Report):
     name = "ageing"
     title = _("Ageing of receivables")
     question = _("Who owes us what, and since when?")
-    basis = _("Open amounts with tax, as Invoice Ninja last said; age from the due date until today.")
+    basis = _(
+        "Open amounts with tax, as Invoice Ninja last said; age from the due date until today. With tax = settled by "
+        "credits + paid + open; what credits settled brought no money."
+    )
     uses = frozenset({"period", "client"})
     months = 0
 
@@ -49,15 +52,17 @@ class Ageing(Report):
         INVOICE_STATE,
         CURRENCY,
         Column("gross", _("With tax"), Kind.MONEY),
-        Column("paid_to_date", _("Paid"), Kind.MONEY),
+        Column("credited", _("Settled by credits"), Kind.MONEY),
+        Column("money_paid", _("Paid"), Kind.MONEY),
         Column("balance", _("Open"), Kind.MONEY),
     )
 
     def rows(self, wanted: Wanted) -> QuerySet[Invoice, Row]:
-        rows = self._invoices(wanted).annotate(late=Value(wanted.today) - F("due_date"), invoice_state=F("state"))
+        days, paid = Value(wanted.today) - F("due_date"), F("paid_to_date") - F("credited")
+        rows = self._invoices(wanted).annotate(late=days, invoice_state=F("state"), money_paid=paid)
         return rows.order_by("due_date", "pk").values(
             *("pk", "number", "client__name", "invoice_date", "due_date", "late", "invoice_state"),
-            *("currency", "gross", "paid_to_date", "balance"),
+            *("currency", "gross", "paid_to_date", "credited", "money_paid", "balance"),
         )
 
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing_console.states import EntryState, InvoiceState
+from billing_console.states import EntryState
+from invoicing.models.invoices import state_words
 from invoicing.reports.columns import Column, Kind, Row
 from sync import reasons
 
@@ -58,7 +59,11 @@ STATE = Column(
 REASON_IN_FILES = Column(
     "reason", _("Why it waits"), value=lambda row: reasons.label(row["reason"]), in_files_only=True
 )
-INVOICE_STATE = Column("invoice_state", _("State"), value=lambda row: str(InvoiceState(row["invoice_state"]).label))
+INVOICE_STATE = Column(
+    "invoice_state",
+    _("State"),
+    value=lambda row: state_words(row["invoice_state"], row["paid_to_date"], row["credited"]),
+)
 
 
 def invoice_words(row: Row) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, FilteredRelation, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +24,8 @@ from sync.models import TimeEntry
 UNBILLED = Q(state__in=(EntryState.HELD, EntryState.READY, EntryState.CLAIMED))
 INVOICED = Q(state=EntryState.INVOICED)
 OTHERS = ~UNBILLED & ~INVOICED
+# Once on a line, what is printed there counts, also where a person wrote over it.
+CHARGED = Coalesce("line__amount", "amount")
 PEOPLE_DRAWN = 12
 
 
@@ -60,7 +63,7 @@ class HoursPerPerson(Report):
             waiting=Sum("raw_hours", filter=UNBILLED, default=ZERO),
             invoiced=Sum("raw_hours", filter=INVOICED, default=ZERO),
             unbilled=Sum("raw_hours", filter=OTHERS, default=ZERO),
-            amount_sum=Sum("amount", filter=UNBILLED | INVOICED),
+            amount_sum=Sum(CHARGED, filter=UNBILLED | INVOICED),
         ).order_by("person__full_name", "person__username", "project__taiga_project_name", "client__name", "currency")
         return rows
 
@@ -69,7 +72,7 @@ class HoursPerPerson(Report):
         figures = sums.annotate(
             count_sum=Count("pk"),
             hours_sum=Sum("raw_hours"),
-            amount_sum=Sum("amount", filter=UNBILLED | INVOICED),
+            amount_sum=Sum(CHARGED, filter=UNBILLED | INVOICED),
         )
         words = {"count": gettext("Entries"), "hours": gettext("Hours typed"), "amount": gettext("Before tax")}
         return sums_in_words(list(figures), **words)
@@ -95,7 +98,8 @@ class HoursPerPerson(Report):
 
     def _entries(self, wanted: Wanted) -> QuerySet[TimeEntry]:
         condition = wanted.within("work_date") & wanted.of(client="client", project="project", person="person")
-        return TimeEntry.objects.filter(condition, raw_hours__gt=0).order_by()
+        on_line = FilteredRelation("lines", condition=Q(lines__is_voided=False))  # at most one
+        return TimeEntry.objects.filter(condition, raw_hours__gt=0).alias(line=on_line).order_by()
 
 
 def _bar(row: Row) -> PlotColumn:

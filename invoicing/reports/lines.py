@@ -23,6 +23,8 @@ WORKED = Case(When(entry__isnull=False, then=F("billed_hours")))
 VALUES = {
     "number": F("invoice__number"),
     "invoice_state": F("invoice__state"),
+    "paid_to_date": F("invoice__paid_to_date"),
+    "credited": F("invoice__credited"),
     "client": F("invoice__client__name"),
     "currency": F("invoice__currency"),
     "worked": WORKED,

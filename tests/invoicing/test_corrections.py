@@ -190,7 +190,7 @@ def test_a_credit_is_made_once_taxed_as_its_invoice_and_set_against_it(world: Wo
         credit_use.request_use(row)
     assert residues() == []
     names = {term.name: term.amounts for term in reconcile.check(month(2025, 12))[3].right}
-    assert names["of it credited, gross"] == {"EUR": Decimal("90.75")}
+    assert names["of it settled by credits, gross"] == {"EUR": Decimal("90.75")}
     assert names["of it open, gross"] == {"EUR": Decimal("90.75")}
     assert names["of it paid, gross"] == {}
 

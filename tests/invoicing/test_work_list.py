@@ -235,10 +235,21 @@ def test_twelve_months_by_what_became_of_the_work(root: User, work: Work) -> Non
     work.entry("ready", "1", work_date=dt.date(2025, 1, 31))  # thirteen months ago
     work.entry("ready", "5", currency="USD")
 
+    # Written over by a person, and added by hand: as it is printed.
+    changed = work.line(work.invoice("paid"), work.entry("invoiced", "100", work_date=dt.date(2025, 11, 7)))
+    InvoiceLine.objects.filter(pk=changed.pk).update(
+        amount=70, original_amount=100, original_hours=1, original_rate=100
+    )
+    for state, amount in (("sent", "11"), ("rejected", "1000")):
+        InvoiceLine.objects.create(
+            invoice=work.invoice(state), notes="By hand", raw_hours=0, billed_hours=1, rate=D(amount), amount=D(amount),
+            work_date=dt.date(2025, 11, 30),
+        )  # fmt: skip
+
     context = shown(root)
 
     by_month = {row[0]: row[1:] for row in context["months"].rows[:12]}
-    assert by_month["Nov 2025"] == ("560.00", "300.00", "0.00", f"860.00{NBSP}EUR")
+    assert by_month["Nov 2025"] == ("630.00", "311.00", "0.00", f"941.00{NBSP}EUR")
     assert by_month["Dec 2025"] == ("0.00", "40.00", "7.00", f"47.00{NBSP}EUR")
     assert by_month["Jan 2026"] == ("0.00", "0.00", "9.00", f"9.00{NBSP}EUR")
     assert by_month["Feb 2025"] == ("0.00", "0.00", "0.00", f"0.00{NBSP}EUR")
