@@ -100,7 +100,7 @@ def test_the_reports_tell_credits_from_money_and_are_lowered_by_them(world: Worl
         buckets = [(row.count, row.credited, row.paid, row.balance) for row in owed.buckets() if row.count]
 
     assert revenue == [
-        ["Feb 2026", "Acme Corp", "Credits", "1", "–", "-75.00 EUR", "-15.75 EUR", "-90.75 EUR", "0.00 EUR",
+        ["Feb 2026", "Acme Corp", "Credits", "1", "–", "−75.00 EUR", "−15.75 EUR", "−90.75 EUR", "0.00 EUR",
          "0.00 EUR"],
         ["Jan 2026", "Acme Corp", "Invoices", "1", "4.50 h", "337.50 EUR", "70.88 EUR", "408.38 EUR", "90.75 EUR",
          "100.00 EUR"],
