@@ -17,7 +17,7 @@ def take_over_uses(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('invoicing', '0006_claims_in_order'),
+        ('invoicing', '0007_mail_proof'),
     ]
 
     operations = [
