@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from billing_console.embedded import embedded_services
+from billing_console import demo_belonging
+from billing_console.demo_belonging import Belonging
+from billing_console.embedded import ServiceUrls, embedded_services
 from billing_console.env import VARIABLES
 from billing_console.processes import (
     CLONE,
@@ -24,6 +26,7 @@ from billing_console.processes import (
     choose_free_ports,
     console_programs,
     insist_on_free_port,
+    is_free_port,
     run_step,
     supervised,
 )
@@ -34,6 +37,10 @@ READY_SECONDS: Final = 90.0
 FOLDER: Final = CLONE / "var" / "demo"
 LOG: Final = FOLDER / "processes.log"
 PORTS_FILE: Final = FOLDER / "ports.json"
+MEMORY: Final = FOLDER / "stand-ins"
+# Where the stand-ins listen if nothing else does.
+TAIGA_PORT: Final = 9101
+NINJA_PORT: Final = 9102
 
 Write = Callable[[str], None]
 
@@ -51,22 +58,38 @@ class Ports:
     ninja: int
 
 
-def choose_ports(web: int, taiga: int, ninja: int, *, before: Ports | None = None) -> Ports:
+def choose_ports(web: int, taiga: int | None, ninja: int | None, *, before: Ports | None = None) -> Ports:
     """Return the ports asked for; where 0 was, those of the demo `before` that is continued, else free ones.
 
-    Raises PortBusy where one is taken, and DemoError where the stand-ins would move: their address is pinned, so the
+    A stand-in that nobody chose a port for (None) has that of the demo `before`, else its usual one, else a free one.
+    Raises PortBusy where a port is taken, and DemoError where the stand-ins would move: their address is pinned, so the
     console would take them for other servers and write nothing.
     """
     known = before or Ports(*choose_free_ports(3))
+    if before is None:
+        taiga = free_or_none(TAIGA_PORT) if taiga is None else taiga
+        ninja = free_or_none(NINJA_PORT) if ninja is None else ninja
     ports = Ports(web or known.web, taiga or known.taiga, ninja or known.ninja)
     if before is not None and (ports.taiga, ports.ninja) != (before.taiga, before.ninja):
         raise DemoError(
             f"This demo was played with its servers on the ports {before.taiga} and {before.ninja}. Continue it with "
             f"--taiga-port {before.taiga} --ninja-port {before.ninja}, or start from nothing with --reset."
         )
-    for port in (ports.web, ports.taiga, ports.ninja):
-        insist_on_free_port(HOST, port)
+    insist_on_free_port(HOST, ports.web)
+    for port, option in ((ports.taiga, "--taiga-port"), (ports.ninja, "--ninja-port")):
+        if before is None:
+            insist_on_free_port(HOST, port, option=option)
+        elif not is_free_port(HOST, port):
+            raise DemoError(
+                f"This demo was played with a server on port {port}, which something else uses now: "
+                "stop that, or start from nothing with --reset (make demo RESET=1)."
+            )
     return ports
+
+
+def free_or_none(port: int) -> int | None:
+    """Return `port` if it is free on the loopback address, else None."""
+    return port if is_free_port(HOST, port) else None
 
 
 def ports_before() -> Ports | None:
@@ -96,7 +119,7 @@ def demo_environment(ports: Ports, inherited: Mapping[str, str] = os.environ) ->
         "INVOICE_NINJA_TOKEN": "sandbox-ninja-token",
         "WEBHOOK_SECRET": "sandbox-webhook-secret",
         "ALLOW_HTTP_UPSTREAMS": "true",
-        "SANDBOX_CLOCK_FILE": str(FOLDER / "stand-ins" / "clock.json"),
+        "SANDBOX_CLOCK_FILE": str(MEMORY / "clock.json"),
         "LOG_DIR": str(FOLDER / "logs"),
     }
 
@@ -170,7 +193,7 @@ def running_demo(ports: Ports, *, is_reset: bool, announce: Write, taiga_mode: s
                 log.write(line + "\n")
 
         announce("Starting PostgreSQL and Redis …")
-        services = embedded_services("demo", is_reset=is_reset, log=announce)
+        services = own_services(is_reset=is_reset, announce=announce)
         environment |= stack.enter_context(services).environment()
         announce("Starting the stand-ins for Taiga and Invoice Ninja …")
         stand_ins = stand_in_program(ports, environment, taiga_mode)
@@ -189,6 +212,30 @@ def running_demo(ports: Ports, *, is_reset: bool, announce: Write, taiga_mode: s
         yield Demo(environment, supervisor, write)
 
 
+@contextlib.contextmanager
+def own_services(*, is_reset: bool, announce: Write, memory: Path = MEMORY) -> Iterator[ServiceUrls]:
+    """Run PostgreSQL and Redis for the block, with a database that belongs to the stand-ins' `memory`.
+
+    Where they do not belong together, says so and begins both anew. Raises DemoError where the database is not of a
+    demo.
+    """
+    if not is_reset:
+        with embedded_services("demo", log=announce) as urls:
+            found = demo_belonging.look(urls.database_url, memory)
+            if found is Belonging.NOT_A_DEMOS:
+                raise DemoError(demo_belonging.NOT_A_DEMOS)
+            if found is Belonging.UNMARKED:
+                demo_belonging.mark(urls.database_url, memory)
+            if found is not Belonging.APART:
+                yield urls
+                return
+        announce(demo_belonging.BEGIN_ANEW)
+    shutil.rmtree(memory, ignore_errors=True)
+    with embedded_services("demo", is_reset=True, log=announce) as urls:
+        demo_belonging.mark(urls.database_url, memory)
+        yield urls
+
+
 def stand_in_program(ports: Ports, environment: Mapping[str, str], taiga_mode: str) -> Program:
     """The process of both stand-ins; what it holds survives its restarts."""
     return Program(
@@ -196,7 +243,7 @@ def stand_in_program(ports: Ports, environment: Mapping[str, str], taiga_mode: s
         [
             *(sys.executable, "-m", "sandbox", "--host", HOST),
             *("--taiga-port", str(ports.taiga), "--ninja-port", str(ports.ninja)),
-            *("--state", str(FOLDER / "stand-ins"), "--taiga-mode", taiga_mode),
+            *("--state", str(MEMORY), "--taiga-mode", taiga_mode),
         ],
         environment,
     )

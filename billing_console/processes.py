@@ -73,18 +73,34 @@ def console_programs(environment: Mapping[str, str], *, host: str, port: int) ->
     ]
 
 
-def insist_on_free_port(host: str, port: int) -> None:
-    """Raise PortBusy if somebody listens on this port already (or it may not be taken)."""
+def insist_on_free_port(host: str, port: int, *, option: str = "--port") -> None:
+    """Raise PortBusy if somebody listens on this port already (or it may not be taken).
+
+    `option` is the one of the command that would choose another.
+    """
+    try:
+        _try_port(host, port)
+    except OSError as error:
+        raise PortBusy(
+            f"Port {port} on {host} cannot be used ({error.strerror}): "
+            f"stop what uses it, or choose another one, for example {option} {min(port + 1000, 65535)}."
+        ) from error
+
+
+def is_free_port(host: str, port: int) -> bool:
+    """True if nobody listens on this port, and it may be taken."""
+    try:
+        _try_port(host, port)
+    except OSError:
+        return False
+    return True
+
+
+def _try_port(host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortBusy(
-                f"Port {port} on {host} cannot be used ({error.strerror}): "
-                f"stop what uses it, or choose another one, for example --port {min(port + 1000, 65535)}."
-            ) from error
+        probe.bind((host, port))
 
 
 def choose_free_ports(count: int) -> list[int]:

@@ -66,8 +66,56 @@ def test_a_demo_that_is_continued_keeps_its_ports(tmp_path: Path, monkeypatch: p
     known = demo_processes.ports_before()
 
     assert known == before
-    assert choose_ports(0, 0, 0, before=known) == before
+    assert choose_ports(0, 0, 0, before=known) == choose_ports(0, None, None, before=known) == before
     assert choose_ports(0, before.taiga, 0, before=known) == before
+
+
+def test_a_stand_in_whose_usual_port_is_taken_takes_a_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        usual = choose_ports(0, 0, 0).ninja
+        monkeypatch.setattr(demo_processes, "TAIGA_PORT", taken)
+        monkeypatch.setattr(demo_processes, "NINJA_PORT", usual)
+
+        ports = choose_ports(0, None, None)
+
+    assert ports.taiga not in (taken, ports.ninja, 0)
+    assert ports.ninja == usual
+
+
+@pytest.mark.parametrize("option", ["port", "taiga-port", "ninja-port"])
+def test_a_busy_port_that_was_asked_for_names_its_own_option(option: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        names = ("port", "taiga-port", "ninja-port")
+
+        with pytest.raises(PortBusy) as caught:
+            choose_ports(*(taken if name == option else 0 for name in names))
+
+    assert str(caught.value) == (
+        f"Port {taken} on 127.0.0.1 cannot be used (Address already in use): stop what uses it, "
+        f"or choose another one, for example --{option} {min(taken + 1000, 65535)}."
+    )
+
+
+def test_a_continued_demo_whose_servers_port_is_taken_says_what_to_do() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        before = Ports(**{**asdict(choose_ports(0, 0, 0)), "taiga": taken})
+
+        with pytest.raises(DemoError) as caught:
+            choose_ports(0, None, None, before=before)
+
+    assert str(caught.value) == (
+        f"This demo was played with a server on port {taken}, which something else uses now: "
+        "stop that, or start from nothing with --reset (make demo RESET=1)."
+    )
 
 
 @pytest.mark.parametrize("name", ["taiga", "ninja"])

@@ -8,12 +8,20 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from billing_console.demo_processes import DemoError, choose_ports, ports_before, running_demo
+from billing_console.demo_processes import (
+    NINJA_PORT,
+    TAIGA_PORT,
+    DemoError,
+    choose_ports,
+    ports_before,
+    running_demo,
+)
 from billing_console.embedded import EmbeddedError
 from billing_console.processes import PortBusy
 from billing_console.spawn import AlreadyRunning, Stopped
 
 PORT_HELP = "default %(default)s; 0 is that of last time, or a free one"
+SERVER_HELP = "that of last time, else {port}, else a free one"
 
 
 class Command(BaseCommand):
@@ -22,8 +30,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=5000, help=PORT_HELP)
-        parser.add_argument("--taiga-port", type=int, default=9101, help=PORT_HELP)
-        parser.add_argument("--ninja-port", type=int, default=9102, help=PORT_HELP)
+        parser.add_argument("--taiga-port", type=int, help=SERVER_HELP.format(port=TAIGA_PORT))
+        parser.add_argument("--ninja-port", type=int, help=SERVER_HELP.format(port=NINJA_PORT))
         parser.add_argument("--taiga-mode", choices=("inline", "async"), default="inline")
         parser.add_argument("--exit", action="store_true", help="play to the end, compare everything, and stop")
         parser.add_argument("--json", action="store_true", help="print the summary as JSON")
