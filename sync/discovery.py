@@ -30,6 +30,8 @@ NINJA_HEARTBEAT: Final = "invoice_ninja_discovery"
 _THOUSANDTH: Final = Decimal("0.001")  # as fine as a rule set's rate
 _ALL: Final = "active,archived,deleted"
 _UNKNOWN_WAIT: Final = dt.timedelta(minutes=1)
+_AFTER_FAILURE: Final = dt.timedelta(minutes=1)
+_NINJA_FAILED: Final = NINJA_HEARTBEAT + heartbeats.FAILED
 
 
 def refresh_all() -> list[str]:
@@ -65,6 +67,35 @@ def ensure_clients_known() -> None:
     """`ensure_fresh`, sooner where a project is mapped to a client that Invoice Ninja was not yet seen to have."""
     is_waiting = ProjectMapping.objects.filter(is_active=True, client__is_known=False).exists()
     ensure_fresh(_UNKNOWN_WAIT if is_waiting else MAX_AGE)
+
+
+def refresh_when_old() -> None:
+    """`ensure_clients_known` in a worker; after a failure not again within a minute, and `failure` says what it was."""
+    failed = Heartbeat.objects.filter(name=_NINJA_FAILED, at__gt=timezone.now() - _AFTER_FAILURE)
+    if failure() and failed.exists():
+        return
+    try:
+        ensure_clients_known()
+    except ConsoleError as error:
+        logger.warning("the lists of Invoice Ninja could not be read: %s", error.sentence)
+        heartbeats.note_failure(NINJA_HEARTBEAT, error.sentence)
+
+
+def read_at() -> dt.datetime | None:
+    """When the lists were read last (real time); None also while they are asked for and were not read again yet."""
+    return Heartbeat.objects.filter(name=NINJA_HEARTBEAT).values_list("at", flat=True).first()
+
+
+def failure() -> str:
+    """Why the lists could not be read since, as a sentence; "" when they could."""
+    failed = Heartbeat.objects.filter(name=_NINJA_FAILED).first()
+    last = read_at()
+    return failed.detail if failed and (last is None or failed.at > last) else ""
+
+
+def forget() -> None:
+    """Whoever looks next reads the lists anew."""
+    Heartbeat.objects.filter(name__in=(NINJA_HEARTBEAT, _NINJA_FAILED)).delete()
 
 
 def is_client_alive(ninja_id: str) -> bool:

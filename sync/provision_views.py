@@ -20,7 +20,7 @@ from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import ItemKind, RecordState
 from mappings.matching import suggest_each
 from mappings.models import Company, ProjectMapping, TaigaProject
-from sync import provision_plan, provisioning, taiga_projects
+from sync import discovery, lists, provision_plan, provisioning, taiga_projects
 from sync.attribute_names import configured_names
 from sync.models import RecordKind, RemoteRecord, Server
 from sync.provision_choices import choices_for
@@ -47,7 +47,11 @@ class ProjectRow:
 
 @site_page("sync/provision/", "sync_provision")
 class ProvisionPage(PageView):
-    """Every project that our Taiga user sees, those of nobody first. POST has the worker read the list again."""
+    """Every project that our Taiga user sees, those of nobody first.
+
+    POST has the worker read the lists of both servers again; `project` in it leads back to the question about that
+    project.
+    """
 
     template_name = "sync/provision.html"
     permission = ADMINISTER
@@ -65,9 +69,17 @@ class ProvisionPage(PageView):
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        taiga_projects.ask_again()
-        messages.success(request, _("The list is read again in a moment. Reload the page then."))
+        lists.want_lists()
+        messages.success(request, _("The lists of both servers are read again now. Reload this page in a few seconds."))
+        number = number_of(request.POST.get("project"))
+        if number is not None and TaigaProject.objects.filter(taiga_id=number, is_known=True).exists():
+            return HttpResponseRedirect(reverse("admin:sync_provision_connect", args=[number]))
         return HttpResponseRedirect(reverse("admin:sync_provision"))
+
+
+def number_of(text: str | None) -> int | None:
+    """The number that a form sent; None for anything else."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _project_rows() -> list[ProjectRow]:
@@ -178,7 +190,13 @@ class ConnectPage(ConfirmView):
         search = self.request.GET.get("q", "").strip()[:100]
         choices, more = choices_for(self.project.name, self.mapping, search)
         kinds = {row.desired.get("kind") for row in self.things}
+        failure = discovery.failure()
         return super().get_context_data(
+            failure=failure,
+            # Nobody to choose and the lists asked for: the page looks again by itself until they were read.
+            is_running=not choices and not search and not failure and discovery.read_at() is None,
+            sentence=_("The lists are being read; this page looks again by itself."),
+            poll_url=self.request.get_full_path(),
             project=self.project,
             mapping=self.mapping,
             search=search,

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing_console.errors import ConsoleError
 from mappings.models import TaigaProject
-from sync import doorbell, gate, heartbeats, upstreams
+from sync import gate, heartbeats, upstreams
 from sync.clients.taiga_rows import TaigaProject as Row
 from sync.models import Heartbeat, Server
 from sync.texts import clean_text
@@ -69,12 +69,6 @@ def failure() -> str:
     noted = _noted()
     last, failed = noted.get(HEARTBEAT), noted.get(_FAILED)
     return failed[1] if failed and (last is None or failed[0] > last[0]) else ""
-
-
-def ask_again() -> None:
-    """Have the worker read the list now."""
-    forget()
-    transaction.on_commit(lambda: doorbell.ring("provision"))
 
 
 def forget() -> None:

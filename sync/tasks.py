@@ -51,10 +51,10 @@ def sweep_projects() -> int:
 
 @shared_task
 def provision_projects() -> int:
-    """Read the list of Taiga's projects when it is old; make attributes and webhooks there; returns how many."""
-    from sync import provision_calls, taiga_projects
+    """Read the lists of both servers when they are old; make attributes and webhooks in Taiga; returns how many."""
+    from sync import lists, provision_calls
 
-    taiga_projects.refresh_when_old()
+    lists.ensure_lists()
     return provision_calls.provision_due()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from celery.signals import beat_init
 from django.utils import timezone
 
 from mappings.models import Client, NinjaProject, TaigaProject
 from sandbox import scenario
-from sync import doorbell, lists, taiga_projects, tasks
+from sync import discovery, doorbell, lists, taiga_projects, tasks
 from sync.models import Heartbeat, UpstreamCall
 from tests.standins import World
 
@@ -74,3 +75,30 @@ def test_one_server_that_is_down_leaves_the_list_of_the_other(world: World) -> N
     assert Client.objects.filter(is_known=True).count() == 3
     lists.want_lists()
     assert lists.ensure_lists() == 2
+
+
+def test_a_failure_of_invoice_ninja_is_said_and_not_repeated_within_a_minute(world: World) -> None:
+    world.fail("ninja", kind="status", status=503, method="GET", path="/clients", count=1)
+    assert lists.ensure_lists() == 1
+    assert discovery.failure() != ""
+    before = UpstreamCall.objects.count()
+    assert lists.ensure_lists() == 1
+    assert UpstreamCall.objects.count() == before
+
+    Heartbeat.objects.filter(name=f"{discovery.NINJA_HEARTBEAT}_failed").update(
+        at=timezone.now() - timedelta(seconds=61)
+    )
+    assert lists.ensure_lists() == 2
+    assert (discovery.failure(), Client.objects.filter(is_known=True).count()) == ("", 3)
+
+
+def test_the_first_start_reads_them_without_a_mapping_and_without_a_ring(world: World) -> None:
+    assert tasks.provision_projects() == 0
+    assert (Client.objects.filter(is_known=True).count(), TaigaProject.objects.exists()) == (3, True)
+
+
+def test_beat_rings_for_them_as_soon_as_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(doorbell, "ring", rung.append)
+    beat_init.send(sender=None)
+    assert rung == ["lists"]

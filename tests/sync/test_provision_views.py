@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from billing_console.states import RecordState
 from mappings.models import Client, NinjaProject, ProjectMapping, TaigaProject
-from sync import provisioning, taiga_projects
+from sync import discovery, provisioning, taiga_projects
 from sync.models import Heartbeat, RemoteRecord, WebhookDelivery
 from sync.provisioning import Target
 from tests.people import GROUPS, browser_of
@@ -20,6 +20,7 @@ from tests.people import GROUPS, browser_of
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/sync/provision/"
+REFRESHED = "The lists of both servers are read again now. Reload this page in a few seconds."
 PAGE, PROGRESS = f"{LIST}9/", f"{LIST}9/progress/"
 
 
@@ -82,13 +83,68 @@ def test_an_empty_list_says_why_and_a_failure_is_said() -> None:
     assert "Taiga cannot be reached." in text_of(LIST)
 
 
-def test_reading_again_is_asked_of_the_worker() -> None:
+def test_reading_again_is_asked_of_the_worker_for_both_servers() -> None:
     Heartbeat.objects.create(name=taiga_projects.HEARTBEAT, at=timezone.now())
+    Heartbeat.objects.create(name=discovery.NINJA_HEARTBEAT, at=timezone.now())
 
     answer = post(LIST, {})
 
-    assert said(answer) == ["The list is read again in a moment. Reload the page then."]
-    assert taiga_projects.read_at() is None
+    assert said(answer) == [REFRESHED]
+    assert (taiga_projects.read_at(), discovery.read_at()) == (None, None)
+    assert answer.redirect_chain == [(LIST, 302)]
+
+
+def test_the_question_itself_has_the_lists_read_again_and_comes_back() -> None:
+    add_project()
+    Heartbeat.objects.create(name=discovery.NINJA_HEARTBEAT, at=timezone.now())
+    page = text_of(PAGE)
+    assert f'action="{LIST}"' in page
+    assert '<input type="hidden" name="project" value="9">' in page
+    assert "No client of Invoice Ninja is known yet. Make one there, then refresh the lists." in page
+
+    answer = post(LIST, {"project": "9"})
+
+    assert (said(answer), answer.redirect_chain) == ([REFRESHED], [(PAGE, 302)])
+    assert discovery.read_at() is None
+    assert not ProjectMapping.objects.exists()
+
+
+@pytest.mark.parametrize("project", ["", "8", "-9", "9 or 1", "٩", "9" * 30, "https://elsewhere.test/"])
+def test_it_comes_back_to_no_other_place(project: str) -> None:
+    add_project()
+    assert post(LIST, {"project": project}).redirect_chain == [(LIST, 302)]
+
+
+@pytest.mark.parametrize("who", sorted({*GROUPS} - {"administrator"}))
+def test_only_an_administrator_has_the_lists_read_again(who: str) -> None:
+    add_project()
+    Heartbeat.objects.create(name=discovery.NINJA_HEARTBEAT, at=timezone.now())
+
+    assert browser_of(who).post(LIST, {"project": "9"}).status_code == 403
+    assert discovery.read_at() is not None
+
+
+def test_while_the_lists_were_never_read_the_question_looks_again_by_itself(acme: Client) -> None:
+    add_project()
+    Client.objects.all().delete()
+    waiting = text_of(PAGE)
+    assert "The lists are being read; this page looks again by itself." in waiting
+    assert f'hx-get="{PAGE}"' in waiting
+    assert "No client of Invoice Ninja" not in waiting
+
+    Client.objects.create(ninja_id="acme", name="Acme Corp", currency="EUR", is_known=True)
+    assert f'hx-get="{PAGE}"' not in text_of(PAGE)
+
+
+def test_why_invoice_ninjas_lists_could_not_be_read_is_said() -> None:
+    add_project()
+    Heartbeat.objects.create(
+        name=f"{discovery.NINJA_HEARTBEAT}_failed", at=timezone.now(), detail="The token is refused."
+    )
+    page = text_of(PAGE)
+    assert "The lists of Invoice Ninja could not be read." in page
+    assert "The token is refused." in page
+    assert f'hx-get="{PAGE}"' not in page
 
 
 def test_the_question_preselects_what_is_surely_meant_and_nothing_else(website: NinjaProject) -> None:

@@ -369,7 +369,7 @@ def test_the_list_of_projects_is_read_once_in_ten_minutes_and_when_asked_for(bar
     assert {number: row.is_admin for number, row in rows.items()} == {1: True, 2: True, 3: True, 9: True, 10: False}
     assert rows[9].name == "Field Service"
     bare.api_taiga("DELETE", "/projects/10", who="owner")
-    taiga_projects.ask_again()
+    taiga_projects.forget()
     assert taiga_projects.refresh_when_old()
     assert not fresh(rows[10]).is_known
 
@@ -381,9 +381,9 @@ def test_a_taiga_that_is_away_is_asked_for_its_projects_once_a_minute(bare: Worl
     assert not taiga_projects.refresh_when_old()
     assert "maintenance" in taiga_projects.failure()
     assert UpstreamCall.objects.filter(path__contains="/projects").count() == 1
-    taiga_projects.ask_again()
+    taiga_projects.forget()
     taiga_projects.refresh_when_old()
-    taiga_projects.ask_again()
+    taiga_projects.forget()
     assert taiga_projects.refresh_when_old()
     assert taiga_projects.failure() == ""
 
