@@ -37,6 +37,7 @@ from invoicing import (
     invoice_page,
     marking_views,
     pdf_views,
+    receiver_views,
     reconcile_views,  # noqa: F401 - puts its page on the site
     reminding_views,  # noqa: F401 - puts its pages on the site
     report_views,  # noqa: F401 - puts its pages on the site
@@ -138,6 +139,7 @@ class InvoiceAdmin(IndexedSearchAdmin):
         *marking_views.PAGES,
         *deviation_views.PAGES,
         *pdf_views.PAGES,
+        *receiver_views.PAGES,
         *ending_views.PAGES,
     )
     change_form_before_template = "invoicing/invoice.html"

@@ -50,6 +50,11 @@ def choice(deviation: Deviation) -> Choice:
             _("%(tasks)s is on another invoice in Invoice Ninja. Take it off that one there, then compare again.")
             % {"tasks": ", ".join(deviation.stolen)}
         )
+    if deviation.theirs["currency"] != invoice.currency:
+        common.append(
+            _("Its client is in %(currency)s there by now. Put the currency back there, then compare again.")
+            % {"currency": deviation.theirs["currency"]}
+        )
     overwriting = [] if common else _against_overwriting(deviation, invoice)
     return Choice(common or _against_adopting(deviation, invoice), common or overwriting)
 

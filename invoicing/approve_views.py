@@ -97,16 +97,18 @@ class ConfirmApprove(ConfirmView):
                 for chosen in going
             ],
             numeric_columns=frozenset({3, 4, 5}),
+            fields=selections.offer(going),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         chosen = selections.chosen(self.selection)
         back = HttpResponseRedirect(self._run_url(chosen[0].invoice) if chosen else self.get_failure_url())
+        going, _other = selections.offered(chosen, request.POST.get(selections.OFFERED))
         if not selections.use(self.selection):
             messages.info(request, _("This was confirmed already; here is how it went."))
             return back
         approved = 0
-        for one in chosen:
+        for one in going:
             try:
                 review.approve(one.invoice, revision=int(one.mark), user=request.user)  # type: ignore[arg-type]
                 approved += 1

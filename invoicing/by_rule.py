@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 
 from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
-from invoicing import oddities, review, sending
+from invoicing import oddities, receivers, review, sending
 from invoicing.models import Decision, Deviation, Invoice, RunClient
 from sync.models import RecordKind, RemoteRecord, Transition
 
@@ -42,7 +42,7 @@ def approve_clean(row: RunClient) -> int:
 def send_created() -> int:
     """Ask for every invoice to be mailed that was approved by rule and is in Invoice Ninja; returns how many.
 
-    A client without a contact that gets mail is left to a person.
+    What would not reach exactly the contacts who want mail, or in another currency, is left to a person.
     """
     rows = Invoice.objects.filter(
         state=InvoiceState.CREATED,
@@ -57,7 +57,7 @@ def send_created() -> int:
     rows = rows.exclude(Exists(marked)).exclude(Exists(differed))
     asked = 0
     for invoice in rows.select_related("client", "remote").order_by("pk")[:200]:
-        if not invoice.client.emails():
+        if receivers.known(invoice).why_not() or invoice.currency != invoice.client.currency:
             continue
         try:
             sending.request_sending(invoice, seal=invoice.seal, user=None)

@@ -22,6 +22,7 @@ from invoicing import deviations, releasing
 from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
 from invoicing.creating_compare import change_body, invoice_body
 from invoicing.ending_writes import after_end, is_to_end, look_up_end, write_end
+from invoicing.inviting_writes import after_inviting, is_to_invite, look_up_invitations, write_invitations
 from invoicing.models import Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from sync import doorbell, upstreams, writeback
@@ -126,6 +127,8 @@ def write_invoice(claim: Claim) -> Proof:
     upstreams.check_pin(Server.NINJA)
     if is_to_end(remote):
         return write_end(claim)
+    if is_to_invite(remote):
+        return write_invitations(claim)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
     claim.before_call()
     found = find_invoice(remote, ninja)
@@ -151,6 +154,8 @@ def look_up_invoice(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere when it is to be written (again)."""
     if is_to_end(remote):
         return look_up_end(remote)
+    if is_to_invite(remote):
+        return look_up_invitations(remote)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
     found = find_invoice(remote, ninja)
     if found is None or is_to_change(found, remote):
@@ -178,6 +183,8 @@ def _after_sync(remote: RemoteRecord) -> None:
     if is_to_end(remote):
         after_end(remote)
         return
+    if is_to_invite(remote):
+        after_inviting(remote)
     invoice = Invoice.objects.get(remote=remote)
     deviations.end(invoice)
     if invoice.state != InvoiceState.APPROVED:
@@ -191,6 +198,7 @@ def _after_sync(remote: RemoteRecord) -> None:
         remote_status=seen["status_id"],
         balance=Decimal(seen["balance"]),
         remote_updated_at=seen["updated_at"],
+        invitations=[{"contact": contact} for contact in seen["invited"]],
     )
     _mark_invoiced(invoice)
     refresh_statuses(invoice)

@@ -127,7 +127,7 @@ def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinja
     wrong = differences(found, remote.desired)
     stolen: list[str] = []
     if not wrong:
-        stolen = [task.number for task in _our_tasks(remote, ninja) if task.invoice_id != found.id]
+        stolen = stolen_tasks(found, remote, ninja)
         if stolen:
             wrong = {_("tasks linked"): (_("all"), _("not %(tasks)s") % {"tasks": ", ".join(sorted(stolen))})}
     if wrong:
@@ -135,6 +135,11 @@ def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinja
         RemoteRecord.objects.filter(pk=remote.pk).update(remote_id=found.id)
         raise _differs(remote, found, wrong, stolen)
     return Proof(found.id, facts_of(found))
+
+
+def stolen_tasks(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[str]:
+    """The numbers of tasks of ours that do not name this invoice there."""
+    return [task.number for task in _our_tasks(remote, ninja) if task.invoice_id != found.id]
 
 
 def _differs(remote: RemoteRecord, found: NinjaInvoice, wrong: Differences, stolen: Sequence[str] = ()) -> NeedsPerson:

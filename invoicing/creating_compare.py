@@ -119,6 +119,7 @@ def facts_of(found: NinjaInvoice) -> dict[str, Any]:
         "balance": str(found.balance),
         "total_taxes": str(found.total_taxes),
         "updated_at": found.updated_at.isoformat() if found.updated_at else None,
+        "invited": [invitation.contact_id for invitation in found.invitations],
     }
 
 

@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy
 from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
-from invoicing import adopting, snapshots
+from invoicing import adopting, comparing, snapshots
 from invoicing.models import Decision, Deviation, Invoice
-from sync import doorbell, links
+from sync import links
 
 VIEW, SEND, APPROVE = "invoicing.view_invoice", "invoicing.send_invoice", "invoicing.approve_invoice"
 ADOPT, OVERWRITE = "adopt", "overwrite"
@@ -58,8 +58,8 @@ class Differences(PageView):
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        doorbell.ring("payments")
-        messages.success(request, _("What changed in Invoice Ninja is being read; look again in a moment."))
+        comparing.ask(self.invoice)
+        messages.success(request, _("It is being read in Invoice Ninja; look again in a moment."))
         return HttpResponseRedirect(request.get_full_path())
 
 

@@ -27,7 +27,7 @@ def note(invoice: Invoice, there: NinjaInvoice, stolen: Sequence[str] = ()) -> N
     """
     if invoice.remote is None:
         return
-    theirs = snapshots.theirs_of(there, invoice.currency)
+    theirs = snapshots.theirs_of(there, invoice.currency) | {"currency": _currency_there(invoice)}
     ours = snapshots.ours_of(invoice.remote.desired)
     with transaction.atomic():
         Invoice.objects.select_for_update(of=("self",), no_key=True).get(pk=invoice.pk)
@@ -51,17 +51,25 @@ def end(invoice: Invoice) -> None:
     rows.update(decision=Decision.GONE, decided_at=timezone.now())
 
 
-def compare(invoice: Invoice, there: NinjaInvoice) -> None:
-    """Note or end what differs of an invoice that was read by the way; nothing while it is being written or sent."""
+def compare(invoice: Invoice, there: NinjaInvoice, states: Sequence[str] = COMPARED) -> None:
+    """Note or end what differs of an invoice that was read by the way; nothing while it is being written or sent.
+
+    Its amount is read in the currency that its client has there: another one than it was sealed in differs, too.
+    """
     remote = invoice.remote
-    if remote is None or invoice.state not in COMPARED or there.is_deleted or there.status_id in (CANCELLED, REVERSED):
+    if remote is None or invoice.state not in states or there.is_deleted or there.status_id in (CANCELLED, REVERSED):
         return
     if remote.state != RecordState.SYNCED or remote.synced_revision != remote.revision:
         return
-    if differences(there, remote.desired):
+    if differences(there, remote.desired) or _currency_there(invoice) != invoice.currency:
         note(invoice, there)
     else:
         end(invoice)
+
+
+def _currency_there(invoice: Invoice) -> str:
+    """The currency in which Invoice Ninja shows it; what is paid stays what it was."""
+    return invoice.currency if invoice.state == InvoiceState.PAID else invoice.client.currency or invoice.currency
 
 
 def open_of(invoice: Invoice) -> Deviation | None:

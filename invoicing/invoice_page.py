@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.money import same_amount
 from billing_console.states import InvoiceState
-from invoicing import credit_use, crediting, deviations, ending, releasing
+from invoicing import credit_use, crediting, deviations, ending, inviting, receivers, releasing
 from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
 from sync.models import RemoteRecord, Transition
@@ -55,9 +55,23 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
         **_corrections(invoice),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
+        **_receivers(invoice),
         "deviation": deviations.open_of(invoice),
         "pdf": InvoicePdf.objects.filter(invoice=invoice).defer("content").first(),
         "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
+    }
+
+
+def _receivers(invoice: Invoice) -> dict[str, Any]:
+    """Whom Invoice Ninja mails it, and whether that can and must be put right."""
+    if invoice.state not in inviting.POSSIBLE:
+        return {}
+    found = receivers.known(invoice)
+    return {
+        "receivers": found.emails,
+        "wrong_receivers": found.difference() if found.differ else "",
+        "may_invite": not inviting.why_not(invoice),
+        "may_leave": inviting.is_stuck(invoice),
     }
 
 

@@ -76,6 +76,7 @@ class ConfirmMark(MarkPage, ConfirmView):
             columns=COLUMNS,
             rows=[row_of(chosen.invoice) for chosen in going],
             numeric_columns=frozenset({4, 5, 6}),
+            fields=selections.offer(going),
             needs_reason=True,
         )
 
@@ -90,7 +91,8 @@ class ConfirmMark(MarkPage, ConfirmView):
             if not selections.use(selection):
                 messages.info(request, _("This was confirmed already; here is how it went."))
                 return HttpResponseRedirect(progress)
-            for chosen in selections.chosen(selection):
+            rows = selections.chosen(selection)
+            for chosen in selections.offered(rows, request.POST.get(selections.OFFERED))[0]:
                 try:
                     with transaction.atomic():
                         locked = sending.lock_sendable(chosen.invoice, chosen.mark)

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import creating, deviations
+from invoicing import bouncing, comparing, creating, deviations, receivers
 from invoicing.models import Invoice, Payment, PollCursor
 from invoicing.reading_rows import shares_of
 from sync import gate, heartbeats, push, upstreams
@@ -85,6 +85,8 @@ def poll() -> int:
         observe_payments(payments)
         _advance_cursor(PAYMENTS, payments)
         faults += _catch_up(ninja)
+        comparing.watch_currencies()
+        comparing.compare_asked(ninja)
     except OperationalError:
         raise
     except Exception as error:
@@ -154,7 +156,7 @@ def notice_foreign(rows: Iterable[NinjaInvoice]) -> int:
 def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
     """The invoice with what was seen of it; None for a reading that is older than what is known."""
     with transaction.atomic():
-        rows = Invoice.objects.select_for_update(of=("self",), no_key=True).select_related("remote")
+        rows = Invoice.objects.select_for_update(of=("self",), no_key=True).select_related("client", "remote")
         locked = rows.get(pk=invoice.pk)
         if locked.remote_updated_at and there.updated_at and there.updated_at < locked.remote_updated_at:
             return None  # an older reading never overwrites a newer one
@@ -168,9 +170,11 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
             "next_reminder_at": there.next_reminder_at,
             "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],
             "last_mail_on": there.last_sent_on,
+            "invitations": receivers.as_kept(there, locked.invitations),
         }
         if (there.balance, there.paid_to_date) != (locked.balance, locked.paid_to_date):
             facts["changed_at"] = timezone.now()
+        facts["bounce_sentence"] = bouncing.sentence_of(locked, facts["invitations"])
         to = _state_after(locked, there)
         if locked.state not in IN_OUR_HANDS:
             facts["attention_sentence"] = _what_to_decide(locked, there, to)

@@ -21,9 +21,12 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NoPdfEngine, NotAllowed, UpstreamError
 from billing_console.states import InvoiceState
+from invoicing.creating_compare import describe, differences
 from invoicing.models import Invoice, InvoicePdf
-from sync import doorbell, gate, outbox, upstreams
-from sync.clients.ninja_rows import DRAFT, NinjaId
+from invoicing.sending_checks import other_currency
+from sync import currencies, doorbell, gate, outbox, upstreams
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice
 from sync.models import Server
 
 logger = logging.getLogger(__name__)
@@ -108,7 +111,7 @@ def _claim_next() -> InvoicePdf | None:
 
 def _fetch(row: InvoicePdf) -> bool:
     upstreams.check_pin(Server.NINJA)
-    invoice = Invoice.objects.select_related("remote").get(pk=row.invoice_id)
+    invoice = Invoice.objects.select_related("client", "remote").get(pk=row.invoice_id)
     if invoice.remote is None or invoice.remote.remote_id is None:
         raise ValueError(f"invoice {invoice.pk} is not in Invoice Ninja")
     ninja = upstreams.ninja_client(correlation_id=invoice.uuid, attempt=row.attempts)
@@ -122,19 +125,37 @@ def _fetch(row: InvoicePdf) -> bool:
         words = {"size": len(content) // 1024 // 1024, "most": MOST_BYTES // 1024 // 1024}
         _postpone(row, _("The PDF has %(size)d MB; at most %(most)d MB are kept.") % words, HOPELESS_WAIT)
         return False
+    why = _why_not_as_sent(invoice, ninja, before=there)
     kept = _ours(row).update(
         content=content,
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         fetched_at=timezone.now(),
         number=there.number,
-        sentence="",
+        is_as_sent=not why,
+        sentence=why,
         lease_until=None,
         not_before=None,
     )
     # The engine works: whoever waited because it did not is due.
     _wanted().filter(needs_engine=True).update(needs_engine=False, not_before=None)
     return bool(kept)
+
+
+def _why_not_as_sent(invoice: Invoice, ninja: InvoiceNinjaClient, *, before: NinjaInvoice) -> str:
+    """Why what was just fetched cannot be what the client got; "" where it is the sealed invoice in its currency.
+
+    Invoice Ninja draws the PDF anew each time, in the currency that the client has then (recordings 823 to 825), so the
+    invoice is read `before` and after.
+    """
+    after = ninja.invoice(before.id)
+    if why := other_currency(invoice, currencies.code_of(ninja, ninja.client(after.client_id))):
+        return why
+    if before.updated_at != after.updated_at:
+        return _("The invoice was changed in Invoice Ninja while its PDF was fetched.")
+    if invoice.remote and (wrong := differences(after, invoice.remote.desired)):
+        return _("It is not what was approved (ours / there: %(differences)s).") % {"differences": describe(wrong)}
+    return ""
 
 
 def _ours(row: InvoicePdf) -> QuerySet[InvoicePdf]:

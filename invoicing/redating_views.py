@@ -49,11 +49,12 @@ class ConfirmRedate(ConfirmView):
             columns=[_("Client"), _("Invoice"), _("Invoice date"), _("New date"), _("New due date"), _("To pay")],
             rows=[_redated_row(chosen.invoice) for chosen in older],
             numeric_columns=frozenset({5}),
+            fields=selections.offer(older),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         done = 0
-        for chosen in self._older():
+        for chosen in selections.offered(self._older(), request.POST.get(selections.OFFERED))[0]:
             try:
                 redating.redate(chosen.invoice, seal=chosen.mark, user=request.user)  # type: ignore[arg-type]
                 done += 1

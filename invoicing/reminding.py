@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -31,7 +32,7 @@ from invoicing.mail_proof import Mark
 from invoicing.models import Invoice, Reminder
 from invoicing.sending import MAX_PROOF_PAUSE_SECONDS, PROOF_PAUSE_SECONDS
 from invoicing.sending_checks import receivers_of
-from sync import doorbell, gate, outbox, upstreams
+from sync import currencies, discovery, doorbell, gate, outbox, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
 from sync.models import Server
@@ -43,8 +44,12 @@ logger = logging.getLogger(__name__)
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-def request_reminder(invoice: Invoice, *, text: str, balance: Decimal, user: User | None) -> Reminder:
-    """Ask for one reminder, as the person saw the debt (`balance`, gross). Locks the invoice.
+def request_reminder(
+    invoice: Invoice, *, text: str, balance: Decimal, user: User | None, shown_to: Sequence[str] = ()
+) -> Reminder:
+    """Ask for one reminder, as the person saw the debt (`balance`, gross) and the addresses `shown_to`.
+
+    Locks the invoice.
 
     Raises NotAllowed when nothing is owed any more, when another amount is open by now, or when it is too early.
     """
@@ -60,7 +65,12 @@ def request_reminder(invoice: Invoice, *, text: str, balance: Decimal, user: Use
         try:
             with transaction.atomic():
                 reminder = Reminder.objects.create(
-                    invoice=locked, text=text, balance=balance, by=user, state_since=timezone.now()
+                    invoice=locked,
+                    text=text,
+                    balance=balance,
+                    shown_to=list(shown_to),
+                    by=user,
+                    state_since=timezone.now(),
                 )
         except IntegrityError:  # the constraint: one at a time
             raise NotAllowed(reminding_rules.already(locked)) from None
@@ -155,12 +165,14 @@ def _step(reminder: Reminder) -> None:
         return
     payments.observe_invoices([there])  # what was just read is what everybody sees from now on
     reminder.invoice.refresh_from_db()
-    contacts = receivers_of(there, ninja.client(there.client_id))
-    if refused := reminding_rules.refusal(reminder, there, contacts):
+    client = ninja.client(there.client_id)
+    currency = currencies.code_of(ninja, client)
+    if refused := reminding_rules.refusal(reminder, there, client, currency=currency):
+        discovery.keep_contacts(client)
         _finish(reminder, ReminderState.REFUSED, refused)
     else:
         reminder.last_activity = mail_proof.last_activity(ninja, there.id)
-        _call(reminder, ninja, there, contacts)
+        _call(reminder, ninja, there, receivers_of(there, client))
 
 
 def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[tuple[str, str, str]]) -> bool:

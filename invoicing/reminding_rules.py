@@ -12,9 +12,11 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
 from billing_console.states import ReminderState
+from invoicing import receivers
 from invoicing.models import Invoice, Reminder, ReminderText
 from invoicing.payments import OWED
-from sync.clients.ninja_rows import PARTIAL, SENT, NinjaInvoice
+from invoicing.sending_checks import not_these, other_currency
+from sync.clients.ninja_rows import PARTIAL, SENT, NinjaClient, NinjaInvoice
 
 TONIGHT = dt.timedelta(days=1)
 OPEN_STATES = (ReminderState.PENDING, ReminderState.SENDING, ReminderState.ATTENTION)
@@ -39,7 +41,9 @@ def why_not(invoice: Invoice, text: str) -> str:
         }
     if invoice.reminders.filter(state__in=OPEN_STATES).exists():
         return already(invoice)
-    return too_early(invoice)
+    if why := too_early(invoice) or other_currency(invoice, invoice.client.currency):
+        return why
+    return not_these(receivers.known(invoice), ())
 
 
 def already(invoice: Invoice) -> str:
@@ -81,8 +85,11 @@ def is_tonight(invoice: Invoice) -> bool:
     return at is not None and abs(at - clock.now()) <= TONIGHT
 
 
-def refusal(reminder: Reminder, there: NinjaInvoice, contacts: list[tuple[str, str, str]]) -> str:
-    """Why a reminder must not leave, by the invoice as it was just read there (and taken over); "" when it may."""
+def refusal(reminder: Reminder, there: NinjaInvoice, client: NinjaClient, *, currency: str) -> str:
+    """Why a reminder must not leave, by what was just read there (and taken over); "" when it may.
+
+    `currency` is the client's of this moment. Whom it would reach is judged as before the invoice's own mail.
+    """
     invoice, number = reminder.invoice, there.number or there.id
     if there.is_deleted or there.status_id not in (SENT, PARTIAL) or there.balance <= 0:
         return _("Invoice %(number)s is paid, cancelled or deleted in Invoice Ninja by now; nobody was reminded.") % {
@@ -95,10 +102,6 @@ def refusal(reminder: Reminder, there: NinjaInvoice, contacts: list[tuple[str, s
         }
     if early := too_early(invoice, besides=reminder):
         return early
-    without = [name for _invitation, name, email in contacts if not email]
-    if without or not contacts:
-        return _("Client %(client)s: %(who)s has no e-mail address. Add it in Invoice Ninja, then remind again.") % {
-            "client": invoice.client,
-            "who": ", ".join(without) or _("nobody"),
-        }
-    return ""
+    if why := other_currency(invoice, currency):
+        return why
+    return not_these(receivers.of(there, client), reminder.shown_to)

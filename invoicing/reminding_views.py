@@ -25,7 +25,7 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView, site_page
 from billing_console.errors import NotAllowed
 from billing_console.states import ReminderState
-from invoicing import payments, reminding, reminding_rules
+from invoicing import payments, receivers, reminding, reminding_rules
 from invoicing.models import Invoice, Reminder, ReminderText
 from invoicing.payments import OWED
 from sync.models import Heartbeat
@@ -150,6 +150,7 @@ class ConfirmReminder(ConfirmView):
         words = {"client": invoice.client, "number": invoice.number, "open": owed}
         late = (clock.today(invoice.timezone) - invoice.due_date).days if invoice.due_date else 0
         due = formats.day(invoice.due_date)
+        to = ", ".join(receivers.known(invoice).emails)
         return Confirmation(
             question=_("Remind %(client)s of %(open)s?") % words,
             consequence=_(
@@ -170,11 +171,11 @@ class ConfirmReminder(ConfirmView):
                 ),
                 (_("Open"), owed),
                 (_("Due"), f"{due}, {_('not overdue yet')}" if late <= 0 else f"{due}, {_days_late(late)}"),
-                (_("To"), ", ".join(invoice.client.emails()) or _("nobody")),
+                (_("To"), to),
                 (_("Text"), self._texts(text)),
                 (_("What went"), "; ".join(_went(invoice)) or _("no reminder yet")),
             ],
-            fields={"text": text.value, "balance": str(invoice.balance)},
+            fields={"text": text.value, "balance": str(invoice.balance), "to": to},
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -188,6 +189,7 @@ class ConfirmReminder(ConfirmView):
             text=request.POST.get("text", ""),
             balance=balance,
             user=request.user,  # type: ignore[arg-type]
+            shown_to=[email for email in request.POST.get("to", "").split(", ") if email],
         )
         messages.success(request, _("%(invoice)s is being reminded of.") % {"invoice": invoice})
         return HttpResponseRedirect(reverse("admin:invoicing_reminders"))

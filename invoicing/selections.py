@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from billing_console.errors import NotAllowed
 from invoicing.models import Decision, Deviation, Invoice, Selection
 
 SEND, MARK = "send", "mark"
+OFFERED = "offered"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,36 @@ def _invoices(marks: dict[int, str]) -> QuerySet[Invoice]:
     rows = Invoice.objects.filter(pk__in=marks).select_related("client", "remote", "run")
     waiting = Deviation.objects.filter(invoice=OuterRef("pk"), decision=Decision.OPEN)
     return rows.annotate(differs=Exists(waiting)).order_by("client__name", "pk")
+
+
+def offer(going: Iterable[Chosen], see: Callable[[Chosen], str] = lambda row: "") -> dict[str, str]:
+    """The hidden field that says which rows a question offered; `see` is what else was on screen of each.
+
+    What stayed behind on screen stays behind, even if it could go a moment later.
+    """
+    return {OFFERED: ",".join(f"{row.invoice.pk}:{_digest(see(row))}" for row in going)}
+
+
+def offered(
+    rows: Iterable[Chosen], posted: str | None, see: Callable[[Chosen], str] = lambda row: ""
+) -> tuple[list[Chosen], list[Chosen]]:
+    """Those of `rows` that the question offered: as they were on screen, and those of which `see` says more by now.
+
+    Raises NotAllowed for a form that does not say what was offered.
+    """
+    if posted is None:
+        raise NotAllowed(_("The form came without what you saw. Open the question again."))
+    seen = dict(part.split(":", 1) for part in posted.split(",") if ":" in part)
+    same: list[Chosen] = []
+    other: list[Chosen] = []
+    for row in rows:
+        if (digest := seen.get(str(row.invoice.pk))) is not None:
+            (same if digest == _digest(see(row)) else other).append(row)
+    return same, other
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def use(selection: Selection) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,11 +23,11 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console.errors import ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating, deviations, late_proof, mail_proof, marking
+from invoicing import creating, deviations, late_proof, mail_proof, marking, receivers
 from invoicing.mail_proof import Verdict
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
-from sync import doorbell, gate, outbox, upstreams
+from sync import currencies, discovery, doorbell, gate, outbox, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import SENT, NinjaClient, NinjaId, NinjaInvoice
 from sync.models import Server
@@ -42,15 +42,24 @@ MAX_PROOF_PAUSE_SECONDS = 60.0
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-def request_sending(invoice: Invoice, *, seal: str, user: User | None, selection: Selection | None = None) -> Sending:
-    """Ask for one invoice to be mailed, as the person saw it (`seal`). Locks the invoice.
+def request_sending(
+    invoice: Invoice,
+    *,
+    seal: str,
+    user: User | None,
+    selection: Selection | None = None,
+    shown_to: Sequence[str] = (),
+) -> Sending:
+    """Ask for one invoice to be mailed, as the person saw it (`seal`, and the addresses `shown_to`). Locks the invoice.
 
     Raises NotAllowed when it is not in a state to be sent, or was sealed anew since the person looked.
     """
     with transaction.atomic():
         locked = lock_sendable(invoice, seal)
         advance(locked, InvoiceState.SENDING, why=_("send confirmed"), user=user)
-        sending = Sending.objects.create(invoice=locked, by=user, selection=selection, seal=seal)
+        sending = Sending.objects.create(
+            invoice=locked, by=user, selection=selection, seal=seal, shown_to=list(shown_to)
+        )
         transaction.on_commit(lambda: doorbell.ring("sendings"))
     return sending
 
@@ -183,14 +192,28 @@ def _step(sending: Sending) -> None:
             _finish(sending, InvoiceState.SENT, _("mailed to %(who)s before, proven by message id; not again") % who)
             return
     has_called = there.status_id == SENT and earlier is not None
-    refused = refusal(invoice, there, contacts, has_called=has_called)
+    refused = refusal(
+        invoice,
+        there,
+        contacts,
+        currency=currencies.code_of(ninja, contacts),
+        shown_to=sending.shown_to,
+        has_called=has_called,
+    )
     if refused is not None:
         if refused.is_changed:
             deviations.note(invoice, there)
+        _keep_receivers(invoice, there, contacts)
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
     sending.last_activity = mail_proof.last_activity(ninja, there.id)
     _call(sending, ninja, there, contacts)
+
+
+def _keep_receivers(invoice: Invoice, there: NinjaInvoice, client: NinjaClient) -> None:
+    """Let the next question show whom it was just read to reach."""
+    Invoice.objects.filter(pk=invoice.pk).update(invitations=receivers.as_kept(there, invoice.invitations))
+    discovery.keep_contacts(client)
 
 
 def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClient) -> bool:

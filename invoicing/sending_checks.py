@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from invoicing import receivers
 from invoicing.creating_compare import describe, differences
 from invoicing.models import Invoice
 from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, SENT, NinjaClient, NinjaInvoice
@@ -20,12 +22,20 @@ class Refused:
     is_changed: bool = False
 
 
-def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient, *, has_called: bool = False) -> Refused | None:
+def refusal(
+    invoice: Invoice,
+    there: NinjaInvoice,
+    client: NinjaClient,
+    *,
+    currency: str,
+    shown_to: Sequence[str] = (),
+    has_called: bool = False,
+) -> Refused | None:
     """Why the invoice, as just read, must not be mailed; None when it may.
 
     It must still be a draft there (or sent, where `has_called` says that we asked for its mail before), be exactly what
-    was sealed, and every contact who gets mail must have an address: without one the server says "sent" although
-    nothing was.
+    was sealed, and in `currency`, the client's of this moment. Its invitations must be the contacts who want mail, each
+    with an address (without one the server says "sent" although nothing was), and, where a person looked, `shown_to`.
     """
     number = there.number or there.id
     if there.is_deleted or there.status_id in (CANCELLED, REVERSED):
@@ -44,29 +54,44 @@ def refusal(invoice: Invoice, there: NinjaInvoice, client: NinjaClient, *, has_c
             % {"number": number, "differences": describe(wrong)},
             is_changed=True,
         )
-    if invoice.client.currency != invoice.currency:
-        return Refused(
-            _("Client %(client)s is in %(now)s by now, but the invoice in %(ours)s. Put it right in Invoice Ninja.")
-            % {"client": client.name, "now": invoice.client.currency, "ours": invoice.currency}
-        )
-    receivers = receivers_of(there, client)
-    without = [name for _invitation, name, email in receivers if not email]
-    if without or not receivers:
-        who = ", ".join(without) or _("nobody")
-        return Refused(
-            _("Client %(client)s: %(who)s has no e-mail address. Add it in Invoice Ninja, then send again.")
-            % {"client": client.name, "who": who}
-        )
+    if why := other_currency(invoice, currency) or not_these(receivers.of(there, client), shown_to):
+        return Refused(why)
     return None
 
 
+def other_currency(invoice: Invoice, now: str) -> str:
+    """Why nothing is mailed of an invoice whose client has another currency by `now`; "" where it has not.
+
+    Invoice Ninja keeps the amount and prints it in the client's currency of the moment (recordings 823 to 827).
+    """
+    if now == invoice.currency:
+        return ""
+    return _("Client %(client)s is in %(now)s by now, but the invoice in %(ours)s. Put it right in Invoice Ninja.") % {
+        "client": invoice.client.name,
+        "now": now or "?",
+        "ours": invoice.currency,
+    }
+
+
+def not_these(would_be: receivers.Receivers, shown_to: Sequence[str]) -> str:
+    """Why these people must not be mailed; "" where they may. `shown_to`: what was on screen, nothing where nobody was.
+
+    Pure, so that the question, the check before the call and the reminder judge alike.
+    """
+    if why := would_be.why_not():
+        return why
+    if shown_to and sorted(would_be.emails) != sorted(shown_to):
+        return _("You were shown %(shown)s, but Invoice Ninja would mail it to %(now)s. Look at it again.") % {
+            "shown": ", ".join(shown_to),
+            "now": ", ".join(would_be.emails),
+        }
+    return ""
+
+
 def receivers_of(there: NinjaInvoice, client: NinjaClient) -> list[tuple[str, str, str]]:
-    """Return (invitation id, contact's name, address) of everyone who would get the mail."""
-    contacts = {contact.id: contact for contact in client.contacts}
-    found: list[tuple[str, str, str]] = []
-    for invitation in there.invitations:
-        contact = contacts.get(invitation.contact_id)
-        if contact is None or contact.gets_mail:
-            name = f"{contact.first_name} {contact.last_name}".strip() if contact else ""
-            found.append((invitation.id, name or _("a contact"), contact.email if contact else ""))
-    return found
+    """Return (invitation id, contact's name, address) of everyone whom Invoice Ninja mails: every invitation."""
+    invited = receivers.of(there, client).invited
+    return [
+        (invitation.id, person.name or _("a contact"), person.email)
+        for invitation, person in zip(there.invitations, invited, strict=True)
+    ]

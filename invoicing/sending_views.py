@@ -18,10 +18,11 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
-from invoicing import redating, selections, sending
+from invoicing import receivers, redating, selections, sending
 from invoicing.models import Invoice, Sending
 from invoicing.redating_views import PAGES as REDATING_PAGES
 from invoicing.selections import Chosen
+from invoicing.sending_checks import not_these, other_currency
 
 SEND, APPROVE = "invoicing.send_invoice", "invoicing.approve_invoice"
 COLUMNS = (
@@ -101,23 +102,33 @@ class ConfirmSend(ConfirmView):
             columns=COLUMNS,
             rows=[row_of(chosen.invoice) for chosen in going],
             numeric_columns=frozenset({4, 5, 6}),
+            fields=selections.offer(going, to_whom),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         selection = self._selection()
         progress = reverse("admin:invoicing_sending_progress", args=[selection.uuid])
-        asked, skipped = 0, []
+        asked = 0
         with transaction.atomic():
             if not selections.use(selection):
                 messages.info(request, _("This was confirmed already; here is how it went."))
                 return HttpResponseRedirect(progress)
-            for chosen in selections.chosen(selection):
+            rows = selections.chosen(selection)
+            going, other = selections.offered(rows, request.POST.get(selections.OFFERED), to_whom)
+            words = _("%(invoice)s is not sent: %(why)s")
+            since = _("it would go to other people than you saw. Select it again.")
+            skipped = [words % {"invoice": chosen.invoice, "why": since} for chosen in other]
+            for chosen in going:
+                if why := against_mailing(chosen):
+                    skipped.append(words % {"invoice": chosen.invoice, "why": why})
+                    continue
                 try:
                     sending.request_sending(
                         chosen.invoice,
                         seal=chosen.mark,
                         user=request.user,  # type: ignore[arg-type]
                         selection=selection,
+                        shown_to=receivers.known(chosen.invoice).emails,
                     )
                     asked += 1
                 except NotAllowed as reason:
@@ -150,9 +161,20 @@ def why_not(chosen: Chosen, *, needs_address: bool = True) -> str:
         return _("it is just being changed in Invoice Ninja; select it again in a moment")
     if chosen.differs:
         return _("it was changed in Invoice Ninja; open it and say whose words count")
-    if needs_address and not invoice.client.emails():
-        return _("no contact of this client has an e-mail address")
-    return ""
+    return against_mailing(chosen) if needs_address else other_currency(invoice, invoice.client.currency)
+
+
+def against_mailing(chosen: Chosen) -> str:
+    """Why it must not be mailed, as far as our own rows tell: changed there, another currency, other people."""
+    invoice = chosen.invoice
+    if chosen.differs:
+        return _("it was changed in Invoice Ninja; open it and say whose words count")
+    return other_currency(invoice, invoice.client.currency) or not_these(receivers.known(invoice), ())
+
+
+def to_whom(chosen: Chosen) -> str:
+    """The addresses that are on screen beside it."""
+    return ", ".join(sorted(receivers.known(chosen.invoice).emails))
 
 
 def split(rows: Iterable[Chosen], *, needs_address: bool = True) -> tuple[list[Chosen], list[tuple[str, str, str]]]:
@@ -198,7 +220,7 @@ def row_of(invoice: Invoice) -> Sequence[str]:
     return [
         str(invoice.client),
         invoice.number,
-        ", ".join(invoice.client.emails()),
+        ", ".join(receivers.known(invoice).emails),
         formats.period(invoice.period_start, invoice.period_end),
         formats.hours(invoice.billed_hours),
         formats.money(invoice.net, invoice.currency),
@@ -275,7 +297,7 @@ class DecideSending(ConfirmView):
             facts=[
                 (_("What happened"), invoice.attention_sentence),
                 (_("To pay"), formats.money(invoice.gross, invoice.currency)),
-                (_("To"), ", ".join(invoice.client.emails())),
+                (_("To"), ", ".join(receivers.known(invoice).emails)),
             ],
             is_destructive=not arrived,
             needs_reason=True,

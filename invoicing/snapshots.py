@@ -133,6 +133,8 @@ def side_by_side(ours: Snapshot, theirs: Snapshot) -> list[Cell]:
         Cell(head, _("Tax amount"), amount(ours, "tax"), amount(theirs, "tax")),
         Cell(head, _("With tax"), amount(ours, "gross"), amount(theirs, "gross")),
     ]
+    if ours["currency"] != theirs["currency"]:
+        cells.insert(0, Cell(head, _("Currency"), ours["currency"], theirs["currency"]))
     if ours["client_id"] != theirs["client_id"]:
         cells.insert(0, Cell(head, _("Client"), ours["client_id"], theirs["client_id"]))
     for name, label in (("terms", _("Terms")), ("footer", _("Footer")), ("public_notes", _("Notes"))):

@@ -193,6 +193,11 @@ def _rounds_to_five_cents(row: ninja_rows.NinjaClient, of_company: dict[str, Any
     return bool(ninja_parse.five_cents(of_company)) if own is None else own
 
 
+def keep_contacts(row: ninja_rows.NinjaClient) -> None:
+    """Keep the contacts of a client that was just read by itself."""
+    Client.objects.filter(ninja_id=row.id).update(contacts=[_contact(contact) for contact in row.contacts])
+
+
 def _contact(contact: ninja_rows.NinjaContact) -> dict[str, Any]:
     return {
         "id": contact.id,

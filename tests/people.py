@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
@@ -25,3 +28,14 @@ def browser_of(name: str) -> Browser:
     if name:
         browser.force_login(User.objects.filter(username=name).first() or make_user(name))
     return browser
+
+
+def press(browser: Browser, address: str, form: dict[str, str] | None = None, **options: Any) -> Any:
+    """Open the question at `address` and press its button: its hidden fields are posted with `form`."""
+    return browser.post(address, {**hidden_fields(browser, address), **(form or {})}, **options)
+
+
+def hidden_fields(browser: Browser, address: str) -> dict[str, str]:
+    """What the form at `address` posts without being asked, by name; nothing where there is no form any more."""
+    page = browser.get(address).content.decode()
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))

@@ -239,20 +239,21 @@ def world(running_standins: Running, settings: Any, db: None) -> Iterator[World]
         standin.seed(seed)
     with ExitStack() as clocks:
         clocks.enter_context(clock.set_to(MORNING))
-        yield World(running_standins, *_rows(), clocks)
+        yield World(running_standins, *_rows(running_standins), clocks)
     for standin in (running_standins.taiga, running_standins.ninja):
         standin.faults.clear()
 
 
-def _rows() -> tuple[ProjectMapping, Client]:
+def _rows(running: Running) -> tuple[ProjectMapping, Client]:
     """What `import_config` and the discovery leave in our database for the Website project, rate 75."""
     Company.objects.update_or_create(pk=1, defaults={"currency": "EUR"})
     project = scenario.WEBSITE
+    (contact,) = running.ninja.store["clients"].get(project.client_id)["contacts"]  # type: ignore[index]
     client = Client.objects.create(
         ninja_id=project.client_id,
         name=project.client_name,
         currency="EUR",
-        contacts=[{"name": "Accounts Payable", "email": project.email, "send_email": True}],
+        contacts=[{"id": contact["id"], "name": "Accounts Payable", "email": project.email, "send_email": True}],
         is_known=True,
     )
     ninja_project = NinjaProject.objects.create(

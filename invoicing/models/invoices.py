@@ -91,7 +91,19 @@ class Invoice(models.Model):
         blank=True,
         help_text=_("Days of reminder 1, 2, 3 and the last one, ISO or null."),
     )
+    invitations = models.JSONField(
+        _("invitations there"),
+        null=True,
+        blank=True,
+        help_text=_("Whom Invoice Ninja mails, as last read: contact, what became of the mail. Empty: not read yet."),
+    )
+    bounce_sentence = models.TextField(
+        _("what bounced"), blank=True, help_text=_("As long as nobody said what was done about it.")
+    )
     last_mail_on = models.DateField(_("last mail there"), null=True, blank=True)
+    compare_asked_at = models.DateTimeField(
+        _("to be compared"), null=True, blank=True, help_text=_("Somebody asked; empty once it was.")
+    )
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
 
@@ -122,6 +134,8 @@ class Invoice(models.Model):
         indexes = [
             models.Index(fields=["state", "-id"], name="invoice_state"),
             models.Index(fields=["due_date"], condition=Q(balance__gt=0), name="invoice_open_by_due"),
+            models.Index(fields=["state_since"], condition=~Q(bounce_sentence=""), name="invoice_bounced"),
+            models.Index(fields=["id"], condition=Q(compare_asked_at__isnull=False), name="invoice_to_compare"),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 class InvoicePdf(models.Model):
     """Kept when `sha256` is there, wanted until then; `sentence` says why it is not here yet. Claimed like a sending.
 
+    `is_as_sent`: right before and after it was fetched the invoice was what was sealed, in its currency. Else it is
+    kept as what it is, the invoice as it was then, and `sentence` says what differed.
+
     The hash, the size and the time stay when the content is thrown away after KEEP_PDFS_DAYS.
     """
 
@@ -17,8 +20,9 @@ class InvoicePdf(models.Model):
     content = models.BinaryField(_("content"), null=True, blank=True)
     sha256 = models.CharField(_("sha256"), max_length=64, blank=True)
     size = models.PositiveIntegerField(_("bytes"), default=0)
+    is_as_sent = models.BooleanField(_("as the client got it"), default=False)
     fetched_at = models.DateTimeField(_("fetched"), null=True, blank=True)
-    sentence = models.TextField(_("why it is not here"), blank=True)
+    sentence = models.TextField(_("why it is not here, or not as it was sent"), blank=True)
     needs_engine = models.BooleanField(_("waits for a PDF engine"), default=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)

@@ -41,6 +41,9 @@ class Reminder(models.Model):
     last_activity = models.BigIntegerField(
         _("last activity"), default=0, help_text=_("Number of Invoice Ninja's newest activity of it before the call.")
     )
+    shown_to = models.JSONField(
+        _("addresses on screen"), default=list, blank=True, help_text=_("Empty where nobody looked.")
+    )
     mails = models.JSONField(_("mails"), default=list, blank=True)
     sentence = models.TextField(_("what happened"), blank=True)
     allowed_by = models.ForeignKey(

@@ -35,6 +35,9 @@ class Sending(models.Model):
     by = models.ForeignKey("accounts.User", models.PROTECT, null=True, blank=True, verbose_name=_("by"))
     selection = models.ForeignKey(Selection, models.SET_NULL, null=True, blank=True, related_name="sendings")
     seal = models.CharField(_("seal"), max_length=64, help_text=_("Of the content the person confirmed."))
+    shown_to = models.JSONField(
+        _("addresses on screen"), default=list, blank=True, help_text=_("Empty where nobody looked.")
+    )
     is_called = models.BooleanField(_("mail asked for"), default=False)
     asked_at = models.DateTimeField(_("asked"), auto_now_add=True)
     called_at = models.DateTimeField(_("called"), null=True, blank=True)

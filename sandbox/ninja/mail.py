@@ -109,6 +109,22 @@ def run_queue(store: Store, *, everything: bool = False) -> None:
             store.save(table, row["id"], invitations=invitations)
 
 
+def bounce(store: Store, address: str, status: str, reason: str) -> int:
+    """What a provider's webhook does: the invitation of each last mail to `address` says so; answers how many.
+
+    It is found by the message id (the server's ProcessPostmarkWebhook), so a mail that came later hides it.
+    """
+    ids = {mail["message_id"] for mail in store["mails"].all() if mail["to"] == address and mail["message_id"]}
+    count = 0
+    for row in store["invoices"].all():
+        fresh = {"email_status": status, "email_error": reason, "updated_at": store.now()}
+        invitations = [{**one, **fresh} if one["message_id"] in ids else one for one in row["invitations"]]
+        if invitations != row["invitations"]:
+            store.save("invoices", row["id"], invitations=invitations)
+            count += 1
+    return count
+
+
 def _reachable(store: Store, row: Row) -> list[tuple[Row, Row]]:
     """The invitations whose contact has an address, with that contact."""
     client = store["clients"].get(row["client_id"])

@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
+from sandbox.ninja.data import currency_ids
 from sandbox.ninja.errors import Refusal
 from sandbox.ninja.printing import printed
 from sandbox.ninja.store import Store
@@ -52,7 +53,10 @@ def download(call: Call, invitation_key: str) -> Response:
 
 
 def _pdf(store: Store, invoice: Row) -> bytes:
-    words = f"Invoice {invoice['number']}, {invoice['date']}: {invoice['amount']}"
+    """Amounts in the currency that the client has now, whatever it had when the invoice was sent."""
+    currency = str(store.setting("currency_id", store["clients"].get(invoice["client_id"])))
+    code = next((code for code, key in currency_ids().items() if key == currency), "")
+    words = f"Invoice {invoice['number']}, {invoice['date']}: {invoice['amount']} {code}".rstrip()
     parts = [f"({words}) Tj", *(f"0 -16 Td <{_hexadecimal(line)}> Tj" for line in printed_texts(store, invoice))]
     text = f"BT /F1 12 Tf 60 780 Td {' '.join(parts)} ET"
     return _LINES.format(length=len(text), text=text).encode("latin-1", "replace")

@@ -10,7 +10,7 @@ from sandbox.memory import Row
 from sandbox.ninja.clients import add_client
 from sandbox.ninja.data import currency_ids, time_zones
 from sandbox.ninja.errors import Refusal
-from sandbox.ninja.mail import run_queue
+from sandbox.ninja.mail import bounce, run_queue
 from sandbox.ninja.projects import PRODUCT, PROJECT
 from sandbox.ninja.store import USER, Store
 
@@ -25,7 +25,18 @@ SWITCHES = {
     "can_execute": "false: PHP may not run programs, so it makes no PDF",
     "pending_migrations": "true: it was updated, its database was not (from 5.10.42 on said of healthy ones too)",
 }
-KEYS = ("company", "users", "tokens", "clients", "projects", "products", "tax_rates", "switches", "run_mail_queue")
+KEYS = (
+    "company",
+    "users",
+    "tokens",
+    "clients",
+    "projects",
+    "products",
+    "tax_rates",
+    "switches",
+    "run_mail_queue",
+    "bounces",
+)
 
 
 def seed(store: Store, data: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +46,7 @@ def seed(store: Store, data: dict[str, Any]) -> dict[str, Any]:
     currency, contacts, settings and every field of the API. projects: id, client_id, name, task_rate. products:
     product_key, price, notes. tax_rates: name, rate. users: id, first_name, last_name, email, is_admin, permissions.
     tokens: token, user_id. switches: see SWITCHES. run_mail_queue: true does every waiting mail.
+    bounces: address, status (bounced, spam, delivered), reason; as a mail provider reports it.
     Raises SandboxError, and then nothing was added.
     """
     unknown = set(data) - set(KEYS)
@@ -60,6 +72,10 @@ def seed(store: Store, data: dict[str, Any]) -> dict[str, Any]:
             added[kind] = sum(add(store, dict(row)) for row in data.get(kind) or [])
     if data.get("run_mail_queue"):
         run_queue(store, everything=True)
+    if data.get("bounces"):
+        with store.memory.transaction():
+            for row in data["bounces"]:
+                bounce(store, row["address"], row.get("status", "bounced"), row.get("reason", ""))
     return {"added": added}
 
 

@@ -7,7 +7,7 @@ a ValueError before anything is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -235,6 +235,16 @@ class InvoiceNinjaClient(Activities, SelfCheck, Clocked):
         Takes its lines' tasks back from other invoices.
         """
         check_invoice_update(body)
+        return self._write("PUT", f"/invoices/{segment(invoice_id)}", body, parse_invoice)
+
+    def set_invitations(self, invoice_id: NinjaId, contacts: Sequence[NinjaId]) -> NinjaInvoice:
+        """Let exactly these contacts of its client be mailed an invoice; the others' links end.
+
+        Raises ValueError without a contact: an empty list makes the server choose, and it forgets people.
+        """
+        if not contacts or len(set(contacts)) != len(contacts):
+            raise ValueError("invitations need each contact once, and at least one")
+        body = {"invitations": [{"client_contact_id": contact} for contact in contacts]}
         return self._write("PUT", f"/invoices/{segment(invoice_id)}", body, parse_invoice)
 
     def delete_invoice(self, invoice_id: NinjaId) -> NinjaInvoice:

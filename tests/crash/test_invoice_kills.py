@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from billing_console import clock, states
 from billing_console.states import EntryState, InvoiceState
-from invoicing import adopting, creating, ending, redating, sending
+from invoicing import adopting, creating, ending, inviting, redating, sending
 from invoicing.models import Deviation, Invoice, Sending
-from sync import attention
+from sync import attention, discovery
 from sync.models import TimeEntry
 from tests.crash.conftest import Nursery, kill_when
 from tests.crash.rounds import INVOICE, KILLED, MOMENTS, RECORD, approve_one, arrows_of, assert_one_invoice_each, sweep
@@ -288,3 +288,39 @@ def test_an_end_killed_at_every_moment_ends_in_one_dead_invoice_and_free_hours(
 
 def has_died(row: dict[str, Any]) -> bool:
     return bool(row["is_deleted"]) or row["status_id"] == "5"
+
+
+# --- the receivers of an invoice ------------------------------------------------------------------------------------
+
+
+def test_a_change_of_receivers_killed_at_every_moment_invites_exactly_who_wants_mail(
+    near: World, nursery: Nursery
+) -> None:
+    client = near.api_ninja("GET", "/clients/client_abc123")["data"]["contacts"]
+    settings = {"settings": {"currency_id": "3"}}
+    for number, moment in enumerate((*MOMENTS, "in the call")):
+        invoice = approve_one(near, number)
+        creating.create_due()
+        new = {"first_name": f"Ben {number}", "email": f"ben{number}@acme.example"}
+        contacts = [*({**one, "send_email": False} for one in client), new]
+        client = near.api_ninja("PUT", "/clients/client_abc123", {"contacts": contacts, **settings})["data"]["contacts"]
+        discovery.refresh_invoice_ninja()
+        wanted = [contact["id"] for contact in client if contact["send_email"]]
+        inviting.request_invitations(fresh(invoice), contacts=wanted, user=make_user("Approver"))
+        if moment in MOMENTS:
+            die_at = (RECORD, "in_flight", "synced", moment)
+            code = nursery.run("invoicing.creating.create_due", die_at=die_at)
+        else:
+            near.fail("ninja", kind="delay", seconds=3, after=True, method="PUT", path="/api/v1/invoices/")
+            is_done = kill_when(lambda wanted=wanted: invited(near) == wanted)  # type: ignore[misc]
+            code = nursery.run("invoicing.creating.create_due", middle=is_done)
+        assert code == KILLED
+        sweep("invoice")
+        assert invited(near) == wanted
+        assert fresh(invoice).state == InvoiceState.CREATED
+        assert [one["contact"] for one in fresh(invoice).invitations] == wanted
+    assert len(near.invoices()) == 3
+
+
+def invited(world: World) -> list[str]:
+    return sorted(one["client_contact_id"] for one in world.invoices()[-1]["invitations"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from billing_console import backup
@@ -17,6 +19,7 @@ from invoicing import pdfs, sending
 from invoicing.models import Invoice, InvoicePdf
 from sync.models import UpstreamCall, UpstreamGate
 from tests.outbound import created_invoice, fresh
+from tests.people import browser_of
 from tests.standins import World
 
 
@@ -51,11 +54,58 @@ def test_it_is_kept_with_its_hash_and_fetched_once(world: World) -> None:
     assert content.startswith(b"%PDF-1.4")
     assert f"Invoice {invoice.number}".encode() in content
     assert (row.sha256, row.size) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert (row.number, row.sentence) == (invoice.number, "")
+    assert (row.number, row.is_as_sent, row.sentence) == (invoice.number, True, "")
     assert pdfs.content_of(row) == content
     before = UpstreamCall.objects.count()
     assert pdfs.fetch_due() == 0
     assert UpstreamCall.objects.count() == before
+
+
+def in_dollars(world: World) -> None:
+    world.api_ninja("PUT", "/clients/client_abc123", {"settings": {"currency_id": "1"}})
+
+
+def of_another_amount(world: World) -> None:
+    row = world.invoices()[0]
+    body = {"line_items": [{**row["line_items"][0], "quantity": 1}], "date": row["date"], "due_date": row["due_date"]}
+    world.api_ninja("PUT", f"/invoices/{row['id']}", body)
+
+
+@pytest.mark.parametrize(
+    ("change", "printed", "why"),
+    [
+        (in_dollars, b" USD", "Client Acme Corp is in USD by now, but the invoice in EUR."),
+        (of_another_amount, b" EUR", "It is not what was approved (ours / there: "),
+    ],
+)
+def test_what_is_not_as_it_was_sent_is_kept_as_it_is_now(world: World, change: Any, printed: bytes, why: str) -> None:
+    with_engine(world)
+    invoice = sent_invoice(world)
+    change(world)
+
+    assert pdfs.fetch_due() == 1
+
+    row = InvoicePdf.objects.get(invoice=invoice)
+    assert row.is_as_sent is False
+    assert row.sentence.startswith(why)
+    assert printed in pdfs.content_of(row)
+    page = browser_of("viewer").get(reverse("admin:invoicing_invoice_change", args=[invoice.pk])).content.decode()
+    assert "As it was then, not proven to be what the client got" in page
+    assert "As the client got it" not in page
+
+
+def test_a_change_in_the_middle_of_the_fetch_is_no_proof(world: World) -> None:
+    with_engine(world)
+    invoice = sent_invoice(world)
+    world.fail("ninja", kind="delay", seconds=1.5, method="GET", path="/download", after=True)
+    world.ninja.clock.set(world.ninja.clock.now() + timedelta(seconds=5))
+    edit = threading.Timer(0.7, world.api_ninja, ("PUT", f"/invoices/{invoice.remote.remote_id}", {"po_number": "7"}))
+    edit.start()
+
+    pdfs.fetch_due()
+
+    edit.join()
+    assert InvoicePdf.objects.get().sentence == "The invoice was changed in Invoice Ninja while its PDF was fetched."
 
 
 def test_nothing_at_all_changes_there(world: World) -> None:

@@ -20,7 +20,7 @@ from invoicing.models import Deviation, DoubleBilling, Invoice, InvoiceLine, Inv
 from sync.models import RemoteRecord
 from tests.invoicing.test_sending_views import make_invoices, words
 from tests.invoicing.world import IN_JANUARY
-from tests.people import browser_of
+from tests.people import browser_of, hidden_fields
 
 pytestmark = pytest.mark.django_db
 SENDERS = ("approver", "administrator")
@@ -235,25 +235,36 @@ def test_a_mark_needs_a_reason_and_is_asked_for_once(approver: Browser) -> None:
     assert "Say how it reaches the client" in words(approver.post(address, {"reason": ""}, follow=True))
     assert RemoteRecord.objects.filter(kind="mark_sent").count() == 0
 
-    page = words(approver.post(address, {"reason": "on paper"}, follow=True))
+    form = {**hidden_fields(approver, address), "reason": "on paper"}
+    page = words(approver.post(address, form, follow=True))
 
     assert "2 invoices are being marked." in page
     assert "0 of 2 are marked, 0 need a decision." in page
     assert set(Invoice.objects.values_list("state", flat=True)) == {"sending"}
     assert RemoteRecord.objects.filter(kind="mark_sent", state="pending").count() == 2
     before = snapshot()
-    assert "This was confirmed already" in words(approver.post(address, {"reason": "on paper"}, follow=True))
+    assert "This was confirmed already" in words(approver.post(address, form, follow=True))
     assert snapshot() == before
 
 
 def test_what_changed_after_the_question_is_not_marked_and_said(approver: Browser) -> None:
     first, second = sealed(2)
     address = select_to_mark(approver, [first, second])
-    approver.get(address)
+    form = {**hidden_fields(approver, address), "reason": "on paper"}
     Invoice.objects.filter(pk=second.pk).update(seal="b" * 64)
-    page = words(approver.post(address, {"reason": "on paper"}, follow=True))
+    page = words(approver.post(address, form, follow=True))
     assert "1 invoice is being marked." in page
     assert "changed since you looked at it" in page
+    assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
+
+
+def test_what_stayed_behind_on_screen_is_not_marked(approver: Browser) -> None:
+    first, second = sealed(2)
+    RemoteRecord.objects.filter(invoice=second).update(state="pending")
+    address = select_to_mark(approver, [first, second])
+    form = {**hidden_fields(approver, address), "reason": "on paper"}
+    RemoteRecord.objects.filter(invoice=second).update(state="synced")
+    assert "1 invoice is being marked." in words(approver.post(address, form, follow=True))
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
 
 

@@ -18,7 +18,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from sync.models import RemoteRecord
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_work
-from tests.people import browser_of
+from tests.people import browser_of, hidden_fields, press
 
 pytestmark = pytest.mark.django_db
 NBSP = "\u00a0"
@@ -110,7 +110,7 @@ def test_others_decide_nothing(who: str) -> None:
 
 def test_everybody_of_the_four_groups_sees_the_progress(approver: Browser) -> None:
     (invoice,) = make_invoices()
-    approver.post(select(approver, [invoice]))
+    press(approver, select(approver, [invoice]))
     address = reverse("admin:invoicing_sending_progress", args=[Selection.objects.get().uuid])
     for who in ("viewer", "clerk", "administrator"):
         assert browser_of(who).get(address).status_code == 200
@@ -183,7 +183,7 @@ def test_a_client_without_an_address_and_one_being_written_stay_behind(approver:
 
     page = words(approver.get(select(approver, [first, second, third])))
 
-    assert "no contact of this client has an e-mail address" in page
+    assert "No contact of client Client 01 gets invoices by mail." in page
     assert "it is just being changed in Invoice Ninja" in page
     assert "2 stay behind" in page
 
@@ -205,7 +205,7 @@ def test_confirming_asks_for_each_mail_once(approver: Browser) -> None:
     invoices = make_invoices(3)
     address = select(approver, invoices)
 
-    answer = approver.post(address)
+    answer = press(approver, address)
 
     selection = Selection.objects.get()
     assert answer.headers["Location"] == reverse("admin:invoicing_sending_progress", args=[selection.uuid])
@@ -216,10 +216,11 @@ def test_confirming_asks_for_each_mail_once(approver: Browser) -> None:
 
 def test_the_second_click_asks_for_nothing(approver: Browser) -> None:
     address = select(approver, make_invoices(2))
-    approver.post(address)
+    form = hidden_fields(approver, address)
+    approver.post(address, form)
     before = snapshot()
 
-    answer = approver.post(address, follow=True)
+    answer = approver.post(address, form, follow=True)
 
     assert "This was confirmed already; here is how it went." in words(answer)
     assert snapshot() == before
@@ -228,19 +229,63 @@ def test_the_second_click_asks_for_nothing(approver: Browser) -> None:
 def test_what_changed_after_the_question_is_not_sent_and_said(approver: Browser) -> None:
     first, second = make_invoices(2)
     address = select(approver, [first, second])
-    approver.get(address)
+    form = hidden_fields(approver, address)
     Invoice.objects.filter(pk=second.pk).update(seal="b" * 64)
 
-    page = words(approver.post(address, follow=True))
+    page = words(approver.post(address, form, follow=True))
 
     assert "1 invoice is being sent." in page
     assert "changed since you looked at it" in page
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
 
 
+def test_what_stayed_behind_on_screen_is_not_asked_for_even_if_it_could_go_by_then(approver: Browser) -> None:
+    first, second = make_invoices(2)
+    contacts = second.client.contacts
+    type(second.client).objects.filter(pk=second.client_id).update(contacts=[])
+    address = select(approver, [first, second])
+    form = hidden_fields(approver, address)
+    type(second.client).objects.filter(pk=second.client_id).update(contacts=contacts)
+
+    page = words(approver.post(address, form, follow=True))
+
+    assert "1 invoice is being sent." in page
+    assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ({"contacts": []}, "No contact of client Client 01 gets invoices by mail."),
+        ({"currency": "USD"}, "Client Client 01 is in USD by now, but the invoice in EUR."),
+        (
+            {"contacts": [{"name": "Bea", "email": "bea@client.example", "send_email": True}]},
+            "it would go to other people than you saw",
+        ),
+    ],
+)
+def test_what_can_no_longer_go_as_it_was_shown_stays_behind(approver: Browser, spoil: Any, why: str) -> None:
+    first, second = make_invoices(2)
+    address = select(approver, [first, second])
+    form = hidden_fields(approver, address)
+    type(second.client).objects.filter(pk=second.client_id).update(**spoil)
+
+    page = words(approver.post(address, form, follow=True))
+
+    assert why in page
+    assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
+
+
+def test_a_form_that_does_not_say_what_was_on_screen_sends_nothing(approver: Browser) -> None:
+    address = select(approver, make_invoices(2))
+    before = snapshot()
+    assert "The form came without what you saw." in words(approver.post(address, follow=True))
+    assert snapshot() == before
+
+
 def test_the_progress_shows_proof_per_contact(approver: Browser) -> None:
     invoices = make_invoices(2)
-    approver.post(select(approver, invoices))
+    press(approver, select(approver, invoices))
     first, second = Sending.objects.order_by("pk")
     ContactMail.objects.create(
         sending=first, invitation_id="i1", email="ann@client.example", message_id_before="", message_id_after="m1"
@@ -275,9 +320,10 @@ def test_dating_anew_is_its_own_confirmed_act_and_sends_nothing(approver: Browse
     invoices = make_invoices(2)
     select(approver, invoices)
     with clock.set_to(dt.datetime(2026, 1, 22, 9, 0, tzinfo=dt.UTC)):
-        first = words(approver.post(page_url("redate"), follow=True))
+        form = hidden_fields(approver, page_url("redate"))
+        first = words(approver.post(page_url("redate"), form, follow=True))
         before = snapshot()
-        second = words(approver.post(page_url("redate"), follow=True))
+        second = words(approver.post(page_url("redate"), form, follow=True))
 
     assert "2 invoices have today's date now." in first
     assert "No date was changed" in second
