@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import date
 from decimal import Decimal
@@ -90,8 +91,10 @@ def _confirm() -> float:
     browser.force_login(get_user_model().objects.create_superuser("bench", password=None))
     ids = list(Invoice.objects.values_list("pk", flat=True))
     question = browser.post(reverse("admin:invoicing_invoice_send_select"), {"invoice": ids})
+    address = question.headers["Location"]
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', browser.get(address).content.decode())
     began = time.perf_counter()
-    answer = browser.post(question.headers["Location"])
+    answer = browser.post(address, dict(hidden))
     if answer.status_code != 302 or Sending.objects.count() != len(ids):
         raise RuntimeError(f"{Sending.objects.count()} of {len(ids)} were asked for")
     return time.perf_counter() - began

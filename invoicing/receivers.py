@@ -66,16 +66,16 @@ class Receivers:
             return (
                 _(
                     "No contact of client %(client)s gets invoices by mail. Switch that on for one in Invoice Ninja, "
-                    "then send again."
+                    "then try again."
                 )
                 % words
             )
         without = [person.name or _("a contact") for person in self.wanted if not person.email]
         if without:
-            sentence = _("Client %(client)s: %(who)s has no e-mail address. Add it in Invoice Ninja, then send again.")
+            sentence = _("Client %(client)s: %(who)s has no e-mail address. Add it in Invoice Ninja, then try again.")
             return sentence % {**words, "who": ", ".join(without)}
         if self.differ:
-            return self.difference() + " " + _("Put the receivers right on the page of the invoice, then send again.")
+            return self.difference() + " " + _("Put the receivers right on the page of the invoice, then try again.")
         return ""
 
     def difference(self) -> str:

@@ -117,7 +117,7 @@ class ConfirmSend(ConfirmView):
             going, other = selections.offered(rows, request.POST.get(selections.OFFERED), to_whom)
             words = _("%(invoice)s is not sent: %(why)s")
             since = _("it would go to other people than you saw. Select it again.")
-            skipped = [words % {"invoice": chosen.invoice, "why": since} for chosen in other]
+            skipped = [words % {"invoice": chosen.invoice, "why": against_mailing(chosen) or since} for chosen in other]
             for chosen in going:
                 if why := against_mailing(chosen):
                     skipped.append(words % {"invoice": chosen.invoice, "why": why})

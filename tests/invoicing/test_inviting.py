@@ -73,7 +73,7 @@ def test_a_contact_who_was_switched_off_is_not_mailed_unseen(world: World) -> No
     assert invoice.attention_sentence == (
         "Invoice Ninja would mail it to Ann A (ann@acme.example), who does not want invoices by mail. "
         "Bea B (bea@acme.example) wants invoices by mail, but would not be mailed this one. "
-        "Put the receivers right on the page of the invoice, then send again."
+        "Put the receivers right on the page of the invoice, then try again."
     )
     assert [person.name for person in receivers.known(invoice).missing] == ["Bea B"]  # what was read is kept
 

@@ -21,6 +21,7 @@ from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Selection
 from mappings.models import Company, ProjectMapping
 from sync.models import TimeEntry, Transition
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
+from tests.people import hidden_fields
 
 pytestmark = pytest.mark.django_db
 
@@ -419,6 +420,7 @@ def test_bulk_approval_asks_first_then_skips_what_moved_on() -> None:
     client = browser("Approver")
     response = client.post(url("invoicerun_approve", run.pk))
     assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
+    form = hidden_fields(client, response["Location"])
     page = client.get(response["Location"]).content.decode()
     assert "Approve 3 drafts, 641.25\xa0EUR?" in page
     assert "SANDBOX" in page
@@ -427,13 +429,25 @@ def test_bulk_approval_asks_first_then_skips_what_moved_on() -> None:
     page = client.get(response["Location"]).content.decode()
     assert "Approve 1 draft, 213.75\xa0EUR?" in page
     assert "it was changed since you selected it" in page
-    after = client.post(response["Location"], follow=True)
+    after = client.post(response["Location"], form, follow=True)
     assert "1 draft approved." in messages_of(after)
     assert "Client 01" in messages_of(after)
     states = {invoice.client.name: invoice.state for invoice in Invoice.objects.select_related("client")}
     assert states == {"Client 00": "approved", "Client 01": "held", "Client 02": "draft"}
-    again = client.post(response["Location"], follow=True)
+    again = client.post(response["Location"], form, follow=True)
     assert "This was confirmed already" in messages_of(again)
+
+
+def test_what_stayed_behind_on_screen_is_not_approved_even_if_it_could_be_by_then() -> None:
+    run = drafts(2, lines=1)
+    first, second = run.invoices.order_by("client__name")
+    client = browser("Approver")
+    address = client.post(url("invoicerun_approve", run.pk))["Location"]
+    review.hold_draft(second, revision=2, user=make_user(), note="Ask")
+    form = hidden_fields(client, address)
+    Invoice.objects.filter(pk=second.pk).update(state="draft", revision=2)
+    assert "1 draft approved." in messages_of(client.post(address, form, follow=True))
+    assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "approved", second.pk: "draft"}
 
 
 def test_somebody_elses_selection_is_refused() -> None:

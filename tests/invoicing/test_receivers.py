@@ -14,7 +14,7 @@ ANN = {"id": "a", "name": "Ann", "email": "ann@acme.example", "send_email": True
 BEN = {"id": "b", "name": "Ben", "email": "ben@acme.example", "send_email": True}
 ANN_TOO = "Invoice Ninja would mail it to Ann (ann@acme.example), who does not want invoices by mail."
 NOBODY = "No contact of client Acme gets invoices by mail."
-RIGHT = "Put the receivers right on the page of the invoice, then send again."
+RIGHT = "Put the receivers right on the page of the invoice, then try again."
 
 
 def off(contact: dict[str, Any]) -> dict[str, Any]:
@@ -48,13 +48,13 @@ def off(contact: dict[str, Any]) -> dict[str, Any]:
             [off(ANN), off(BEN)],
             ["a"],
             ["ann@acme.example"],
-            f"{NOBODY} Switch that on for one in Invoice Ninja, then send again.",
+            f"{NOBODY} Switch that on for one in Invoice Ninja, then try again.",
         ),
         (
             [ANN, {**BEN, "email": " "}],
             ["a", "b"],
             ["ann@acme.example"],
-            "Client Acme: Ben has no e-mail address. Add it in Invoice Ninja, then send again.",
+            "Client Acme: Ben has no e-mail address. Add it in Invoice Ninja, then try again.",
         ),
         ([ANN, off(BEN)], None, ["ann@acme.example"], ""),
     ],

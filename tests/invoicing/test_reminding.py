@@ -193,7 +193,7 @@ def loses_its_address(world: World, invoice: Invoice) -> None:
         (pays_a_part, "108.38 EUR of invoice 0001 is open by now; nobody was reminded"),
         (was_reminded_by_the_schedule, "The last mail about it left on 10 Feb 2026"),
         (was_mailed_by_hand, "The last mail about it left on 10 Feb 2026"),
-        (loses_its_address, "has no e-mail address. Add it in Invoice Ninja, then remind again"),
+        (loses_its_address, "has no e-mail address. Add it in Invoice Ninja, then try again"),
     ],
 )
 def test_the_debt_is_read_again_right_before_the_call(

@@ -15,7 +15,7 @@ from billing_console import clock
 from invoicing.models import Invoice, Reminder
 from sync.models import Transition, UpstreamCall
 from tests.invoicing.world import built, make_client, make_project, make_work
-from tests.people import GROUPS, browser_of
+from tests.people import GROUPS, browser_of, press
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +101,8 @@ def test_the_question_says_who_how_much_and_which_text(owed: Invoice) -> None:
     assert facts["To"] == owed.client.emails()[0]
     assert facts["Text"].startswith("Reminder 1 ")
     other = browser_of("approver").get(remind_url(owed), {"text": "reminder_endless"})
-    assert other.context["confirmation"].fields == {"text": "reminder_endless", "balance": "258.640"}
+    to = owed.client.emails()[0]
+    assert other.context["confirmation"].fields == {"text": "reminder_endless", "balance": "258.640", "to": to}
 
 
 def test_get_changes_nothing_and_calls_nobody(owed: Invoice) -> None:
@@ -140,6 +141,25 @@ def test_what_was_not_on_screen_is_not_sent(owed: Invoice, form: dict[str, str],
 
     assert sentence in text_of(answer)
     assert not Reminder.objects.exists()
+
+
+def test_the_addresses_that_were_shown_are_kept_for_the_worker(owed: Invoice) -> None:
+    press(browser_of("approver"), remind_url(owed))
+    assert Reminder.objects.get().shown_to == owed.client.emails()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ({"currency": "USD"}, "Client Acme Corp is in USD by now, but the invoice in EUR."),
+        ({"contacts": []}, "No contact of client Acme Corp gets invoices by mail."),
+    ],
+)
+def test_what_would_reach_others_or_be_in_another_currency_is_not_asked_for(
+    owed: Invoice, spoil: dict[str, object], why: str
+) -> None:
+    type(owed.client).objects.update(**spoil)
+    assert why in text_of(browser_of("approver").get(remind_url(owed), follow=True))
 
 
 def test_a_second_click_says_so(owed: Invoice) -> None:

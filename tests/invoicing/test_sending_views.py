@@ -212,6 +212,8 @@ def test_confirming_asks_for_each_mail_once(approver: Browser) -> None:
     assert set(Invoice.objects.values_list("state", flat=True)) == {"sending"}
     assert Sending.objects.filter(selection=selection, is_called=False).count() == 3
     assert {sending.by.username for sending in Sending.objects.all() if sending.by} == {"approver"}
+    shown = Sending.objects.order_by("invoice__client__name").values_list("shown_to", flat=True)
+    assert list(shown) == [invoice.client.emails() for invoice in invoices]
 
 
 def test_the_second_click_asks_for_nothing(approver: Browser) -> None:
