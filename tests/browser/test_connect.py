@@ -1,49 +1,40 @@
-"""Connecting a project as an administrator does it: search, choose and confirm by the keyboard, also on a phone."""
+"""The question who pays for a project, on the first start: nobody is known yet, then the lists come."""
 
 from __future__ import annotations
 
 import pytest
 from django.conf import settings
-from django.test import Client as Visitor
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from mappings.models import Client, NinjaProject, ProjectMapping, TaigaProject
-from tests.people import make_user
+from mappings.models import Client, TaigaProject
+from tests.people import browser_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def administrator(page: Page, live_server: LiveServer) -> Page:
-    """An administrator's page, signed in; one Taiga project, and many who might pay."""
-    TaigaProject.objects.create(taiga_id=9, name="Field service", is_known=True, is_admin=True)
-    for number in range(30):
-        Client.objects.create(ninja_id=f"c{number}", name=f"Client {number}", currency="EUR", is_known=True)
-    zebra = Client.objects.create(ninja_id="zebra", name="Zebra Ltd", currency="EUR", is_known=True)
-    NinjaProject.objects.create(ninja_id="vans", name="Vans", client=zebra, is_known=True)
-    visitor = Visitor()
-    visitor.force_login(make_user("administrator"))
-    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": visitor.cookies[settings.SESSION_COOKIE_NAME].value}
-    page.context.add_cookies([{**cookie, "url": live_server.url}])
-    return page
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_clients_appear_by_themselves_and_can_be_chosen(page: Page, live_server: LiveServer, width: int) -> None:
+    name = settings.SESSION_COOKIE_NAME
+    session = browser_of("administrator").cookies[name].value
+    page.context.add_cookies([{"name": name, "value": session, "url": live_server.url}])
+    page.set_viewport_size({"width": width, "height": 900})
+    TaigaProject.objects.create(
+        taiga_id=9, name="Field Service", slug="field", is_known=True, is_admin=True, refreshed_at=timezone.now()
+    )
+    page.goto(f"{live_server.url}/admin/sync/provision/9/")
+    connect = page.get_by_role("button", name="Connect Field Service")
+    expect(page.get_by_text("The lists are being read; this page looks again by itself.")).to_be_visible()
+    expect(connect).to_be_disabled()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
+    Client.objects.create(ninja_id="acme", name="Field Service GmbH", currency="EUR", is_known=True)
 
-def test_a_project_is_connected_by_keyboard_on_a_phone(administrator: Page, live_server: LiveServer) -> None:
-    page = administrator
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{live_server.url}/admin/sync/provision/")
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.get_by_role("link", name="Field service", exact=True).press("Enter")
+    expect(page.get_by_role("radio", name="Field Service GmbH")).to_be_checked()
+    expect(connect).to_be_enabled()
+    expect(page.get_by_text("The lists are being read")).to_have_count(0)
 
-    page.get_by_label("Search by name").fill("zeb")
-    page.keyboard.press("Enter")
-    page.get_by_role("radio", name="Zebra Ltd / Vans").press("Space")
-    page.get_by_label("Issues").press("Space")
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.get_by_role("button", name="Connect Field service").press("Enter")
-
-    expect(page.get_by_role("status").filter(has_text="of 12 there")).to_have_text("0 of 12 there, 0 waiting for you.")
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    mapping = ProjectMapping.objects.get()
-    assert (mapping.taiga_project_id, str(mapping.client), str(mapping.ninja_project)) == (9, "Zebra Ltd", "Vans")
+    page.get_by_role("button", name="Refresh the lists").press("Enter")
+    expect(page.get_by_text("The lists of both servers are read again now.")).to_be_visible()
+    expect(page).to_have_url(f"{live_server.url}/admin/sync/provision/9/")
