@@ -6,6 +6,8 @@ the test tables. Pure: no database, no settings.
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
@@ -117,6 +119,7 @@ class Reason(TextChoices):
     REOPENED = "reopened", _("Reopened")
     GONE = "gone", _("Gone from Taiga")
     INVOICED_BY_HAND = "invoiced_by_hand", _("Invoiced by hand")
+    ON_UNKNOWN_INVOICE = "on_unknown_invoice", _("On an unknown invoice of ours")
     NEXT_RUN = "next_run", _("Put off to the next run")
     BY_PERSON = "by_person", _("Held by a person")
     BRAKE_RATE = "brake_rate", _("Unusual rate?")
@@ -125,6 +128,10 @@ class Reason(TextChoices):
     BRAKE_LATE = "brake_late", _("Hours typed late?")
     BRAKE_CLIENT = "brake_client", _("Another client's project?")
     NO_TAX_DECISION = "no_tax_decision", _("No tax decision")
+
+
+# The entry's task is on an invoice in Invoice Ninja that this database does not know.
+TAKEN: Final = (Reason.INVOICED_BY_HAND, Reason.ON_UNKNOWN_INVOICE)
 
 
 def _map(**arrows: str) -> TransitionMap:

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from billing_console import formats, money
 from billing_console.batches import read_in_batches
 from billing_console.states import InvoiceState, ItemState
+from invoicing import forgotten
 from invoicing.identities import Amounts, Identity, Leftover, Term, add, in_units, unequal
 from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, InvoiceLine, Reading
 from invoicing.reconcile import THERE, entries_of
@@ -47,7 +48,7 @@ def check_reading(
     return [
         _listed_hours(reading, entries, _unknown(reading, period, strangers)),
         _listed_lines(reading, entries),
-        _listed_invoices(reading, invoices),
+        _listed_invoices(reading, invoices, () if only else forgotten.leftovers_of(reading)),
         _listed_payments(reading, invoices),
     ]
 
@@ -234,7 +235,7 @@ def _pairs(reading: Reading, invoices: QuerySet[Invoice]) -> Iterator[list[Pair]
         yield [(row, there.get(ids.get(row.pk, ""))) for row in batch]
 
 
-def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
+def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice], unknown: Iterable[Leftover]) -> Identity:
     ours: Amounts = defaultdict(Decimal)
     theirs: Amounts = defaultdict(Decimal)
     leftovers = []
@@ -255,6 +256,7 @@ def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
         else:
             continue
         leftovers.append(_of(reading, invoice, sentence))
+    leftovers += unknown
     left = Term(_("our invoices, whole"), count, amounts=add(ours), report=OURS)
     right = (Term(_("as Invoice Ninja lists them"), count_there, amounts=add(theirs), report=THEIRS),)
     return _identity(

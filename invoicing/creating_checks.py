@@ -21,7 +21,7 @@ from invoicing.creating_compare import (
     task_ids,
 )
 from invoicing.models import Invoice
-from sync import task_readings
+from sync import task_readings, whose
 from sync.claims import NeedsPerson, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice, NinjaTask
@@ -86,16 +86,9 @@ def is_to_change(found: NinjaInvoice, remote: RemoteRecord) -> bool:
 def check_tasks_free(remote: RemoteRecord, ninja: InvoiceNinjaClient, besides: str = "") -> None:
     """Raises NeedsPerson when a task of ours is on an invoice other than `besides`, which would lose it, or deleted."""
     tasks = _our_tasks(remote, ninja)
-    taken = sorted(task.number for task in tasks if task.invoice_id not in ("", besides))
+    taken = sorted((task for task in tasks if task.invoice_id not in ("", besides)), key=lambda task: task.number)
     if taken:
-        raise NeedsPerson(
-            Reason.INVOICED_BY_HAND,
-            _(
-                "%(tasks)s is already on an invoice in Invoice Ninja that the console did not make. "
-                "Take it off that invoice there, then try again."
-            )
-            % {"tasks": ", ".join(taken)},
-        )
+        raise _taken(taken, ninja)
     deleted = sorted(task.number for task in tasks if task.is_deleted)
     if deleted:
         raise NeedsPerson(
@@ -103,6 +96,24 @@ def check_tasks_free(remote: RemoteRecord, ninja: InvoiceNinjaClient, besides: s
             _("Somebody deleted %(tasks)s in Invoice Ninja. Restore it there, then try again.")
             % {"tasks": ", ".join(deleted)},
         )
+
+
+def _taken(tasks: Sequence[NinjaTask], ninja: InvoiceNinjaClient) -> NeedsPerson:
+    """The question, which tells an invoice that bears our key from one that a person made; the first one speaks."""
+    words = {"tasks": ", ".join(task.number for task in tasks)}
+    invoice = ninja.invoice(tasks[0].invoice_id)
+    if whose.key_of(invoice):
+        words["invoice"] = invoice.number or invoice.id
+        sentence = _(
+            "%(tasks)s is already on invoice %(invoice)s in Invoice Ninja, which bears our key. Cancel the one that is "
+            "wrong; if the console does not know %(invoice)s, a backup older than it was restored. Then try again."
+        )
+        return NeedsPerson(Reason.ON_UNKNOWN_INVOICE, sentence % words)
+    sentence = _(
+        "%(tasks)s is already on an invoice in Invoice Ninja that the console did not make. "
+        "Take it off that invoice there, then try again."
+    )
+    return NeedsPerson(Reason.INVOICED_BY_HAND, sentence % words)
 
 
 def _our_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[NinjaTask]:

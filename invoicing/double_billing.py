@@ -19,7 +19,7 @@ from billing_console.batches import in_batches
 from billing_console.errors import ConfigError, UpstreamError
 from invoicing.models import DoubleBilling, InvoiceLine
 from invoicing.run import DEAD
-from sync import alarms, gate, heartbeats, upstreams
+from sync import alarms, gate, heartbeats, upstreams, whose
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import CANCELLED, REVERSED, NinjaInvoice
 from sync.models import RecordKind, RemoteRecord, Server
@@ -66,15 +66,10 @@ def _suspects(pages: Iterable[list[NinjaInvoice]]) -> dict[str, set[There]]:
         tasks = RemoteRecord.objects.filter(kind=RecordKind.TASK, remote_id__in=named)
         ours = {remote_id or "": key for remote_id, key in tasks.values_list("remote_id", "our_key")}
         invoices = _books(ours)
-        known = set(
-            RemoteRecord.objects.filter(
-                kind=RecordKind.INVOICE, our_key__in=[row.private_notes for row in living]
-            ).values_list("our_key", flat=True)
-        )
         for row in living:
             for task in {line.task_id for line in row.lines} & ours.keys():
                 if invoices.get(task) != row.id:
-                    found[ours[task]].add(There(row.number or row.id, row.id, row.private_notes in known))
+                    found[ours[task]].add(There(row.number or row.id, row.id, bool(whose.key_of(row))))
     return found
 
 

@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from billing_console.states import InvoiceState, Reason
+from billing_console.states import TAKEN, InvoiceState
 from invoicing import content, payments
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import DEAD, UNAPPROVED
@@ -47,7 +47,7 @@ def unmark_draft(entry: TimeEntry) -> None:
     A task that somebody else's invoice took stays marked: that is not for Taiga to take back.
     """
     marked = InvoiceLine.objects.filter(entry=entry, is_voided=False, invoice__state__in=UNAPPROVED)
-    marked = marked.exclude(change_sentence="").exclude(entry__remote_task__reason=Reason.INVOICED_BY_HAND)
+    marked = marked.exclude(change_sentence="").exclude(entry__remote_task__reason__in=TAKEN)
     line = marked.first()
     if line is None:
         return

@@ -41,13 +41,16 @@ def counted_item(
     )
 
 
-def counted_invoice(reading: Reading, row: NinjaInvoice, ours: Invoice | None) -> CountedInvoice:
+def counted_invoice(
+    reading: Reading, row: NinjaInvoice, ours: Invoice | None, forgotten_key: str = ""
+) -> CountedInvoice:
     """An invoice as Invoice Ninja lists it; its payments are added later."""
     return CountedInvoice(
         reading=reading,
         ninja_id=row.id,
         invoice=ours,
         number=clean_text(row.number, 191),
+        forgotten_key=forgotten_key,
         status=row.status_id[:4],
         is_deleted=row.is_deleted,
         amount=row.amount,

@@ -25,6 +25,7 @@ from billing_console.batches import in_batches, read_in_batches
 from billing_console.errors import ClaimLost, ConfigError, Forbidden, NotAllowed, NotFound, UpstreamError
 from billing_console.money import ZERO
 from invoicing import payments
+from invoicing.forgotten import forgotten_keys
 from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, Reading
 from invoicing.reading_rows import counted_invoice, counted_item, counted_line, shares_of
 from mappings.lookups import rule_set_for, zone_of
@@ -215,20 +216,21 @@ def _read_ninja(reading: Reading) -> None:
     # Oldest change first: one that changes meanwhile comes again, and its last row counts.
     for batch in in_batches(ninja.invoices_updated_since(None), BATCH):
         _renew(reading)
-        _store_invoices(reading, batch)
+        _store_invoices(reading, batch, ninja)
     _add_payments(reading, ninja)
 
 
-def _store_invoices(reading: Reading, rows: list[NinjaInvoice]) -> None:
+def _store_invoices(reading: Reading, rows: list[NinjaInvoice], ninja: InvoiceNinjaClient) -> None:
     newest = {row.id: row for row in rows}
     known = Invoice.objects.filter(remote__server=Server.NINJA, remote__remote_id__in=newest)
     ours = {invoice.remote.remote_id: invoice for invoice in known.select_related("remote") if invoice.remote}
+    forgotten = forgotten_keys([row for row in newest.values() if row.id not in ours], ninja)
     with transaction.atomic():
         again = CountedInvoice.objects.filter(reading=reading, ninja_id__in=newest)
         CountedLine.objects.filter(invoice__in=again).delete()
         again.delete()
         made = CountedInvoice.objects.bulk_create(
-            [counted_invoice(reading, row, ours.get(row.id)) for row in newest.values()]
+            [counted_invoice(reading, row, ours.get(row.id), forgotten.get(row.id, "")) for row in newest.values()]
         )
         CountedLine.objects.bulk_create(
             [

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
-from billing_console.states import DeliveryState, EntryState, ItemKind, Reason, RecordState
+from billing_console.states import TAKEN, DeliveryState, EntryState, ItemKind, Reason, RecordState
 from sync import attributes, doorbell, entries, pricing, push, reasons, stories, writeback
 from sync.marks import mark_dirty
 from sync.models import FoundBy, RemoteRecord, TimeEntry, WebhookDelivery, WorkItem
@@ -29,7 +29,7 @@ CONFIRMABLE = (
     Reason.STORY_AND_TASK,
     *BRAKES,
 )
-RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, Reason.INVOICED_BY_HAND, *entries.STICKY)
+RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, *entries.STICKY)
 # Held, but billed without anybody's doing: with the next run, or once the item is closed again.
 SETTLES_ITSELF = (Reason.NEXT_RUN, Reason.REOPENED)
 # What still fails after so many tries is shown, though it is tried again by itself.
@@ -94,7 +94,7 @@ def release_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
         changes: dict[str, Any] = {"held_by_person": False, "reason": Reason.BY_PERSON, "reason_note": ""}
         if row.reason == Reason.BILLED_ELSEWHERE:
             changes |= _with_token(row, pricing.BILL_HERE)
-        if row.reason == Reason.INVOICED_BY_HAND and row.remote_task is not None and _is_stuck(row.remote_task):
+        if row.reason in TAKEN and row.remote_task is not None and _is_stuck(row.remote_task):
             _try_record(row.remote_task, user)  # held again if its task is still on that invoice
         _remember(row, user=user, why=note or _("released"), **changes)
         return entries.evaluate(row.item, user=user) or row

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock, money
-from billing_console.states import EntryState, ItemKind, ItemState, Reason, RecordState
+from billing_console.states import TAKEN, EntryState, ItemKind, ItemState, Reason, RecordState
 from sync import claimed, pricing, push, reasons, stories, writeback
 from sync.models import TimeEntry, WorkItem
 from sync.pricing import Cycle, Judgement
@@ -32,7 +32,7 @@ FINAL = (EntryState.EXCLUDED, EntryState.WRITTEN_OFF)
 WAITING = (EntryState.HELD, EntryState.READY)
 GIVEN_AWAY = "given_away"  # the fact of a cycle that a person wrote off instead of letting it be billed
 # Reasons that outlive a new evaluation, with their note, as long as nothing else stands in the way.
-STICKY = (Reason.NEXT_RUN, Reason.INVOICED_BY_HAND)
+STICKY = (Reason.NEXT_RUN, *TAKEN)
 
 
 def evaluate(item: WorkItem, *, user: User | None = None, is_known_there: bool = False) -> TimeEntry | None:
@@ -223,16 +223,16 @@ def _keep_holds(entry: TimeEntry, judgement: Judgement) -> None:
         return
     if entry.held_by_person:
         judgement.state, judgement.reason = EntryState.HELD, Reason.BY_PERSON
-    elif judgement.state == EntryState.READY and _is_taken(entry):
-        judgement.state, judgement.reason = EntryState.HELD, Reason.INVOICED_BY_HAND
+    elif judgement.state == EntryState.READY and (taken := _taken_by(entry)):
+        judgement.state, judgement.reason = EntryState.HELD, taken
     elif judgement.state == EntryState.READY and entry.state == EntryState.HELD and entry.reason == Reason.NEXT_RUN:
         judgement.state, judgement.reason = EntryState.HELD, Reason.NEXT_RUN
 
 
-def _is_taken(entry: TimeEntry) -> bool:
-    """Whether the entry's task was last seen on an invoice that we did not make."""
+def _taken_by(entry: TimeEntry) -> str:
+    """Why the entry's task is taken, as last seen: it is on an invoice that this database does not know; else ""."""
     task = entry.remote_task
-    return task is not None and task.state == RecordState.ATTENTION and task.reason == Reason.INVOICED_BY_HAND
+    return task.reason if task is not None and task.state == RecordState.ATTENTION and task.reason in TAKEN else ""
 
 
 def _columns(entry: TimeEntry, judgement: Judgement) -> dict[str, Any]:

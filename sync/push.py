@@ -18,15 +18,15 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.errors import NotFound, Rejected
-from billing_console.states import EntryState, Reason, RecordState
-from sync import discovery, doorbell, upstreams, writeback
+from billing_console.states import TAKEN, EntryState, RecordState
+from sync import discovery, doorbell, upstreams, whose, writeback
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaTask
 from sync.clients.ninja_texts import line_text
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
-from sync.push_checks import check_client_alive, check_never_there, check_ours
+from sync.push_checks import ANOTHER_CONSOLE, check_client_alive, check_never_there, check_ours
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
 from sync.push_freeing import is_left_behind, set_free
 from sync.transitions import advance, record
@@ -154,36 +154,52 @@ def write_task(claim: Claim) -> Proof:
     )
     upstreams.check_pin(Server.NINJA)
     discovery.ensure_fresh()
+    if remote.reason == ANOTHER_CONSOLE:
+        _number_anew(remote)
     known = _known_task(claim, ninja)
+    if known is not None and remote.desired["archived"] and whose.is_anothers(known):
+        known = None  # its number is another console's: there is none of ours to archive
     if known is None:
         if remote.desired["archived"]:
             return Proof(None, {})
         check_client_alive(remote)
         task_id = _create(claim, ninja)
     else:
-        check_ours(known, remote)
+        check_ours(known, remote, ninja)
         task_id = known.id
         if is_left_behind(known, remote):
             known = set_free(claim, ninja, known)
         if mismatches(known, remote.desired):
             _change(claim, ninja, known)
     claim.before_call()
-    return _proof(ninja.task(NinjaId(task_id)), remote)
+    return _proof(ninja.task(NinjaId(task_id)), remote, ninja)
+
+
+def _number_anew(remote: RemoteRecord) -> None:
+    """A record that was refused, because another console uses its number, takes the prefix that is set now."""
+    with transaction.atomic():
+        entry = TimeEntry.objects.select_related("item").filter(remote_task=remote).first()
+        row = RemoteRecord.objects.select_for_update().get(pk=remote.pk)
+        number = f"{settings.TASK_NUMBER_PREFIX}{entry.number}" if entry else row.our_key
+        if number != row.our_key:
+            row.our_key, row.remote_id, row.desired = number, None, {**row.desired, "number": number}
+            row.save(update_fields=["our_key", "remote_id", "desired"])
+    remote.our_key, remote.remote_id, remote.desired = row.our_key, row.remote_id, row.desired
 
 
 def look_up_task(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere, or NeedsPerson when only a person can know."""
     ninja = upstreams.ninja_client(item_id=remote.item_id, correlation_id=remote.correlation_id)
     task = _find(remote, ninja)
-    if task is None:
+    if task is None or (remote.desired["archived"] and whose.is_anothers(task)):
         if remote.desired["archived"]:
             return Proof(None, {})
         raise NotThere
-    check_ours(task, remote)
+    check_ours(task, remote, ninja)
     if mismatches(task, remote.desired) or is_left_behind(task, remote):
         RemoteRecord.objects.filter(pk=remote.pk, remote_id__isnull=True).update(remote_id=task.id)
         raise NotThere  # it is there but not as wanted: the next write updates it
-    return _proof(task, remote)
+    return _proof(task, remote, ninja)
 
 
 def _known_task(claim: Claim, ninja: InvoiceNinjaClient) -> NinjaTask | None:
@@ -209,7 +225,7 @@ def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
     desired = claim.record.desired
     claim.before_call(writes=True)
     try:
-        created = ninja.create_task(task_body(desired))
+        created = ninja.create_task(task_body(desired, whose.own_mark()))
     except Rejected as error:
         if "number" not in error.fields:
             raise
@@ -217,7 +233,7 @@ def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
         found = _find(claim.record, ninja)
         if found is None:
             raise
-        check_ours(found, claim.record)
+        check_ours(found, claim.record, ninja)
         if mismatches(found, desired):
             _change(claim, ninja, found)
         return found.id
@@ -238,14 +254,14 @@ def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
         ninja.archive_task(task.id)
         return
     claim.before_call(writes=True)
-    ninja.update_task(task.id, task_body(desired))
+    ninja.update_task(task.id, task_body(desired, whose.own_mark() if whose.can_be_marked(task) else ""))
 
 
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
-def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
-    check_ours(task, remote)
+def _proof(task: NinjaTask, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> Proof:
+    check_ours(task, remote, ninja)
     wrong = mismatches(task, remote.desired)
     if is_left_behind(task, remote):
         wrong["invoice"] = ("", task.invoice_id)
@@ -267,7 +283,7 @@ def _proof(task: NinjaTask, remote: RemoteRecord) -> Proof:
 def _after_sync(remote: RemoteRecord) -> None:
     if remote.item is not None:
         writeback.request_status(remote.item)
-        held = remote.item.entries.filter(state=EntryState.HELD, reason=Reason.INVOICED_BY_HAND)
+        held = remote.item.entries.filter(state=EntryState.HELD, reason__in=TAKEN)
         if held.exists():  # it is on no foreign invoice any more
             WorkItem.objects.filter(pk=remote.item.pk).update(needs_evaluation=True)
             transaction.on_commit(lambda: doorbell.ring("items"))
@@ -278,7 +294,7 @@ def check_tasks(task_ids: Iterable[str], why: str) -> int:
 
     For tasks that an invoice names which we did not make: the next push reads each and holds what is taken.
     """
-    settled = Q(state=RecordState.SYNCED) | Q(state=RecordState.ATTENTION, reason=Reason.INVOICED_BY_HAND)
+    settled = Q(state=RecordState.SYNCED) | Q(state=RecordState.ATTENTION, reason__in=TAKEN)
     rows = RemoteRecord.objects.filter(settled, kind=RecordKind.TASK, remote_id__in=list(task_ids))
     count = sum(advance(row, RecordState.PENDING, why=why, not_before=None) for row in rows)
     if count:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from billing_console.states import EntryState, Reason
-from sync import discovery, hooks, reasons
+from sync import discovery, hooks, reasons, whose
 from sync.claims import NeedsPerson
-from sync.clients.ninja_rows import NinjaTask
+from sync.clients.invoice_ninja import InvoiceNinjaClient
+from sync.clients.ninja_rows import NinjaInvoice, NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
 from sync.outbox import lock_item
 from sync.transitions import advance
 
-DELETED_THERE, ERASED_THERE = "deleted_there", "erased_there"
+DELETED_THERE, ERASED_THERE, ANOTHER_CONSOLE = "deleted_there", "erased_there", "another_console"
 
 
-def check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
-    """Refuse to touch a task that a person deleted, or that is on an invoice we did not make: raises NeedsPerson.
+def check_ours(task: NinjaTask, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> None:
+    """Refuse to touch a task that another console made, that a person deleted, or that is on an invoice which this
+    database does not know: raises NeedsPerson.
 
-    One that we only want archived is as good as that in either case. An entry that is taken is held, and the draft
-    that has claimed it is told.
+    One that we only want archived is as good as that in the last two cases. An entry that is taken is held, and the
+    draft that has claimed it is told. Reads the invoice of a task that is taken.
     """
+    if whose.is_anothers(task):
+        raise NeedsPerson(
+            ANOTHER_CONSOLE,
+            _(
+                "Task %(number)s in Invoice Ninja was made by another console that writes there under the same numbers "
+                "(TASK_NUMBER_PREFIX is %(prefix)s). Nothing was changed. Stop one of the two, or give the newer one "
+                "another prefix, then try again."
+            )
+            % {"number": remote.our_key, "prefix": settings.TASK_NUMBER_PREFIX},
+        )
     if remote.desired["archived"]:
         return
     if task.is_deleted and remote.reason != DELETED_THERE:
@@ -31,12 +44,27 @@ def check_ours(task: NinjaTask, remote: RemoteRecord) -> None:
             % {"number": remote.our_key},
         )
     if task.invoice_id and not _is_our_invoice(task, remote):
-        sentence = _(
-            "Task %(number)s is already on an invoice in Invoice Ninja that the console did not make. "
-            "Exclude the entry, or take the task off that invoice and try again."
-        ) % {"number": remote.our_key}
-        _hold(remote, Reason.INVOICED_BY_HAND, sentence)
-        raise NeedsPerson(Reason.INVOICED_BY_HAND, sentence)
+        invoice = ninja.invoice(task.invoice_id)
+        key = whose.key_of(invoice)
+        if key and whose.is_known(key):
+            return
+        reason, sentence = _why_taken(invoice, key)
+        sentence %= {"number": remote.our_key, "invoice": invoice.number or invoice.id}
+        _hold(remote, reason, sentence)
+        raise NeedsPerson(reason, sentence)
+
+
+def _why_taken(invoice: NinjaInvoice, key: str) -> tuple[Reason, str]:
+    if key:
+        return Reason.ON_UNKNOWN_INVOICE, _(
+            "Task %(number)s is already on invoice %(invoice)s in Invoice Ninja, which bears our key and which this "
+            "database does not know: a backup older than it was restored. Restore a newer one; or exclude the entry; "
+            "or cancel that invoice there and try again."
+        )
+    return Reason.INVOICED_BY_HAND, _(
+        "Task %(number)s is already on an invoice in Invoice Ninja that the console did not make. "
+        "Exclude the entry, or take the task off that invoice and try again."
+    )
 
 
 def check_never_there(remote: RemoteRecord) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 from sync.clients.ninja_rows import NinjaTask
 
 
-def task_body(desired: Mapping[str, Any]) -> dict[str, Any]:
-    """The request body, complete: a missing `time_log` or `number` would be wiped or replaced by the server."""
+def task_body(desired: Mapping[str, Any], mark: str = "") -> dict[str, Any]:
+    """The request body, complete: a missing `time_log` or `number` would be wiped or replaced by the server.
+
+    `mark` says whose the task is (sync/whose.py); "" leaves what is there.
+    """
     start, end = desired["time_log"]
     return {
         "number": desired["number"],
@@ -21,6 +24,7 @@ def task_body(desired: Mapping[str, Any]) -> dict[str, Any]:
         # The server wants JSON inside a string; a real list is a 500 there. The fourth element is "billable".
         "time_log": json.dumps([[start, end, "", True]]),
         "rate": Decimal(desired["rate"]),
+        **({"custom_value4": mark} if mark else {}),
     }
 
 

@@ -121,6 +121,15 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
         ENTRY,
         gettext_lazy("Decide"),
     ),
+    Reason.ON_UNKNOWN_INVOICE: ReasonText(
+        gettext_lazy(
+            "The task of #%(ref)s is on an invoice in Invoice Ninja that bears our key and that this database does not "
+            "know: a backup older than it was restored. Exclude #%(ref)s here, or cancel that invoice there and "
+            "release it."
+        ),
+        ENTRY,
+        gettext_lazy("Decide"),
+    ),
     Reason.NEXT_RUN: ReasonText(
         gettext_lazy("#%(ref)s was taken off a draft. It joins the next run by itself."),
         ENTRY,

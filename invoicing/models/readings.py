@@ -77,6 +77,12 @@ class CountedInvoice(models.Model):
     ninja_id = models.CharField(_("id there"), max_length=64)
     invoice = models.ForeignKey("invoicing.Invoice", models.CASCADE, null=True, blank=True, related_name="counted")
     number = models.CharField(_("number"), max_length=191, blank=True)
+    forgotten_key = models.CharField(
+        _("our key, unknown here"),
+        max_length=60,
+        blank=True,
+        help_text=_("It lives, bears our key, and this database does not know it: an older backup was restored."),
+    )
     status = models.CharField(_("status there"), max_length=4, blank=True)
     is_deleted = models.BooleanField(_("deleted"), default=False)
     amount = models.DecimalField(_("total with tax"), max_digits=18, decimal_places=6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -64,6 +66,11 @@ class Heartbeat(models.Model):
         return self.name
 
 
+def new_mark() -> str:
+    """A mark that no other console has."""
+    return f"console-{secrets.token_hex(6)}"
+
+
 class UpstreamPin(models.Model):
     """The server that our ids belong to. Ids of Invoice Ninja are the same strings on every install:
 
@@ -77,6 +84,13 @@ class UpstreamPin(models.Model):
     is_paused = models.BooleanField(_("writing paused"), default=False)
     pause_reason = models.TextField(_("why paused"), blank=True)
     checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
+    mark = models.CharField(
+        _("our mark"),
+        max_length=30,
+        default=new_mark,
+        editable=False,
+        help_text=_("What every task of ours carries there, so that another console's is never changed."),
+    )
 
     class Meta:
         verbose_name = _("server")

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import uuid
 import zipfile
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from psycopg import sql
 
 from billing_console import backup
-from billing_console.states import EntryState, InvoiceState
-from invoicing.models import Invoice
-from sync import gate, push
+from billing_console.states import EntryState, InvoiceState, Reason
+from invoicing.models import CountedInvoice, Invoice
+from sandbox.scenario import WEBSITE
+from sync import attention, gate, push
 from sync import tasks as sync_tasks
 from sync.models import RemoteRecord, TimeEntry, UpstreamGate, WorkItem
-from tests.flow.steps import Flow, december, hours_of, record_of
+from tests.flow.steps import Flow, december, hours_of, person, record_of
 
 
 @pytest.fixture
@@ -89,6 +98,88 @@ def test_an_invoice_that_the_backup_does_not_know_is_found_by_its_key(office: Fl
     assert there["private_notes"] == again.key
     assert Invoice.objects.get().state == InvoiceState.SENT
     assert len(office.mails()) == 1
+
+
+def test_an_invoice_of_ours_that_nobody_here_knows_keeps_the_month_from_balancing(office: Flow, file: Path) -> None:
+    """Its draft was built after the backup: the database has no row of it, and its task looked as if made by hand."""
+    entry = office.closed(2)
+    run("backup", file)
+    (draft,) = office.bill()
+    sent = office.send(office.approve(draft))
+    run("restore", file, "--yes")
+    assert not Invoice.objects.exists()
+
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("reconcile", "--month", "2025-12", stdout=out, stderr=StringIO())
+
+    sentence = f"invoice {sent.number} in Invoice Ninja bears our key and is unknown here"
+    assert sentence in " ".join(out.getvalue().split())
+    assert set(UpstreamGate.objects.values_list("until_reconciled", flat=True)) == {True}
+
+    gate.reconciled()
+    office.work()
+    held = TimeEntry.objects.get(pk=entry.pk)
+    assert (held.state, held.reason) == (EntryState.HELD, Reason.ON_UNKNOWN_INVOICE)
+    record = record_of(held)
+    assert record.state == "attention"
+    assert record.sentence == (
+        f"Task {record.our_key} is already on invoice {sent.number} in Invoice Ninja, which bears our key and which "
+        "this database does not know: a backup older than it was restored. Restore a newer one; or exclude the entry; "
+        "or cancel that invoice there and try again."
+    )
+    assert "by hand" not in held.reason_sentence
+    assert office.task_there(held)["invoice_id"] == office.invoices()[0]["id"]
+
+    office.ninja.do("POST", "/invoices/bulk", {"action": "delete", "ids": [office.invoices()[0]["id"]]})
+    attention.release_entry(held, user=person())
+    office.work()
+    assert TimeEntry.objects.get(pk=entry.pk).state == EntryState.READY
+    run("reconcile", "--month", "2025-12")
+
+
+def test_another_consoles_invoice_is_no_difference(office: Flow) -> None:
+    """It bears a key of the same form; the task of its line bears another prefix, or another console's mark."""
+    office.closed(2)
+    for number, mark in (("OTHER-T1-1", ""), ("TAIGA-T99-1", "console-0123456789ab")):
+        body = {"client_id": WEBSITE.client_id, "number": number, "custom_value4": mark}
+        task = office.ninja.do("POST", "/tasks", body)["data"]
+        line = {"quantity": 1, "cost": 10, "task_id": task["id"]}
+        notes = f"bc-{uuid.uuid4()};"
+        office.ninja.do("POST", "/invoices", {**body, "line_items": [line], "private_notes": notes, "number": ""})
+
+    run("reconcile", "--month", "2025-12")
+
+    assert not CountedInvoice.objects.exclude(forgotten_key="").exists()
+    assert CountedInvoice.objects.count() == 2
+
+
+def manage(*arguments: str, database: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, on the database at this address."""
+    environ = {**os.environ, "DATABASE_URL": database}
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_an_empty_database_gets_its_tables_first(office: Flow, file: Path) -> None:
+    office.closed(2)
+    run("backup", file)
+    name = f"empty_{connection.settings_dict['NAME']}"
+    here = os.environ["DATABASE_URL"]
+    empty = urlsplit(here)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(here, autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            done = manage("restore", str(file), database=empty)
+            with psycopg.connect(empty) as restored:
+                row = restored.execute("SELECT count(*) FROM sync_timeentry").fetchone()
+        finally:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert done.stdout.startswith("The database is empty: its tables are made first.")
+    assert row == (1,)
 
 
 def test_a_month_that_does_not_balance_keeps_the_pause(office: Flow, file: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -235,6 +236,86 @@ def test_a_task_that_came_back_under_another_id_is_adopted_by_its_number(world: 
 
     (task,) = world.tasks()
     assert (again.state, again.remote_id, task["id"]) == (RecordState.SYNCED, record.remote_id, record.remote_id)
+
+
+def mark() -> str:
+    return UpstreamPin.objects.get(server="invoice_ninja").mark
+
+
+def be_another_console(record: RemoteRecord, **changes: Any) -> None:
+    """A second console with the same prefix: it knows nothing of what the first one made."""
+    UpstreamPin.objects.filter(server="invoice_ninja").update(mark="console-0123456789ab")
+    never = {"remote_id": None, "attempts": 0, "revision": 1, "synced_revision": 0, "state": RecordState.PENDING}
+    RemoteRecord.objects.filter(pk=record.pk).update(**{**never, **changes})
+
+
+def test_every_task_carries_the_mark_of_its_console(world: World, entry: TimeEntry) -> None:
+    pushed(entry)
+    (task,) = world.tasks()
+    assert task["custom_value4"] == mark()
+    assert re.fullmatch("console-[0-9a-f]{12}", mark())
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_second_console_with_the_same_prefix_changes_nothing_of_the_first(
+    world: World, entry: TimeEntry, attempts: int
+) -> None:
+    """Its number once was enough: the second console wrote its hours over the first one's task."""
+    record = pushed(entry)
+    before = world.tasks()
+    desired = {**record.desired, "description": "Of the second console", "rate": "1.00"}
+    be_another_console(record, attempts=attempts, desired=desired)
+
+    refused = pushed(entry)
+
+    assert world.tasks() == before
+    assert (refused.state, refused.reason) == (RecordState.ATTENTION, "another_console")
+    assert refused.sentence == (
+        f"Task {record.our_key} in Invoice Ninja was made by another console that writes there under the same numbers "
+        "(TASK_NUMBER_PREFIX is TAIGA-). Nothing was changed. Stop one of the two, or give the newer one another "
+        "prefix, then try again."
+    )
+
+
+def test_a_second_console_with_another_prefix_writes_its_own(world: World, entry: TimeEntry, settings: Any) -> None:
+    record = pushed(entry)
+    (first,) = world.tasks()
+    be_another_console(record)
+    refused = pushed(entry)
+
+    settings.TASK_NUMBER_PREFIX = "SECOND-"
+    attention.try_again(refused, user=make_user("Billing clerk"))
+    written = pushed(entry)
+
+    kept, made = world.tasks()
+    of_both = {"project": None}  # its hours are those of both tasks
+    assert kept | of_both == first | of_both
+    assert (written.state, written.our_key, written.reason) == (RecordState.SYNCED, made["number"], "")
+    assert (made["number"], made["custom_value4"]) == (f"SECOND-{entry.number}", "console-0123456789ab")
+
+
+def test_a_second_console_archives_nothing_of_the_first(world: World, entry: TimeEntry) -> None:
+    record = pushed(entry)
+    before = world.tasks()
+    be_another_console(record, attempts=1, desired={**record.desired, "archived": True})
+
+    done = pushed(entry)
+
+    assert (done.state, done.remote_id, world.tasks()) == (RecordState.SYNCED, None, before)
+
+
+def test_a_task_that_is_older_than_marks_is_marked_with_its_next_change(world: World, entry: TimeEntry) -> None:
+    record = pushed(entry)
+    store = world.ninja.store
+    for kept, expected in (("", mark()), ("Phase 2", "Phase 2")):
+        with store.memory.transaction():
+            store.save("tasks", record.remote_id, custom_value4=kept)
+        RemoteRecord.objects.filter(pk=record.pk).update(
+            desired={**record.desired, "description": f"Changed {kept}."}, revision=9, state=RecordState.PENDING
+        )
+        assert pushed(entry).state == RecordState.SYNCED
+        (task,) = world.tasks()
+        assert (task["description"], task["custom_value4"]) == (f"Changed {kept}.", expected)
 
 
 def test_an_erased_task_that_nobody_wants_any_more_is_left_alone(world: World, entry: TimeEntry) -> None:

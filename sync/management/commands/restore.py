@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from billing_console import backup
+from billing_console import backup, health
 from sync import restoring
 from sync.models import WorkItem
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{table}: {rows}")
 
         try:
+            self._make_tables(tell=not options["json"])
             found = backup.inspect(path)
             if WorkItem.objects.exists() and not options["yes"]:
                 self._ask(f"{found.made_at:%Y-%m-%d %H:%M} UTC")
@@ -50,6 +52,14 @@ class Command(BaseCommand):
             )
             % {"count": summary.total, "made": f"{summary.made_at:%Y-%m-%d %H:%M}"}
         )
+
+    def _make_tables(self, *, tell: bool) -> None:
+        """An empty database gets its tables first, as `prepare` makes them."""
+        if not health.is_empty():
+            return
+        if tell:
+            self.stdout.write(_("The database is empty: its tables are made first."))
+        call_command("migrate", interactive=False, verbosity=0)
 
     def _ask(self, made: str) -> None:
         question = _("Replace everything in the database by the backup of %(made)s? [y/N] ") % {"made": made}
