@@ -95,7 +95,9 @@ def decide(reminder: Reminder, *, arrived: bool, user: User, note: str) -> bool:
             return advance(locked, ReminderState.SENT, why=note, user=user, sentence=note)
         if locked.allowed_note:
             raise NotAllowed(_("That was said already. Invoice Ninja is read once more; wait a moment."))
-        Reminder.objects.filter(pk=locked.pk).update(allowed_by=user, allowed_note=note, not_before=None)
+        sentence = _("It did not leave (%(note)s); Invoice Ninja is read once more.") % {"note": note}
+        changes: dict[str, Any] = {"allowed_by": user, "allowed_note": note, "sentence": sentence, "not_before": None}
+        Reminder.objects.filter(pk=locked.pk).update(**changes)
         transaction.on_commit(lambda: doorbell.ring("reminders"))
     return False
 

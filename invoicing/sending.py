@@ -108,6 +108,8 @@ def decide(invoice: Invoice, *, was_sent: bool, user: User, note: str) -> bool:
             if mail.allowed_note:
                 raise NotAllowed(_("That was said already. Invoice Ninja is read once more; wait a moment."))
             Sending.objects.filter(pk=mail.pk).update(allowed_by=user, allowed_note=note, not_before=None)
+            sentence = _("It may be sent again (%(note)s), once Invoice Ninja was read once more.") % {"note": note}
+            Invoice.objects.filter(pk=locked.pk).update(attention_sentence=sentence)
             transaction.on_commit(lambda: doorbell.ring("sendings"))
             return False
         advance(locked, to, why=note, user=user, attention_sentence="", **sent_at)

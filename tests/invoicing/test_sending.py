@@ -441,7 +441,10 @@ def test_a_person_may_allow_a_second_mail_and_it_leaves_once(world: World) -> No
     approver = make_user("Approver")
 
     assert sending.decide(fresh(invoice), was_sent=False, user=approver, note="they have nothing") is False
-    assert fresh(invoice).state == InvoiceState.ATTENTION  # until it was read once more
+    waiting = fresh(invoice)
+    assert waiting.state == InvoiceState.ATTENTION  # until it was read once more
+    sentence = "It may be sent again (they have nothing), once Invoice Ninja was read once more."
+    assert waiting.attention_sentence == sentence
     with pytest.raises(NotAllowed, match="said already"):
         sending.decide(fresh(invoice), was_sent=False, user=approver, note="twice")
     sending.send_due()
