@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console import clock
-from billing_console.money import exponent, quantize, round_to
+from billing_console.money import exact, exponent, quantize, round_to
 
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -37,6 +37,14 @@ def money(amount: Decimal | None, currency: str, *, is_signed: bool = False) -> 
         return NOTHING
     figure = number(quantize(amount, currency), exponent(currency), is_signed=is_signed)
     return f"{figure}{NO_BREAK_SPACE}{currency}" if currency else figure
+
+
+def exact_money(amount: Decimal, currency: str) -> str:
+    """`amount` as `money` writes it, or with all its decimals where it is finer than `currency`: none is rounded."""
+    finer = exact(amount, currency)
+    if finer == quantize(amount, currency):
+        return money(amount, currency)
+    return f"{number(finer, -int(finer.as_tuple().exponent))}{NO_BREAK_SPACE}{currency}"
 
 
 def amount(value: Decimal | None, currency: str, *, is_signed: bool = False) -> str:

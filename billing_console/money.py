@@ -92,9 +92,17 @@ def line_amount(hours: Decimal, rate: Decimal, currency: str) -> Decimal:
     return quantize(hours * rate, currency)
 
 
-def tax_amount(net: Decimal, percent: Decimal, currency: str) -> Decimal:
-    """Tax on a net total at invoice level: round(net × percent / 100) in `currency` (billing-rules: Tax)."""
-    return quantize(net * percent / 100, currency)
+def tax_amount(net: Decimal, percent: Decimal) -> Decimal:
+    """Tax on a net total at invoice level: net × percent / 100, half up at two decimals whatever the currency.
+
+    So Invoice Ninja counts it, also in yen or dinars (billing-rules: Tax; recordings 776 to 791, up to 5.12).
+    """
+    return (net * percent / 100).quantize(HUNDREDTH, rounding=ROUND_HALF_UP)
+
+
+def gross_amount(net: Decimal, tax: Decimal, currency: str) -> Decimal:
+    """What the client pays: net + tax, rounded half up to the decimals of `currency` (10626 + 1062.60 JPY is 11689)."""
+    return quantize(net + tax, currency)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
@@ -102,6 +110,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     return sum(amounts, ZERO)
 
 
-def same_amount(left: Decimal, right: Decimal, currency: str) -> bool:
-    """Whether two amounts are equal to the cent of `currency`."""
-    return quantize(left, currency) == quantize(right, currency)
+def exact(amount: Decimal, currency: str) -> Decimal:
+    """With the decimals of `currency`, or all it has where it is finer: a difference is never rounded away."""
+    rounded = quantize(amount, currency)
+    return rounded if rounded == amount else amount.normalize()

@@ -20,7 +20,7 @@ from accounts.models import User
 from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
-from invoicing import adjusting, content, creating, marking, snapshots
+from invoicing import adjusting, content, creating, extras, marking, snapshots
 from invoicing import claim as claims
 from invoicing.models import Decision, Deviation, Invoice, InvoiceLine
 from mappings.models import TaxDecision
@@ -142,9 +142,19 @@ def _against_adopting(deviation: Deviation, invoice: Invoice) -> list[str]:
     if not theirs["date"] or not theirs["due_date"] or theirs["due_date"] < theirs["date"]:
         found.append(_("It needs an invoice date and a due date that is not before it."))
     found += _against_lines(theirs["lines"], deviation.ours["lines"], currency)
+    typed = [
+        f"{extras.LABELS[name]}: {extras.in_words(name, theirs['extras'].get(name, ''))}"
+        for name in extras.differing(deviation.ours.get("extras", {}), theirs.get("extras", {}))
+        if name not in (extras.PO_NUMBER, extras.EXCHANGE_RATE)
+    ]
+    if typed:
+        found.append(
+            _("The console has no place for what it asks for besides (%(what)s). Take that off, then compare again.")
+            % {"what": "; ".join(typed)}
+        )
     net = money.total(Decimal(line["amount"]) for line in theirs["lines"])
-    tax = money.tax_amount(net, Decimal(theirs["tax_rate"]), currency)
-    if (tax, net + tax) != (Decimal(theirs["tax"]), Decimal(theirs["gross"])):
+    tax = money.tax_amount(net, Decimal(theirs["tax_rate"]))
+    if (tax, money.gross_amount(net, tax, currency)) != (Decimal(theirs["tax"]), Decimal(theirs["gross"])):
         found.append(
             _(
                 "Its total does not follow from its lines and one tax (a discount, a second tax or a surcharge?). "
@@ -170,6 +180,7 @@ def _against_lines(theirs: list[dict[str, str]], ours: list[dict[str, str]], cur
         )
     if len(tasks) != len(set(tasks)):
         found.append(_("A task stands on it twice."))
+    products = {line["task_id"]: line["product_key"] for line in ours if "product_key" in line}
     for position, line in enumerate(theirs, 1):
         quantity, cost, amount = (Decimal(line[name]) for name in ("quantity", "cost", "amount"))
         is_fine = quantity == money.quantize_hours(quantity) and cost == money.quantize(cost, currency)
@@ -177,6 +188,11 @@ def _against_lines(theirs: list[dict[str, str]], ours: list[dict[str, str]], cur
             found.append(
                 _("Line %(position)d has more decimals than are printed, or a discount or tax of its own.")
                 % {"position": position}
+            )
+        if line["task_id"] and line.get("product_key", "") != products.get(line["task_id"], ""):
+            found.append(
+                _("Line %(position)d has another product there (%(product)s). Put that right, then compare again.")
+                % {"position": position, "product": line["product_key"] or _("none")}
             )
         if not line["notes"].strip():
             found.append(_("Line %(position)d has no text.") % {"position": position})
@@ -228,6 +244,7 @@ def _settle(
 def _take_over_head(row: Invoice, theirs: snapshots.Snapshot) -> None:
     row.invoice_date, row.due_date = date.fromisoformat(theirs["date"]), date.fromisoformat(theirs["due_date"])
     row.payment_days = (row.due_date - row.invoice_date).days
+    row.po_number = theirs.get("extras", {}).get(extras.PO_NUMBER, "")[:191]
     row.terms, row.footer, row.public_notes = theirs["terms"], theirs["footer"], theirs["public_notes"]
     row.tax_rate = Decimal(theirs["tax_rate"])
     row.tax_decision = TaxDecision.TAX if row.tax_rate else TaxDecision.NO_TAX

@@ -21,7 +21,8 @@ from billing_console import formats, money
 from billing_console.batches import read_in_batches
 from billing_console.states import InvoiceState, ItemState
 from invoicing import forgotten
-from invoicing.identities import Amounts, Identity, Leftover, Term, add, in_units, unequal
+from invoicing.fees import net_there
+from invoicing.identities import Amounts, Identity, Leftover, Term, add, unequal
 from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, InvoiceLine, Reading
 from invoicing.reconcile import THERE, entries_of
 from invoicing.typed_hours import typed_hours
@@ -244,14 +245,17 @@ def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice], unknown: Ite
         count += 1
         count_there += there is not None
         ours[invoice.currency] += invoice.net
-        net = there.amount - there.tax if there and not _has_ended(there) else money.ZERO
+        tax = money.tax_amount(invoice.net, invoice.tax_rate)
+        net = money.ZERO
+        if there and not _has_ended(there):
+            net = net_there(invoice, there.amount - there.fees, there.tax)
         theirs[invoice.currency] += net
         if there is None:
             sentence = _("not in the last reading")
         elif _has_ended(there):
             sentence = _("cancelled or deleted in Invoice Ninja, alive here")
-        elif (net, there.tax) != (invoice.net, invoice.tax):
-            words = _amounts(invoice.currency, net=net, tax=there.tax, our_net=invoice.net, our_tax=invoice.tax)
+        elif (net, there.tax) != (invoice.net, tax):
+            words = _amounts(invoice.currency, net=net, tax=there.tax, our_net=invoice.net, our_tax=tax)
             sentence = _("net %(net)s and tax %(tax)s in Invoice Ninja, %(our_net)s and %(our_tax)s here") % words
         else:
             continue
@@ -304,11 +308,7 @@ def _our_payments(invoice_ids: Iterable[int]) -> dict[int, Decimal]:
 
 def _amounts(currency: str, **amounts: Decimal) -> dict[str, str]:
     """As people read them; a gap smaller than a cent with all its decimals."""
-    return {
-        name: formats.money(amount, currency) if in_units(amount, currency) == money.quantize(amount, currency)
-        else f"{amount.normalize():f} {currency}"
-        for name, amount in amounts.items()
-    }  # fmt: skip
+    return {name: formats.exact_money(amount, currency) for name, amount in amounts.items()}
 
 
 def _has_ended(there: CountedInvoice) -> bool:

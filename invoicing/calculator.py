@@ -52,7 +52,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over printed lines: `net` before tax, `tax`, `gross` in the invoice's currency; hours of tasks."""
+    """Sums over printed lines: `net` before tax, `tax`, `gross` in the invoice's currency; hours of tasks.
+
+    The tax has two decimals in every currency, so in yen the gross is net + tax rounded.
+    """
 
     net: Decimal
     tax: Decimal
@@ -71,11 +74,11 @@ def total_up(lines: Iterable[Line], *, tax_rate: Decimal, currency: str) -> Tota
     """Add up printed lines; the tax is one rounding of the net total, `tax_rate` in per cent (billing-rules: Tax)."""
     rows = list(lines)
     net = money.total(line.amount for line in rows)
-    tax = money.tax_amount(net, tax_rate, currency)
+    tax = money.tax_amount(net, tax_rate)
     return Totals(
         net=net,
         tax=tax,
-        gross=net + tax,
+        gross=money.gross_amount(net, tax, currency),
         raw_hours=money.total(line.raw_hours for line in rows if not line.is_manual),
         billed_hours=money.total(line.billed_hours for line in rows if not line.is_manual),
         count=len(rows),

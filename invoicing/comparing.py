@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
 from invoicing import creating_checks, deviations
-from invoicing.creating_compare import differences
+from invoicing.creating_compare import differences, wanted
 from invoicing.models import Decision, Deviation, Invoice
 from sync import alarms, doorbell
 from sync.clients.invoice_ninja import InvoiceNinjaClient
@@ -94,7 +94,7 @@ def _look_again(remote: RemoteRecord, invoice: Invoice, there: NinjaInvoice, nin
     stolen = creating_checks.stolen_tasks(there, remote, ninja)
     if there.is_deleted:
         return
-    if differences(there, remote.desired) or stolen:
+    if differences(there, wanted(remote)) or stolen:
         deviations.note(invoice, there, stolen)
         return
     with transaction.atomic():

@@ -135,8 +135,9 @@ def retotal_many(invoices: Sequence[Invoice]) -> dict[int, Totals]:
         found = {}
         for invoice in invoices:
             net, raw_hours, billed_hours, count = sums.get(invoice.pk, (money.ZERO, money.ZERO, money.ZERO, 0))
-            tax = money.tax_amount(net, invoice.tax_rate, invoice.currency)
-            totals = Totals(net, tax, net + tax, raw_hours, billed_hours, count)
+            tax = money.tax_amount(net, invoice.tax_rate)
+            gross = money.gross_amount(net, tax, invoice.currency)
+            totals = Totals(net, tax, gross, raw_hours, billed_hours, count)
             found[invoice.pk] = totals
             for name in TOTAL_FIELDS:
                 setattr(invoice, name, getattr(totals, name))
@@ -163,6 +164,7 @@ def content_of(invoice: Invoice, lines: list[Line]) -> dict[str, Any]:
         "terms": invoice.terms,
         "footer": invoice.footer,
         "public_notes": invoice.public_notes,
+        **({"po_number": invoice.po_number} if invoice.po_number else {}),
         "product_key": invoice.product_key,
         "tax": [invoice.tax_decision, invoice.tax_name, invoice.tax_rate],
         "totals": [invoice.net, invoice.tax, invoice.gross, invoice.billed_hours],

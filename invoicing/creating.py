@@ -20,7 +20,7 @@ from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim as claims
 from invoicing import deviations, releasing
 from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
-from invoicing.creating_compare import change_body, invoice_body
+from invoicing.creating_compare import change_body, invoice_body, wanted
 from invoicing.ending_writes import after_end, is_to_end, look_up_end, write_end
 from invoicing.inviting_writes import after_inviting, is_to_invite, look_up_invitations, write_invitations
 from invoicing.models import Invoice, InvoiceLine
@@ -85,6 +85,7 @@ def desired_invoice(invoice: Invoice) -> dict[str, Any]:
         "footer": invoice.footer,
         "public_notes": invoice.public_notes,
         "private_notes": invoice.key,
+        "po_number": invoice.po_number,
         "tax_name1": invoice.tax_name if taxed else "",
         "tax_rate1": str(invoice.tax_rate) if taxed else "0",
         "net": str(invoice.net),
@@ -143,7 +144,7 @@ def write_invoice(claim: Claim) -> Proof:
         claim.before_call()
         check_tasks_free(remote, ninja, besides=found.id)
         claim.before_call(writes=True)
-        ninja.update_invoice(found.id, change_body(remote.desired))
+        ninja.update_invoice(found.id, change_body(wanted(remote), found))
         claim.before_call()
         found = ninja.invoice(found.id)
     claim.before_call()

@@ -18,7 +18,9 @@ from invoicing.creating_compare import (
     describe,
     differences,
     facts_of,
+    figures_of,
     task_ids,
+    wanted,
 )
 from invoicing.models import Invoice
 from sync import task_readings, whose
@@ -55,30 +57,31 @@ def find_invoice(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoic
 
 
 def is_to_change(found: NinjaInvoice, remote: RemoteRecord) -> bool:
-    """Whether a PUT is due: a newer revision of what was proven there, or texts that the client's own replaced.
+    """Whether a PUT is due: a newer revision of what was proven there, or what the client's own settings replaced.
 
     Only a draft that nobody touched since is changed; raises NeedsPerson for one that was sent or edited meanwhile.
     """
-    if not differences(found, remote.desired):
+    desired = wanted(remote)
+    if not differences(found, desired):
         return False
-    if over := remote.desired.get("over"):
+    if over := desired.get("over"):
         # A person said to overwrite what they saw: that, and nothing that somebody typed since.
-        if snapshots.theirs_of(found, remote.desired["currency"]) != over:
-            raise _differs(remote, found, differences(found, remote.desired))
+        if snapshots.theirs_of(found, desired["currency"]) != over:
+            raise _differs(remote, found, differences(found, desired))
         return True
     if remote.synced_revision == 0:
-        # On a POST the client's notes win over ours; a PUT keeps what it is given.
-        return found.status_id == DRAFT and not content_differences(found, remote.desired)
-    if found.status_id != DRAFT and "was" in remote.desired:
+        # On a POST the client's notes and a group's auto-bill win over ours; a PUT keeps what it is given.
+        return found.status_id == DRAFT and not content_differences(found, desired)
+    if found.status_id != DRAFT and "was" in desired:
         raise NeedsPerson(
             "sent_there",
             _(
                 "Invoice %(number)s was sent in Invoice Ninja before its new date could be written there; "
                 "the client has the old one (ours / there: %(differences)s). Correct it there, then try again."
             )
-            % {"number": found.number, "differences": describe(differences(found, remote.desired))},
+            % {"number": found.number, "differences": describe(differences(found, desired))},
         )
-    if edited := differences(found, as_it_was(remote.desired)):
+    if edited := differences(found, as_it_was(desired)):
         raise _differs(remote, found, edited)
     return True
 
@@ -135,7 +138,7 @@ def _read_tasks(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[NinjaTa
 
 def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> Proof:
     """The proof that the invoice there is what was sealed and has all its tasks. Raises NeedsPerson where it is not."""
-    wrong = differences(found, remote.desired)
+    wrong = differences(found, wanted(remote))
     stolen: list[str] = []
     if not wrong:
         stolen = stolen_tasks(found, remote, ninja)
@@ -145,7 +148,7 @@ def prove_invoice(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinja
         # The id is kept: the invoice exists, whatever a person decides about it.
         RemoteRecord.objects.filter(pk=remote.pk).update(remote_id=found.id)
         raise _differs(remote, found, wrong, stolen)
-    return Proof(found.id, facts_of(found))
+    return Proof(found.id, facts_of(found) | figures_of(found, remote.desired["currency"]))
 
 
 def stolen_tasks(found: NinjaInvoice, remote: RemoteRecord, ninja: InvoiceNinjaClient) -> list[str]:

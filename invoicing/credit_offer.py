@@ -59,11 +59,12 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
     rows = [_credit_line(part, lines[part.entry_id]) for part in parts]
     invoice = last.invoice
     net = money.total(row.amount for row in rows)
-    tax = money.tax_amount(net, invoice.tax_rate, invoice.currency)
+    tax = money.tax_amount(net, invoice.tax_rate)
+    gross = money.gross_amount(net, tax, invoice.currency)
     owed = invoice.balance or money.ZERO
     is_owed = invoice.state in (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
-    usable = min(net + tax, owed) if is_owed else money.ZERO
-    return Offer(invoice, tuple(rows), net, tax, net + tax, usable), ""
+    usable = min(gross, owed) if is_owed else money.ZERO
+    return Offer(invoice, tuple(rows), net, tax, gross, usable), ""
 
 
 def _standing(difference: Difference, entries: list[TimeEntry]) -> list[Piece]:

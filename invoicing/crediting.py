@@ -20,6 +20,7 @@ from billing_console.states import DifferenceState, RecordState
 from invoicing import content, credit_use
 from invoicing.creating_compare import describe
 from invoicing.credit_offer import Offer, offer
+from invoicing.fees import net_of
 from invoicing.models import Credit
 from sync import doorbell, supplements, upstreams
 from sync import entries as entry_service
@@ -243,21 +244,18 @@ def _prove(found: NinjaCredit, remote: RemoteRecord) -> Proof:
 
 def _differences(found: NinjaCredit, desired: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Where the credit there is not as decided: what → (ours, theirs). Lines that its use added are not compared."""
-    currency = desired["currency"]
+    currency, net = desired["currency"], Decimal(desired["net"])
 
-    def rounded(value: Any) -> str:
-        return str(money.quantize(Decimal(value), currency))
+    def exact(value: Any) -> str:
+        return str(money.exact(Decimal(value), currency))
 
     theirs = found.lines[: len(desired["lines"])]
     pairs = {
         _("client"): (desired["client_id"], str(found.client_id)),
         _("date"): (desired["date"], found.date.isoformat() if found.date else ""),
-        _("tax"): (rounded(desired["tax"]), rounded(found.total_taxes)),
-        _("total"): (rounded(desired["gross"]), rounded(found.amount)),
-        _("net"): (
-            rounded(desired["net"]),
-            str(money.total(money.quantize(line.line_total, currency) for line in theirs)),
-        ),
+        _("tax"): (exact(money.tax_amount(net, Decimal(desired["tax_rate1"]))), exact(found.total_taxes)),
+        _("total"): (exact(desired["gross"]), exact(found.amount)),
+        _("net"): (exact(net), exact(net_of(theirs, currency))),
     }
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing_console.states import InvoiceState, RecordState
 from invoicing import snapshots
-from invoicing.creating_compare import differences
+from invoicing.creating_compare import differences, wanted
 from invoicing.models import Decision, Deviation, Invoice
 from sync.clients.ninja_rows import CANCELLED, REVERSED, NinjaInvoice
 
@@ -28,7 +28,7 @@ def note(invoice: Invoice, there: NinjaInvoice, stolen: Sequence[str] = ()) -> N
     if invoice.remote is None:
         return
     theirs = snapshots.theirs_of(there, invoice.currency) | {"currency": _currency_there(invoice)}
-    ours = snapshots.ours_of(invoice.remote.desired)
+    ours = snapshots.ours_of(wanted(invoice.remote))
     with transaction.atomic():
         Invoice.objects.select_for_update(of=("self",), no_key=True).get(pk=invoice.pk)
         rows = Deviation.objects.filter(invoice=invoice, decision=Decision.OPEN)
@@ -61,7 +61,7 @@ def compare(invoice: Invoice, there: NinjaInvoice, states: Sequence[str] = COMPA
         return
     if remote.state != RecordState.SYNCED or remote.synced_revision != remote.revision:
         return
-    if differences(there, remote.desired) or _currency_there(invoice) != invoice.currency:
+    if differences(there, wanted(remote)) or _currency_there(invoice) != invoice.currency:
         note(invoice, there)
     else:
         end(invoice)

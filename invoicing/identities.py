@@ -95,10 +95,4 @@ def unequal(left: Amounts, right: Amounts) -> tuple[str, ...]:
     """ "EUR 0.01" for each currency that differs, left − right."""
     currencies = sorted(left.keys() | right.keys())
     gaps = {code: left.get(code, money.ZERO) - right.get(code, money.ZERO) for code in currencies}
-    return tuple(f"{code} {in_units(gap, code):+}" for code, gap in gaps.items() if gap)
-
-
-def in_units(gap: Decimal, currency: str) -> Decimal:
-    """With the currency's decimals, or all it has where it is finer: a gap is never rounded away."""
-    rounded = money.quantize(gap, currency)
-    return rounded if rounded == gap else gap
+    return tuple(f"{code} {money.exact(gap, code):+}" for code, gap in gaps.items() if gap)

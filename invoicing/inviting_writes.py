@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console.states import InvoiceState
 from invoicing import creating_checks, receivers
-from invoicing.creating_compare import describe, differences, facts_of
+from invoicing.creating_compare import describe, differences, facts_of, wanted
 from invoicing.models import Invoice
 from invoicing.sending_checks import other_currency
 from sync import currencies, discovery, upstreams
@@ -90,7 +90,7 @@ def _check(remote: RemoteRecord, ninja: InvoiceNinjaClient, found: NinjaInvoice,
     invoice = Invoice.objects.select_related("client").get(remote=remote)
     if why := other_currency(invoice, currencies.code_of(ninja, client)):
         raise NeedsPerson("other_currency", why)
-    if wrong := differences(found, remote.desired):
+    if wrong := differences(found, wanted(remote)):
         raise NeedsPerson(
             creating_checks.DIFFERS_THERE,
             _("Invoice %(number)s was changed in Invoice Ninja since its approval (ours / there: %(differences)s).")

@@ -10,9 +10,10 @@ from django.db.models import Prefetch, Q
 from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
-from billing_console.money import same_amount
+from billing_console.money import ZERO
 from billing_console.states import InvoiceState
 from invoicing import credit_use, crediting, deviations, ending, inviting, receivers, releasing
+from invoicing.fees import net_there
 from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
 from sync.models import RemoteRecord, Transition
@@ -100,21 +101,24 @@ def sides_of(invoice: Invoice, remote: RemoteRecord | None) -> list[Side]:
     """What we sealed beside what Invoice Ninja was last read to hold, amounts in the invoice's currency."""
     seen, currency = (remote.seen if remote else {}), invoice.currency
     amount, tax = _read(seen, "amount"), _read(seen, "total_taxes")
+    if amount is not None and tax is not None:
+        amount, tax = amount - (_read(seen, "fees") or ZERO), tax - (_read(seen, "fees_tax") or ZERO)
 
     def side(name: str, ours: Decimal, theirs: Decimal | None) -> Side:
-        differs = theirs is not None and not same_amount(ours, theirs, currency)
-        return Side(name, formats.money(ours, currency), formats.money(theirs, currency), differs)
+        shown = formats.money(None, currency) if theirs is None else formats.exact_money(theirs, currency)
+        return Side(name, formats.exact_money(ours, currency), shown, theirs not in (None, ours))
 
     def theirs_only(name: str, theirs: Decimal | None) -> Side:
         return Side(name, "–", formats.money(theirs, currency))
 
     return [
         Side(_("Number"), "–", invoice.number or "–"),
-        side(_("Before tax"), invoice.net, amount - tax if amount is not None and tax is not None else None),
+        side(_("Before tax"), invoice.net, None if amount is None or tax is None else net_there(invoice, amount, tax)),
         side(_("Tax"), invoice.tax, tax),
         side(_("With tax"), invoice.gross, amount),
         theirs_only(_("Paid"), invoice.paid_by_money if invoice.balance is not None else None),
         *([theirs_only(_("Settled by credits"), invoice.credited)] if invoice.credited else []),
+        *([theirs_only(_("Fees by Invoice Ninja itself"), invoice.fees)] if invoice.fees else []),
         theirs_only(_("Open"), invoice.balance),
     ]
 

@@ -19,7 +19,7 @@ from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
 from invoicing import claim as claims
 from invoicing import creating, deviations
-from invoicing.creating_compare import describe, differences, facts_of
+from invoicing.creating_compare import describe, differences, facts_of, wanted
 from invoicing.models import Invoice, InvoiceLine
 from sync import doorbell, outbox, upstreams
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
@@ -132,7 +132,7 @@ def _proof_of(there: NinjaInvoice, *, by_hand: bool) -> Proof | None:
 def _compare(remote: RemoteRecord, there: NinjaInvoice, *, is_sent: bool) -> None:
     """Keep what differs from the seal for a person; raises NeedsPerson for a draft, which is then not marked."""
     invoice = Invoice.objects.select_related("remote").get(remote__our_key=remote.our_key)
-    wrong = differences(there, invoice.remote.desired) if invoice.remote else {}
+    wrong = differences(there, wanted(invoice.remote)) if invoice.remote else {}
     if not wrong:
         return
     deviations.note(invoice, there)

@@ -22,6 +22,7 @@ from billing_console import clock
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
 from invoicing import bouncing, comparing, creating, deviations, receivers
+from invoicing.fees import fees_of
 from invoicing.models import Invoice, Payment, PollCursor
 from invoicing.reading_rows import shares_of
 from sync import gate, heartbeats, push, upstreams
@@ -166,6 +167,7 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
             "remote_status": there.status_id,
             "balance": there.balance,
             "paid_to_date": there.paid_to_date,
+            "fees": fees_of(there, locked.currency).gross,
             "remote_updated_at": there.updated_at,
             "next_reminder_at": there.next_reminder_at,
             "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],

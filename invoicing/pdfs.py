@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NoPdfEngine, NotAllowed, UpstreamError
 from billing_console.states import InvoiceState
-from invoicing.creating_compare import describe, differences
+from invoicing.creating_compare import describe, differences, wanted
 from invoicing.models import Invoice, InvoicePdf
 from invoicing.sending_checks import other_currency
 from sync import currencies, doorbell, gate, outbox, upstreams
@@ -153,7 +153,7 @@ def _why_not_as_sent(invoice: Invoice, ninja: InvoiceNinjaClient, *, before: Nin
         return why
     if before.updated_at != after.updated_at:
         return _("The invoice was changed in Invoice Ninja while its PDF was fetched.")
-    if invoice.remote and (wrong := differences(after, invoice.remote.desired)):
+    if invoice.remote and (wrong := differences(after, wanted(invoice.remote))):
         return _("It is not what was approved (ours / there: %(differences)s).") % {"differences": describe(wrong)}
     return ""
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from billing_console import clock, money
 from billing_console.money import ZERO
+from invoicing.fees import Fees, fees_of, is_fee
 from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, Reading
 from mappings.models import ProjectMapping
 from sync import attributes
@@ -44,7 +45,8 @@ def counted_item(
 def counted_invoice(
     reading: Reading, row: NinjaInvoice, ours: Invoice | None, forgotten_key: str = ""
 ) -> CountedInvoice:
-    """An invoice as Invoice Ninja lists it; its payments are added later."""
+    """An invoice as Invoice Ninja lists it; its payments are added later. Fees are told apart on ours only."""
+    own = fees_of(row, ours.currency) if ours is not None else Fees()
     return CountedInvoice(
         reading=reading,
         ninja_id=row.id,
@@ -54,13 +56,16 @@ def counted_invoice(
         status=row.status_id[:4],
         is_deleted=row.is_deleted,
         amount=row.amount,
-        tax=row.total_taxes,
+        tax=row.total_taxes - own.tax,
+        fees=own.gross,
         balance=row.balance,
         paid_to_date=row.paid_to_date,
     )
 
 
-def counted_line(reading: Reading, invoice: CountedInvoice, line: NinjaLine, ours: Invoice | None) -> CountedLine:
+def counted_line(
+    reading: Reading, invoice: CountedInvoice, line: NinjaLine, there: NinjaInvoice, ours: Invoice | None
+) -> CountedLine:
     """A line with the amount that the server adds up: its line total, rounded half up to the currency."""
     amount = money.quantize(line.line_total, ours.currency) if ours is not None else line.line_total.quantize(MICRO)
     return CountedLine(
@@ -70,6 +75,7 @@ def counted_line(reading: Reading, invoice: CountedInvoice, line: NinjaLine, our
         hours=line.quantity,
         amount=amount,
         notes=clean_text(line.notes, 255),
+        is_fee=is_fee(there, line),
     )
 
 

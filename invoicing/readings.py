@@ -234,9 +234,10 @@ def _store_invoices(reading: Reading, rows: list[NinjaInvoice], ninja: InvoiceNi
         )
         CountedLine.objects.bulk_create(
             [
-                counted_line(reading, invoice, line, ours.get(invoice.ninja_id))
+                counted_line(reading, invoice, line, there, ours.get(invoice.ninja_id))
                 for invoice in made
-                for line in newest[invoice.ninja_id].lines  # type: ignore[index]
+                for there in [newest[NinjaId(invoice.ninja_id)]]
+                for line in there.lines
             ]
         )
 

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
+from invoicing.fees import net_there
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
 from invoicing.models import Credit, Invoice, InvoiceLine
 from invoicing.run import DEAD
@@ -202,10 +203,11 @@ def _on_lines(lines: QuerySet[InvoiceLine], column: str = "amount") -> dict[str,
 
 
 def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
-    """4. Our invoiced lines = the server's net; of each sent invoice gross = paid + settled by credits + open there.
+    """4. Our invoiced lines = the server's net; of each sent invoice gross + fees = paid + settled by credits + open.
 
     The server counts a credit that was set against an invoice as paid; here it stands for itself. What is left of a
-    credit lowers no open invoice: open invoices and open credits are two figures.
+    credit lowers no open invoice: open invoices and open credits are two figures. Fees are what the server put on an
+    invoice by itself, with the tax on them.
     """
     on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
     invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
@@ -213,6 +215,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     paid: dict[str, Decimal] = defaultdict(Decimal)
     settled: dict[str, Decimal] = defaultdict(Decimal)
     open_now: dict[str, Decimal] = defaultdict(Decimal)
+    charged: dict[str, Decimal] = defaultdict(Decimal)
     residue, leftovers = [], []
     count = 0
     of_it = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False).order_by().values("invoice")
@@ -220,7 +223,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     for invoice in with_lines.select_related("remote", "client").order_by("pk").iterator(chunk_size=1000):
         count += 1
         seen = invoice.remote.seen if invoice.remote else {}
-        net = Decimal(seen.get("amount", "0")) - Decimal(seen.get("total_taxes", "0"))
+        net = _net_seen(invoice, seen)
         theirs[invoice.currency] += net
         if net != invoice.lines_sum:
             words = {"ours": invoice.lines_sum, "there": net, "currency": invoice.currency}
@@ -228,12 +231,13 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
             leftovers.append(_of_invoice(invoice, sentence))
         paid[invoice.currency] += invoice.paid_by_money
         settled[invoice.currency] += invoice.credited
+        charged[invoice.currency] += invoice.fees
         if invoice.state in SENT:
             balance = invoice.balance or money.ZERO
             open_now[invoice.currency] += balance
-            if gap := invoice.gross - invoice.paid_to_date - balance:
+            if gap := invoice.gross + invoice.fees - invoice.paid_to_date - balance:
                 words = {"number": invoice.number, "gap": gap, "currency": invoice.currency}
-                residue.append(_("%(number)s: gross − paid − open = %(gap)s %(currency)s") % words)
+                residue.append(_("%(number)s: gross + fees − paid − open = %(gap)s %(currency)s") % words)
                 leftovers.append(_of_invoice(invoice, residue[-1]))
     lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=invoices)
     ours = by_currency(lines, "amount", "invoice__currency")
@@ -246,6 +250,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
         *([Term(_("of it settled by credits, gross"), amounts=add(settled))] if add(settled) else []),
         Term(_("of it open, gross"), amounts=add(open_now)),
         *([Term(_("beside it open credits, gross"), amounts=add(unused))] if add(unused) else []),
+        *([Term(_("fees of Invoice Ninja in these, gross"), amounts=add(charged))] if add(charged) else []),
     )
     residue.extend(unequal(ours, add(theirs)))
     whole = Term(_("our lines"), lines.count(), amounts=ours)
@@ -254,6 +259,13 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
 
 def _of_invoice(invoice: Invoice, sentence: str) -> Leftover:
     return Leftover(f"{invoice}: {sentence}", reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
+
+
+def _net_seen(invoice: Invoice, seen: dict[str, str]) -> Decimal:
+    """What our lines came to before tax by the total that was read as proof."""
+    amount, taxes = (Decimal(seen.get(name, "0")) for name in ("amount", "total_taxes"))
+    fees, fees_tax = (Decimal(seen.get(name, "0")) for name in ("fees", "fees_tax"))
+    return net_there(invoice, amount - fees, taxes - fees_tax)
 
 
 def open_credits(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], list[tuple[str, Invoice]]]:

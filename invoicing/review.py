@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import money
-from billing_console.money import to_five_cents
+from billing_console.money import exponent, to_five_cents
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, calculator, claim, content, creating, four_eyes, guards
 from invoicing.models import Invoice, InvoiceLine
@@ -234,6 +234,16 @@ def obstacles_on_row(invoice: Invoice) -> list[str]:
                 "theirs": money(theirs, invoice.currency),
                 "ours": money(invoice.gross, invoice.currency),
             }
+        )
+    there, here = invoice.client.currency_decimals, exponent(invoice.currency)
+    if invoice.client.currency == invoice.currency and there not in (None, here):
+        found.append(
+            _(
+                "Invoice Ninja counts %(currency)s with %(theirs)d decimals, the console with %(ours)d: the client "
+                "would be asked for another amount. No invoice in %(currency)s can be approved yet. "
+                "Bill %(client)s by hand in Invoice Ninja."
+            )
+            % {"currency": invoice.currency, "theirs": there, "ours": here, "client": invoice.client}
         )
     if not invoice.client.is_known or invoice.client.is_deleted:
         found.append(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from invoicing import receivers
-from invoicing.creating_compare import describe, differences
+from invoicing.creating_compare import describe, differences, wanted
 from invoicing.models import Invoice
 from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, SENT, NinjaClient, NinjaInvoice
 
@@ -47,7 +47,7 @@ def refusal(
         )
     if invoice.remote is None:
         raise ValueError(f"invoice {invoice.pk} is not in Invoice Ninja")
-    wrong = differences(there, invoice.remote.desired)
+    wrong = differences(there, wanted(invoice.remote))
     if wrong:
         return Refused(
             _("Invoice %(number)s was changed in Invoice Ninja since its approval (ours / there: %(differences)s).")

@@ -15,6 +15,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from billing_console import formats, money
+from invoicing import extras, fees
 from invoicing.calculator import plain
 from sync.clients.ninja_rows import DRAFT, NinjaInvoice
 
@@ -44,12 +45,14 @@ def ours_of(desired: Mapping[str, Any]) -> Snapshot:
     return {
         **{name: desired[name] for name in texts},
         "status": DRAFT,
+        "extras": extras.ours(desired),
         "tax_name": desired["tax_name1"],
         "tax_rate": plain(Decimal(desired["tax_rate1"])),
         **{name: plain(Decimal(desired[name])) for name in ("net", "tax", "gross")},
         "lines": [
             {
                 "task_id": line["task_id"],
+                "product_key": line["product_key"],
                 "notes": line["notes"],
                 **{name: plain(Decimal(line[name])) for name in ("quantity", "cost", "amount")},
             }
@@ -59,8 +62,11 @@ def ours_of(desired: Mapping[str, Any]) -> Snapshot:
 
 
 def theirs_of(found: NinjaInvoice, currency: str) -> Snapshot:
-    """Their side, as it was read; amounts at the precision of `currency`, quantities and costs as they are."""
-    amounts = [money.quantize(line.line_total, currency) for line in found.lines]
+    """Their side, as it was read, without the server's own fees. A line total as the server adds it up, at its decimals
+    of `currency`; all else as it is.
+    """
+    lines, own = fees.billed_lines(found), fees.fees_of(found, currency)
+    amounts = [money.quantize(line.line_total, currency) for line in lines]
     return {
         "client_id": found.client_id,
         "date": found.date.isoformat() if found.date else "",
@@ -70,20 +76,22 @@ def theirs_of(found: NinjaInvoice, currency: str) -> Snapshot:
         "public_notes": found.public_notes,
         "currency": currency,
         "status": found.status_id,
+        "extras": extras.theirs(found),
         "tax_name": found.tax_name,
         "tax_rate": plain(found.tax_rate),
         "net": plain(money.total(amounts)),
-        "tax": plain(money.quantize(found.total_taxes, currency)),
-        "gross": plain(money.quantize(found.amount, currency)),
+        "tax": plain(found.total_taxes - own.tax),
+        "gross": plain(found.amount - own.gross),
         "lines": [
             {
                 "task_id": line.task_id,
+                "product_key": line.product_key,
                 "notes": line.notes,
                 "quantity": plain(line.quantity),
                 "cost": plain(line.cost),
                 "amount": plain(amount),
             }
-            for line, amount in zip(found.lines, amounts, strict=True)
+            for line, amount in zip(lines, amounts, strict=True)
         ],
     }
 
@@ -117,7 +125,7 @@ def side_by_side(ours: Snapshot, theirs: Snapshot) -> list[Cell]:
     head = _("Invoice")
 
     def amount(side: Snapshot, name: str) -> str:
-        return formats.money(Decimal(side[name]), currency)
+        return formats.exact_money(Decimal(side[name]), currency)
 
     def tax(side: Snapshot) -> str:
         return f"{side['tax_name']} {side['tax_rate']} %".strip() if Decimal(side["tax_rate"]) else _("none")
@@ -137,6 +145,10 @@ def side_by_side(ours: Snapshot, theirs: Snapshot) -> list[Cell]:
         cells.insert(0, Cell(head, _("Currency"), ours["currency"], theirs["currency"]))
     if ours["client_id"] != theirs["client_id"]:
         cells.insert(0, Cell(head, _("Client"), ours["client_id"], theirs["client_id"]))
+    asked = ours.get("extras", {}), theirs.get("extras", {})
+    for name in extras.differing(*asked):
+        ours_says, theirs_says = (extras.in_words(name, side.get(name, "")) for side in asked)
+        cells.append(Cell(head, str(extras.LABELS[name]), ours_says, theirs_says))
     for name, label in (("terms", _("Terms")), ("footer", _("Footer")), ("public_notes", _("Notes"))):
         if ours[name].strip():
             cells.append(Cell(head, label, ours[name], theirs[name] or NOTHING))
@@ -163,6 +175,8 @@ def _line_cells(ours: tuple[int, Line] | None, theirs: tuple[int, Line] | None, 
         cell(_("Rate"), "cost"),
         cell(_("Amount"), "amount"),
     ]
+    if ours and theirs and ours[1]["task_id"] and "product_key" in ours[1] and "product_key" in theirs[1]:
+        cells.insert(1, cell(_("Product"), "product_key"))
     if ours and theirs and ours[0] != theirs[0]:
         cells.append(Cell(where, _("Place"), str(ours[0] + 1), str(theirs[0] + 1)))
     return cells
@@ -172,11 +186,11 @@ def _shown(side: tuple[int, Line] | None, name: str, currency: str) -> str:
     if side is None:
         return _("not there")
     value = side[1][name]
-    if name == "notes":
+    if name in ("notes", "product_key"):
         return value or NOTHING
     if name == "quantity":
         return formats.amount(Decimal(value), "") if len(value.partition(".")[2]) <= 2 else value
-    return formats.rate(Decimal(value), currency) if name == "cost" else formats.money(Decimal(value), currency)
+    return formats.rate(Decimal(value), currency) if name == "cost" else formats.exact_money(Decimal(value), currency)
 
 
 def gross_of(side: Snapshot) -> Decimal:

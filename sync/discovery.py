@@ -106,12 +106,12 @@ def is_client_alive(ninja_id: str) -> bool:
 def refresh_invoice_ninja() -> None:
     """Read Invoice Ninja's company, clients, projects and products into our cached rows; what it lost is unknown."""
     ninja = upstreams.ninja_client()
-    company, currencies = ninja.company(), {row.id: row.code for row in ninja.currencies()}
+    company, currencies = ninja.company(), {row.id: row for row in ninja.currencies()}
     clients, projects, products = ninja.clients(_ALL), ninja.projects(status=_ALL), ninja.products(_ALL)
-    default = currencies.get(ninja_rows.NinjaId(str(company.settings.get("currency_id") or "")), "")
+    default = currencies.get(ninja_rows.NinjaId(str(company.settings.get("currency_id") or "")))
     now = timezone.now()
     with transaction.atomic():
-        _store_company(company, default)
+        _store_company(company, default.code if default else "")
         changed = _store_clients(clients, currencies, default, now, company.settings)
         _store_projects(projects, now)
         _store_products(products, now)
@@ -141,8 +141,8 @@ def _store_company(there: ninja_rows.NinjaCompany, currency: str) -> None:
 
 def _store_clients(
     rows: Iterable[ninja_rows.NinjaClient],
-    currencies: dict[Any, str],
-    default: str,
+    currencies: dict[Any, ninja_rows.NinjaCurrency],
+    default: ninja_rows.NinjaCurrency | None,
     now: dt.datetime,
     of_company: dict[str, Any],
 ) -> list[Client]:
@@ -151,9 +151,11 @@ def _store_clients(
     fresh, changed = {}, []
     for row in rows:
         client = known.get(row.id) or Client(ninja_id=row.id)
+        currency = currencies.get(row.currency_id) or default
         values = {
             "name": row.name[:255],
-            "currency": currencies.get(row.currency_id, "") or default,
+            "currency": currency.code if currency else "",
+            "currency_decimals": currency.precision if currency else None,
             "contacts": [_contact(contact) for contact in row.contacts],
             "rounds_to_five_cents": _rounds_to_five_cents(row, of_company),
             "is_known": True,
@@ -174,6 +176,7 @@ def _store_clients(
         update_fields=[
             "name",
             "currency",
+            "currency_decimals",
             "contacts",
             "rounds_to_five_cents",
             "is_known",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from billing_console import money
 from billing_console.demo.visitor import Visitor
 from sandbox import scenario
 from sandbox.player import Player
@@ -79,7 +80,7 @@ def _compare_tasks(report: Report, player: Player, *, is_invoiced: bool) -> None
         if task is None:
             continue
         amount = _hours(task) * Decimal(str(task["rate"]))
-        report.expect(f"amount of “{work.subject}” in Invoice Ninja", work.expected, amount.quantize(Decimal("0.01")))
+        report.expect(f"amount of “{work.subject}” in Invoice Ninja", work.expected, money.quantize(amount, "EUR"))
         place = (task["client_id"], task["project_id"], task["is_deleted"], task["archived_at"])
         report.expect(f"place of “{work.subject}”", (work.project.client_id, work.project.ninja_id, False, 0), place)
         words = f"Task #{player.task_of(work)['ref']}: {work.subject}"
@@ -183,7 +184,7 @@ def _lost_deliveries(player: Player) -> set[str]:
 
 
 def _cents(value: Any) -> Decimal:
-    return Decimal(str(value)).quantize(Decimal("0.01"))
+    return money.quantize(money.from_binary(Decimal(str(value))), "EUR")
 
 
 def summary_lines(report: Report) -> Iterator[str]:

@@ -49,6 +49,9 @@ class Invoice(models.Model):
     terms = models.TextField(_("terms"), blank=True)
     footer = models.TextField(_("footer"), blank=True)
     public_notes = models.TextField(_("notes"), blank=True)
+    po_number = models.CharField(
+        _("PO number"), max_length=191, blank=True, help_text=_("Taken over from Invoice Ninja.")
+    )
     product_key = models.CharField(_("product"), max_length=100)
     invoice_date = models.DateField(_("invoice date"), null=True, blank=True)
     due_date = models.DateField(_("due date"), null=True, blank=True)
@@ -75,6 +78,13 @@ class Invoice(models.Model):
     remote_status = models.CharField(_("status there"), max_length=4, blank=True)
     balance = models.DecimalField(_("open"), max_digits=14, decimal_places=3, null=True, blank=True)
     paid_to_date = models.DecimalField(_("paid"), max_digits=14, decimal_places=3, default=0)
+    fees = models.DecimalField(
+        _("fees by Invoice Ninja"),
+        max_digits=14,
+        decimal_places=3,
+        default=0,
+        help_text=_("Payment and late fees that Invoice Ninja put on it by itself, with the tax on them."),
+    )
     credited = models.DecimalField(
         _("settled by credits"), max_digits=14, decimal_places=3, default=0, help_text=_("A part of what is paid.")
     )

@@ -71,7 +71,10 @@ class CountedItem(models.Model):
 
 
 class CountedInvoice(models.Model):
-    """One invoice as Invoice Ninja has it; `paid` and `credited` are the sums of its payments and applied credits."""
+    """One invoice as Invoice Ninja has it; `paid` and `credited` are the sums of its payments and applied credits.
+
+    `fees` are the server's own, with the tax on them; they are in `amount`, the tax on them is not in `tax`.
+    """
 
     reading = models.ForeignKey(Reading, models.CASCADE, related_name="counted_invoices")
     ninja_id = models.CharField(_("id there"), max_length=64)
@@ -87,6 +90,7 @@ class CountedInvoice(models.Model):
     is_deleted = models.BooleanField(_("deleted"), default=False)
     amount = models.DecimalField(_("total with tax"), max_digits=18, decimal_places=6)
     tax = models.DecimalField(_("tax"), max_digits=18, decimal_places=6)
+    fees = models.DecimalField(_("fees by Invoice Ninja"), max_digits=18, decimal_places=6, default=0)
     balance = models.DecimalField(_("open"), max_digits=18, decimal_places=6)
     paid_to_date = models.DecimalField(_("paid, as the invoice says"), max_digits=18, decimal_places=6)
     paid = models.DecimalField(_("paid, by its payments"), max_digits=18, decimal_places=6, default=0)
@@ -110,6 +114,7 @@ class CountedLine(models.Model):
     hours = models.DecimalField(_("hours"), max_digits=18, decimal_places=6)
     amount = models.DecimalField(_("amount"), max_digits=18, decimal_places=6)
     notes = models.CharField(_("text"), max_length=255, blank=True)
+    is_fee = models.BooleanField(_("fee by Invoice Ninja"), default=False)
 
     class Meta:
         verbose_name = _("line as counted")

@@ -97,7 +97,7 @@ class NinjaListed(Report):
         ),
         Column("state", _("State there"), value=lambda row: _state(row)),
         Column("client", _("Client"), value=lambda row: row["client"] or ""),
-        Column("notes", _("Line")),
+        Column("notes", _("Line"), sub=lambda row: gettext("Invoice Ninja's own, not billed") if row["is_fee"] else ""),
         Column("hours", _("Quantity"), Kind.NUMBER),
         CURRENCY,
         Column("amount", _("Amount"), Kind.MONEY),
@@ -116,12 +116,12 @@ class NinjaListed(Report):
             self._lines(wanted)
             .order_by("-invoice_id", "pk")
             .annotate(**names)
-            .values("pk", "notes", "hours", "amount", *names)
+            .values("pk", "notes", "hours", "amount", "is_fee", *names)
         )
         return rows
 
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:
-        sums = self._lines(wanted).order_by().values(currency=F("invoice__invoice__currency"))
+        sums = self._lines(wanted).filter(is_fee=False).order_by().values(currency=F("invoice__invoice__currency"))
         figures = list(sums.annotate(count_sum=Count("pk"), amount_sum=Sum("amount")).order_by("currency"))
         rows = [{**row, "currency": row["currency"] or ""} for row in figures]
         return sums_in_words(rows, count=gettext("Lines"), amount=gettext("Before tax"))

@@ -14,6 +14,9 @@ class Client(models.Model):
     currency = models.CharField(
         _("currency"), max_length=3, blank=True, help_text=_("ISO code of the client's currency.")
     )
+    currency_decimals = models.PositiveSmallIntegerField(
+        _("decimals there"), null=True, blank=True, help_text=_("With how many Invoice Ninja counts this currency.")
+    )
     contacts = models.JSONField(
         _("contacts"),
         default=list,

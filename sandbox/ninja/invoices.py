@@ -18,7 +18,7 @@ from sandbox.ninja.lifecycle import apply_flags, delete_invoice_row
 from sandbox.ninja.reminders import next_send_date
 from sandbox.ninja.status import note_payment_status
 from sandbox.ninja.store import Store
-from sandbox.ninja.totals import Totals, calculate
+from sandbox.ninja.totals import NO_TAX, Totals, calculate
 from sandbox.ninja.transformers import answer_one, answer_page
 from sandbox.ninja.values import as_number, as_text, is_on, whole
 from sandbox.ninja.webhooks import fire
@@ -97,6 +97,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
     client = store["clients"].get(values["client_id"]) or {}
     settings = store.company()["settings"]
     lines = [_prepared_line(store, line) for line in values.pop("line_items", [])]
+    values |= _by_settings(store, client)
     totals = calculate({**EMPTY, **values}, lines, **store.money_rules(client))
     values["public_notes"] = client["public_notes"] or values.get("public_notes", "")
     values["terms"] = values.get("terms") or as_text(store.setting("invoice_terms", client))
@@ -135,6 +136,8 @@ def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
     if "line_items" in values:
         lines = [_prepared_line(store, line, is_new=False) for line in values.pop("line_items")]
     client = store["clients"].get(invoice["client_id"]) or {}
+    if client.get("is_tax_exempt"):
+        values |= NO_TAX
     totals = calculate({**invoice, **values}, lines, **store.money_rules(client))
     changes = {**values, **_amounts(totals)}
     if invoice["status_id"] not in ("1", "5", "6"):
@@ -189,6 +192,8 @@ def read_values(call: Call, known: Row | None, table: str) -> Row:
     values: Row = {name: as_text(body[name]) for name in TEXTS if name in body}
     values |= {name: as_number(body[name]) for name in NUMBERS if name in body}
     values |= {name: is_on(body[name]) for name in FLAGS if name in body}
+    if known is not None and "exchange_rate" in body:  # a new one gets the server's own
+        values["exchange_rate"] = as_number(body["exchange_rate"])
     client = store.find("clients", body.get("client_id"))
     if known is not None:
         if body.get("client_id") is not None and (client is None or client["id"] != known["client_id"]):
@@ -244,9 +249,25 @@ def _read_dates(body: Row, values: Row, errors: Row, known: Row | None) -> None:
             values[name] = "-0001-11-30"
         else:
             errors[name] = [f"The {name.replace('_', ' ')} is not a valid date."]
+    _read_deposit(body, errors, known)
     is_put_of_both = known is not None and values.get("date") and values.get("due_date")
     if is_put_of_both and values["due_date"] < values["date"]:
         errors["due_date"] = ["The due date must be a date after or equal to date."]
+
+
+def _read_deposit(body: Row, errors: Row, known: Row | None) -> None:
+    """A deposit is no less than 0 and due before the invoice is; a PUT of its day with no other day breaks (799)."""
+    day = as_text(body.get("partial_due_date"))
+    if as_number(body.get("partial")) < 0:
+        errors["partial"] = ["The partial must be greater than or equal to 0."]
+    if not day:
+        return
+    due = as_text(body.get("due_date"))
+    if known is not None and not due and not body.get("date"):
+        raise broken()
+    if due and day > due:
+        errors["partial_due_date"] = ["The partial due date must be a date before due date."]
+        errors["due_date"] = ["The due date must be a date after partial due date."]
 
 
 def _is_day(text: str) -> bool:
@@ -271,6 +292,15 @@ def _prepared_line(store: Store, line: Row, *, is_new: bool = True) -> Row:
         return line
     notes = replace_keywords(defuse(notes), store.today()) if is_new else defuse(notes)
     return {**line, "notes": cleaned(notes) if store.is_2026() else notes}
+
+
+def _by_settings(store: Store, client: Row) -> Row:
+    """What a new invoice is, whatever was sent: billed by itself where the client's group or the company says so
+    (recordings 811 to 815), and without taxes for a client that pays none (750)."""
+    values: Row = dict(NO_TAX) if client.get("is_tax_exempt") else {}
+    if is_on(store.setting("auto_bill_standard_invoices", client)) and store.setting("auto_bill", client) == "always":
+        values["auto_bill_enabled"] = True
+    return values
 
 
 def _amounts(totals: Totals) -> Row:

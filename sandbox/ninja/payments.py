@@ -167,10 +167,18 @@ def apply_to_invoice(call: Call, payment_id: str, invoice: Row, amount: Any) -> 
     store = call.store
     row = mark_sent(call, invoice)
     paid, balance = whole(row["paid_to_date"] + amount), whole(round(row["balance"] - amount, 6))
-    changes: Row = {"paid_to_date": paid, "balance": balance, "next_send_date": ""}
+    changes: Row = {"paid_to_date": paid, "balance": balance, "next_send_date": "", **_less_deposit(row, amount)}
     note_payment_status(store, store.save("invoices", row["id"], **changes))
     store.move_client_money(row["client_id"], balance=-amount, paid=amount)
     _add_part(store, payment_id, {"invoice_id": row["id"], "amount": amount})
+
+
+def _less_deposit(invoice: Row, amount: Any) -> Row:
+    """A payment takes off the deposit that was asked for first; nothing is asked for any more once it is paid."""
+    if not invoice["partial"]:
+        return {}
+    left = whole(round(invoice["partial"] - amount, 6))
+    return {"partial": left} if left > 0 else {"partial": 0, "partial_due_date": ""}
 
 
 def take_money_back(call: Call, invoice: Row) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Projects, products, tax rates, task statuses: what invoices and tasks refer to."""
+"""Projects, products, tax rates, task statuses, groups of clients: what invoices and tasks refer to."""
 
 from __future__ import annotations
 
@@ -58,7 +58,13 @@ PRODUCT: Row = {
     "product_image": "",
     "tax_id": "1",
 }
-MODELS = {"projects": "Project", "products": "Product", "tax_rates": "TaxRate", "task_statuses": "TaskStatus"}
+MODELS = {
+    "projects": "Project",
+    "products": "Product",
+    "tax_rates": "TaxRate",
+    "task_statuses": "TaskStatus",
+    "group_settings": "GroupSetting",
+}
 FILTERS: dict[str, dict[str, Filter]] = {
     "projects": {"filter": contains("name", "public_notes", "private_notes", "number", *CUSTOM)},
     "products": {
@@ -67,11 +73,12 @@ FILTERS: dict[str, dict[str, Filter]] = {
     },
     "tax_rates": {"filter": contains("name")},
     "task_statuses": {"filter": contains("name")},
+    "group_settings": {"filter": contains("name")},
 }
 
 
 def list_rows(call: Call, table: str) -> dict[str, Any]:
-    """GET /projects, /products, /tax_rates, /task_statuses"""
+    """GET /projects, /products, /tax_rates, /task_statuses, /group_settings"""
     return answer_page(call, table, select(call, table, FILTERS[table]))
 
 
@@ -134,6 +141,12 @@ def create_tax_rate(call: Call) -> dict[str, Any]:
         raise invalid({"name": ["The name field is required."]})
     values = {"name": as_text(call.body["name"]), "rate": as_number(call.body.get("rate"))}
     return answer_one(call, "tax_rates", call.store.insert("tax_rates", values))
+
+
+def create_group(call: Call) -> dict[str, Any]:
+    """POST /group_settings: settings that count for every client of the group (recordings 811 and 812)."""
+    values = {"name": as_text(call.body.get("name")), "settings": dict(call.body.get("settings") or {})}
+    return answer_one(call, "group_settings", call.store.insert("group_settings", values))
 
 
 def bulk_rows(call: Call, table: str) -> dict[str, Any]:

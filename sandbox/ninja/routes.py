@@ -47,6 +47,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("PUT", "/projects/<row_id>", projects.update_project),
     ("POST", "/products", projects.create_product),
     ("POST", "/tax_rates", projects.create_tax_rate),
+    ("POST", "/group_settings", projects.create_group),
     ("GET", "/tasks", tasks.list_tasks),
     ("POST", "/tasks", tasks.create_task),
     ("POST", "/tasks/bulk", tasks.bulk_tasks),
@@ -80,7 +81,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("PUT", "/webhooks/<webhook_id>", webhooks.update_webhook),
     ("DELETE", "/webhooks/<webhook_id>", webhooks.delete_webhook),
 ]
-for _table in ("projects", "products", "tax_rates", "task_statuses"):
+for _table in ("projects", "products", "tax_rates", "task_statuses", "group_settings"):
     _ROUTES += [
         ("GET", f"/{_table}", partial(projects.list_rows, table=_table)),
         ("GET", f"/{_table}/<row_id>", partial(projects.get_row, table=_table)),

@@ -42,10 +42,13 @@ def mark_sent(call: Call, invoice: Row, *, is_new: bool = False) -> Row:
 
 
 def note_payment_status(store: Store, invoice: Row) -> Row:
-    """Sets sent, partly paid or paid by what was paid and what is open; drafts and cancelled ones stay."""
+    """Sets sent, partly paid or paid by what was paid and what is open; drafts and cancelled ones stay.
+
+    As long as less came in than the deposit that is asked for, it stays sent (recordings 806, 821 and 822).
+    """
     if invoice["status_id"] not in (SENT, PARTIAL, PAID):
         return invoice
-    if invoice["paid_to_date"] <= 0:
+    if invoice["paid_to_date"] <= 0 or (invoice["partial"] and invoice["balance"] > 0):
         status = SENT
     else:
         status = PAID if invoice["balance"] <= 0 else PARTIAL

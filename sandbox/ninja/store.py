@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "products": (),
     "tax_rates": (),
     "task_statuses": (),
+    "group_settings": (),
     "tasks": ("_number", "client_id", "project_id", "invoice_id"),
     "invoices": ("_number", "client_id"),
     "payments": ("client_id", "_idempotency_key"),
@@ -188,9 +189,13 @@ class Store:
         return self["users"].all()[0]
 
     def setting(self, name: str, client: Row | None) -> Any:
-        """A setting of the client, else of the company."""
-        value = client["settings"].get(name) if client else None
-        return self.company()["settings"].get(name) if value in (None, "") else value
+        """A setting of the client, else of its group, else of the company."""
+        group = self["group_settings"].get((client or {}).get("group_settings_id") or "")
+        for row in (client, group):
+            value = row["settings"].get(name) if row else None
+            if value not in (None, ""):
+                return value
+        return self.company()["settings"].get(name)
 
     def precision(self, client: Row | None) -> int:
         """Decimals of the client's currency."""
@@ -198,9 +203,10 @@ class Store:
         return int(currencies().get(currency_id, {"precision": 2})["precision"])
 
     def money_rules(self, client: Row | None) -> dict[str, Any]:
-        """How amounts of the client are rounded, for `totals.calculate`."""
+        """How amounts of the client are rounded, and whether they are taxed, for `totals.calculate`."""
         has_five_cents = is_on(self.setting("enable_rappen_rounding", client))
-        return {"precision": self.precision(client), "has_five_cents": has_five_cents}
+        is_exempt = bool((client or {}).get("is_tax_exempt"))
+        return {"precision": self.precision(client), "has_five_cents": has_five_cents, "is_exempt": is_exempt}
 
     def switch(self, name: str, default: Any = None) -> Any:
         """A switch of the stand-in that a seed has set."""

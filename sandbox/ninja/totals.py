@@ -38,9 +38,13 @@ LINE_DEFAULTS: dict[str, Any] = {
 }
 
 
+NO_TAX: dict[str, Any] = {f"tax_{part}{n}": empty for part, empty in (("name", ""), ("rate", 0)) for n in (1, 2, 3)}
+TAX_DECIMALS = 2  # whatever the currency (recordings 775 to 791; up to 5.12)
+
+
 @dataclass(frozen=True)
 class Totals:
-    """Cleaned lines, and `total_taxes` and `amount` rounded to the currency's decimals."""
+    """Cleaned lines, `total_taxes` at two decimals and `amount` at the currency's."""
 
     lines: list[dict[str, Any]]
     total_taxes: Number
@@ -64,18 +68,24 @@ def clean_line(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def calculate(
-    invoice: dict[str, Any], lines: list[dict[str, Any]], precision: int, *, has_five_cents: bool = False
+    invoice: dict[str, Any],
+    lines: list[dict[str, Any]],
+    precision: int,
+    *,
+    has_five_cents: bool = False,
+    is_exempt: bool = False,
 ) -> Totals:
-    """Line totals are unrounded floats; the subtotal sums the lines rounded half up to `precision` decimals.
+    """Line totals are unrounded doubles; the subtotal sums the lines rounded half up to `precision` decimals.
 
     `invoice` gives discount, is_amount_discount, uses_inclusive_taxes, tax_name1-3, tax_rate1-3 (percent) and the
-    surcharges. Taxes of lines are rounded per line, taxes of the invoice once on the net sum. has_five_cents: the
-    total alone is rounded to five cents, in any currency (recordings 792 to 798, 5.10.42).
+    surcharges. Taxes of lines are rounded per line, taxes of the invoice once on the net sum, each to two decimals.
+    has_five_cents: the total alone is rounded to five cents, in any currency (recordings 792 to 798, 5.10.42).
+    is_exempt: the client pays no tax, and the lines lose theirs (750).
     """
     is_amount = bool(invoice.get("is_amount_discount"))
     is_inclusive = bool(invoice.get("uses_inclusive_taxes"))
     discount = as_number(invoice.get("discount"))
-    cleaned = [clean_line(line) for line in lines]
+    cleaned = [{**clean_line(line), **(NO_TAX if is_exempt else {})} for line in lines]
     subtotal: Number = 0
     for line in cleaned:
         _set_line_total(line, is_amount, precision)
@@ -83,18 +93,18 @@ def calculate(
     share = _discounted_share(discount, subtotal, is_amount)
     taxes: Number = 0
     for line in cleaned:
-        _set_line_taxes(line, share, is_inclusive, precision)
+        _set_line_taxes(line, share, is_inclusive)
         taxes += line["tax_amount"]
     net = subtotal - (discount if is_amount else rounded(subtotal * discount / 100, 2))
     for number in (1, 2, 3):
-        if len(as_text(invoice.get(f"tax_name{number}"))) > 1:
-            taxes += _tax(net, as_number(invoice.get(f"tax_rate{number}")), is_inclusive, precision)
+        if len(as_text(invoice.get(f"tax_name{number}"))) > 1 and not is_exempt:
+            taxes += _tax(net, as_number(invoice.get(f"tax_rate{number}")), is_inclusive)
     surcharges = sum(as_number(invoice.get(f"custom_surcharge{n}")) for n in (1, 2, 3, 4))
     total = net + surcharges + (0 if is_inclusive else taxes)
     amount = rounded(total, precision)
     if has_five_cents:
         amount = whole(rounded(amount * 20, 0) / 20)
-    return Totals(cleaned, rounded(taxes, precision), amount)
+    return Totals(cleaned, rounded(taxes, TAX_DECIMALS), amount)
 
 
 def _set_line_total(line: dict[str, Any], is_amount: bool, precision: int) -> None:
@@ -107,9 +117,11 @@ def _set_line_total(line: dict[str, Any], is_amount: bool, precision: int) -> No
     line["is_amount_discount"] = is_amount
 
 
-def _set_line_taxes(line: dict[str, Any], share: float, is_inclusive: bool, precision: int) -> None:
+def _set_line_taxes(line: dict[str, Any], share: float, is_inclusive: bool) -> None:
     net = line["line_total"] * share
-    tax = sum(_tax(net, line[f"tax_rate{n}"], is_inclusive, precision) for n in (1, 2, 3))
+    tax: Number = 0
+    for number in (1, 2, 3):  # one after the other, as the server adds doubles: 7 − 6.33 is 0.6699999999999999
+        tax += _tax(net, line[f"tax_rate{number}"], is_inclusive)
     line["tax_amount"] = whole(tax)
     line["gross_line_total"] = whole(line["line_total"] + (0 if is_inclusive else tax))
 
@@ -120,8 +132,8 @@ def _discounted_share(discount: Number, subtotal: Number, is_amount: bool) -> fl
     return 1 - discount / subtotal if subtotal > 0 else 1.0
 
 
-def _tax(net: Number, rate: Number, is_inclusive: bool, precision: int) -> Number:
-    """The tax on (or, inclusive, in) `net` at `rate` percent, rounded half up to `precision` decimals."""
+def _tax(net: Number, rate: Number, is_inclusive: bool) -> Number:
+    """The tax on (or, inclusive, in) `net` at `rate` percent, rounded half up to two decimals."""
     if not rate:
         return 0
-    return rounded(net - net / (1 + rate / 100) if is_inclusive else net * rate / 100, precision)
+    return rounded(net - net / (1 + rate / 100) if is_inclusive else net * rate / 100, TAX_DECIMALS)

@@ -94,7 +94,7 @@ ALWAYS = {
 def transform(store: Store, table: str, row: Row, includes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The row as it is answered; a relation that leads nowhere is left out."""
     answer = public(row)
-    if table in ("tasks", "clients", "projects", "products", "invoices", "payments", "credits"):
+    if table in ("tasks", "clients", "projects", "products", "invoices", "payments", "credits", "group_settings"):
         answer["documents"] = []
     if table == "clients":
         answer["gateway_tokens"] = []

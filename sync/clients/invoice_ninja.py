@@ -23,9 +23,7 @@ from sync.clients.ninja_lists import Identified, list_all, list_updated_since, r
 from sync.clients.ninja_parse import (
     parse_client,
     parse_company,
-    parse_credit,
     parse_currencies,
-    parse_invoice,
     parse_payment,
     parse_pdf,
     parse_ping,
@@ -34,6 +32,7 @@ from sync.clients.ninja_parse import (
     parse_task,
     parse_tax_rate,
 )
+from sync.clients.ninja_parse_invoices import parse_credit, parse_invoice
 from sync.clients.ninja_rows import (
     NinjaClient,
     NinjaCompany,

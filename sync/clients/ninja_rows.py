@@ -162,7 +162,11 @@ class NinjaTask:
 
 @dataclass(frozen=True)
 class NinjaLine:
-    """A line of an invoice or credit. `line_total` is the server's cost × quantity, not rounded."""
+    """A line of an invoice or credit. `line_total` is the server's cost × quantity, not rounded.
+
+    `type_id`: 1 product, 2 task, 3 and 4 fee of a payment, 5 late fee, 6 expense. `more_taxes` are the second and
+    third (name, percent).
+    """
 
     task_id: NinjaId
     product_key: str
@@ -174,6 +178,7 @@ class NinjaLine:
     tax_amount: Decimal
     tax_name: str
     tax_rate: Decimal
+    more_taxes: tuple[tuple[str, Decimal], ...]
     discount: Decimal
     type_id: str
     raw: JsonObject = _raw()
@@ -202,7 +207,9 @@ class NinjaInvitation:
 class NinjaInvoice:
     """An invoice. `status_id`: 1 draft, 2 sent, 3 partly paid, 4 paid, 5 cancelled, 6 reversed.
 
-    The balance of a draft is 0. `tax_name` and `tax_rate` (percent) are the first of the invoice level.
+    The balance of a draft is 0. `tax_name` and `tax_rate` (percent) are the first of the invoice level, `more_taxes`
+    the second and third. `partial` is a deposit that the client is asked for first, by `partial_due_date`. `discount`
+    is an amount where `is_amount_discount`, else per cent.
     `reminded_on` are the days on which the server's own schedule sent reminder 1, 2, 3 and the last one;
     `next_reminder_at` is when it sends the next mail.
     """
@@ -218,7 +225,13 @@ class NinjaInvoice:
     total_taxes: Decimal
     tax_name: str
     tax_rate: Decimal
+    more_taxes: tuple[tuple[str, Decimal], ...]
     discount: Decimal
+    is_amount_discount: bool
+    partial: Decimal
+    partial_due_date: dt.date | None
+    surcharges: tuple[Decimal, Decimal, Decimal, Decimal]
+    exchange_rate: Decimal
     uses_inclusive_taxes: bool
     date: dt.date | None
     due_date: dt.date | None

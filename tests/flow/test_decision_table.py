@@ -352,7 +352,7 @@ def test_what_happens_to_an_invoice_does_what_the_table_says(office: Flow, stage
     residues = [identity.residue for identity in reconcile.check(DECEMBER) if not identity.is_true]
     # What was edited there after it was sent is named by the reconciliation, and by nothing else.
     is_edited = row == "edited by hand" and stage in (SENT, PAID)
-    assert residues == ([("0001: gross − paid − open = -12.100 EUR",)] if is_edited else [])
+    assert residues == ([("0001: gross + fees − paid − open = -12.100 EUR",)] if is_edited else [])
 
 
 def told(office: Flow, row: str, entry: TimeEntry, invoice: Invoice | None, mails: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,9 +41,21 @@ def test_lines_are_rounded_one_by_one_never_merged() -> None:
     assert totals.net == D("95.00")
 
 
-def test_yen_has_no_decimals() -> None:
-    totals = calculator.total_up([line(1, "1.25", "90", currency="JPY")], tax_rate=D(10), currency="JPY")
-    assert (totals.net, totals.tax, totals.gross) == (D(113), D(11), D(124))
+@pytest.mark.parametrize(
+    ("hours", "rate", "currency", "percent", "expected"),
+    [
+        ("1.25", "90", "JPY", 10, (113, "11.30", 124)),
+        ("1.25", "8501", "JPY", 10, (10626, "1062.60", 11689)),
+        ("0.25", "12345", "HUF", 27, ("3086.25", "833.29", "3919.54")),  # in ISO's decimals: not approved
+        ("1", "95.125", "KWD", 19, ("95.125", "18.07", "113.195")),
+    ],
+)
+def test_a_tax_has_two_decimals_in_every_currency_and_the_total_its_own(
+    hours: str, rate: str, currency: str, percent: int, expected: tuple[Any, Any, Any]
+) -> None:
+    """As Invoice Ninja counts (recordings 776 to 791)."""
+    totals = calculator.total_up([line(1, hours, rate, currency=currency)], tax_rate=D(percent), currency=currency)
+    assert (totals.net, totals.tax, totals.gross) == tuple(D(figure) for figure in expected)
 
 
 def test_nothing_is_nothing() -> None:

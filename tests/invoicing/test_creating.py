@@ -7,7 +7,7 @@ import pytest
 
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
-from invoicing import adjusting, against_readings, content, creating, readings, reconcile, review
+from invoicing import adjusting, content, creating, readings, reconcile, review, verdict
 from invoicing.models import Invoice
 from mappings.lookups import new_rule_set_version
 from mappings.rules import month
@@ -95,7 +95,7 @@ def test_a_cent_that_the_server_counts_in_binary_is_no_difference(world: World) 
     assert record.state == RecordState.SYNCED, record.sentence
     assert fresh(invoice).state == InvoiceState.CREATED
     readings.read_now()
-    assert [identity.residue for identity in against_readings.check_all(month(2025, 12))] == [()] * 8
+    assert [identity.residue for identity in verdict.prove(month(2025, 12)).identities] == [()] * 8
 
 
 def again(invoice: Invoice) -> RemoteRecord:

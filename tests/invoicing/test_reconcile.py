@@ -311,7 +311,7 @@ def test_an_invoice_edited_after_it_was_sent_is_found(world: World) -> None:
     world.api_ninja("PUT", f"/invoices/{invoice.remote.remote_id}", {"line_items": [line]})
     payments.poll()
 
-    assert residues() == {"invoiced": (f"{fresh(invoice).number}: gross − paid − open = 287.380 EUR",)}
+    assert residues() == {"invoiced": (f"{fresh(invoice).number}: gross + fees − paid − open = 287.380 EUR",)}
 
 
 def test_it_reads_with_as_many_queries_for_many_as_for_one(

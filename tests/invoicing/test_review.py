@@ -298,6 +298,30 @@ def test_a_client_that_is_gone_blocks(user: User) -> None:
         review.approve(invoice, revision=2, user=user)
 
 
+@pytest.mark.parametrize(
+    ("decimals", "currency", "refusal"),
+    [
+        (0, "HUF", "Invoice Ninja counts HUF with 0 decimals, the console with 2"),
+        (2, "XOF", "Invoice Ninja counts XOF with 2 decimals, the console with 0"),
+        (2, "TND", "Invoice Ninja counts TND with 2 decimals, the console with 3"),
+        (0, "JPY", ""),
+        (3, "KWD", ""),
+        (2, "EUR", ""),
+        (None, "EUR", ""),  # not read since the console learned to ask
+    ],
+)
+def test_a_currency_that_the_server_counts_otherwise_blocks(
+    user: User, decimals: int | None, currency: str, refusal: str
+) -> None:
+    invoice = draft("2.1")
+    client = invoice.client
+    client.currency = invoice.currency = currency
+    client.currency_decimals = decimals
+    found = review.obstacles_on_row(invoice)
+    assert len(found) == (1 if refusal else 0)
+    assert all(sentence.startswith(refusal) for sentence in found)
+
+
 def test_totals_that_contradict_the_lines_block(user: User) -> None:
     invoice = draft("2.1")
     Invoice.objects.update(gross=D("1.00"))

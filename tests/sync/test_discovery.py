@@ -8,9 +8,11 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from billing_console import money
 from billing_console.states import EntryState, Reason
 from mappings import hooks
 from mappings.models import Client, Company, Membership, NinjaProject, Person, Product, ProjectMapping, Rate, Role
+from sandbox.ninja.data import currencies
 from sync import discovery, upstreams
 from sync.models import Heartbeat, TimeEntry, UpstreamCall
 from tests.standins import World
@@ -25,6 +27,7 @@ def test_clients_and_projects_are_cached_as_they_are(world: World) -> None:
     assert (acme.is_known, acme.is_archived, acme.is_deleted, acme.currency) == (True, False, False, "EUR")
     assert acme.emails() == world.client.emails()
     assert Client.objects.filter(is_known=True).count() == 3
+    assert acme.currency_decimals == 2
     project = NinjaProject.objects.get(ninja_id="proj_mobile002")
     assert (project.client.ninja_id, project.is_known) == ("client_xyz789", True)
     assert Company.current().name
@@ -150,3 +153,13 @@ def test_one_server_that_is_down_leaves_the_other_alone(world: World) -> None:
     (sentence,) = discovery.refresh_all()
     assert "Invoice Ninja" in sentence
     assert Membership.objects.exists()
+
+
+def test_twelve_currencies_are_counted_otherwise_by_the_server() -> None:
+    """Decimals of GET /statics against ISO 4217: invoices in these cannot be approved yet."""
+    theirs = {row["code"]: row["precision"] for row in currencies().values()}
+    assert {code: there for code, there in theirs.items() if there != money.exponent(code)} == {
+        **dict.fromkeys(("HUF", "MGA", "PKR"), 0),
+        **dict.fromkeys(("BHD", "JOD", "OMR", "TND", "KRW", "RWF", "UGX", "XOF", "XPF"), 2),
+        "XAU": 3,
+    }

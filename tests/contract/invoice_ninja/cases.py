@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.ninja.app import InvoiceNinja
 from sandbox.ninja.data import currency_ids, time_zones
-from tests.contract.invoice_ninja import mail_cases
+from tests.contract.invoice_ninja import mail_cases, money_cases
 from tests.contract.invoice_ninja.recording import FRESH_INSTALLS, recordings
 from tests.contract.invoice_ninja.sending import send
 from tests.contract.invoice_ninja.world import NEWER_SERVER, Arrange, a_client, an_invoice, before
@@ -262,11 +262,10 @@ SPECIAL: dict[int, dict[str, Any]] = {
     823: {"also": (823,)},
     824: {"also": (824,)},
     825: {"switches": {"pdf_engine": True}},
-    # Its taxes keep two decimals in a currency that has none.
-    826: {"ignore": {"total_taxes"}},
+    **{number: {"rows": a_client("Wjneg56bwZ"), "ignore": {"client_contact_id"}} for number in range(870, 888)},
     **{number: {**_FIVE_CENTS, "rows": a_client("Wjneg5YbwZ")} for number in range(792, 798)},
     798: {**_FIVE_CENTS, "rows": a_client("Volej2RejN")},
-    **{number: {"rows": a_client("Wjneg56bwZ"), "ignore": {"client_contact_id"}} for number in range(870, 888)},
+    **money_cases.SPECIAL,
 }
 # The company of the newer server, which no exchange shows.
 _NEWER = {
@@ -361,11 +360,17 @@ _OTHERS = {
 CASES: dict[str, list[Case]] = {
     method: [
         case(number)
-        for number in _numbers(" ".join(all_.get(method, "") for all_ in (_EXCHANGES, mail_cases.EXCHANGES)))
+        for number in (
+            *_numbers(" ".join(all_.get(method, "") for all_ in (_EXCHANGES, mail_cases.EXCHANGES))),
+            *money_cases.EXCHANGES.get(method, ()),
+        )
     ]
     for method in {**_EXCHANGES, **mail_cases.EXCHANGES}
 }
 OTHER_CASES: dict[str, list[Case]] = {
-    about: [case(number) for number in _numbers(f"{text} {mail_cases.OTHERS.get(about, '')}")]
-    for about, text in _OTHERS.items()
+    **{
+        about: [case(number) for number in _numbers(f"{text} {mail_cases.OTHERS.get(about, '')}")]
+        for about, text in _OTHERS.items()
+    },
+    **{about: [case(number) for number in numbers] for about, numbers in money_cases.OTHERS.items()},
 }

@@ -113,7 +113,17 @@ def _collect(tables: Tables, table: str, row: dict[str, Any]) -> None:
     tables.setdefault(table, {})[row["id"]] = own
 
 
-OTHER_TABLES = ("payments", "products", "credits", "webhooks", "companies", "tokens", "tax_rates", "users")
+OTHER_TABLES = (
+    "payments",
+    "products",
+    "credits",
+    "webhooks",
+    "companies",
+    "tokens",
+    "tax_rates",
+    "users",
+    "group_settings",
+)
 
 
 def _as_stored(task: dict[str, Any], body: Any) -> None:
@@ -134,9 +144,11 @@ def _snapshots() -> dict[int, Tables]:
     """What was known to be on the server before each exchange."""
     snapshots: dict[int, Tables] = {}
     known: Tables = {}
+    last = 0
     for number, recording in recordings().items():
-        if number in FRESH_INSTALLS:
+        if any(last < first <= number for first in FRESH_INSTALLS):
             known = {}
+        last = number
         snapshots[number] = known
         fresh = rows_in(recording)
         if fresh:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from billing_console import errors
-from sync.clients import invoice_ninja, ninja_parse, taiga, taiga_parse
+from sync.clients import invoice_ninja, ninja_parse, ninja_parse_invoices, taiga, taiga_parse
 from sync.clients.answers import Answer, Request, error_from
 from sync.clients.wire import decode_json
 
@@ -17,13 +17,13 @@ FOLDER = Path(__file__).parents[2] / "contract"
 TAIGA_KINDS = {"tasks": "T", "userstories": "U", "issues": "I"}
 NINJA_PARSERS: dict[str, Callable[[object], object]] = {
     "tasks": ninja_parse.parse_task,
-    "invoices": ninja_parse.parse_invoice,
-    "emails": ninja_parse.parse_invoice,
+    "invoices": ninja_parse_invoices.parse_invoice,
+    "emails": ninja_parse_invoices.parse_invoice,
     "clients": ninja_parse.parse_client,
     "projects": ninja_parse.parse_project,
     "products": ninja_parse.parse_product,
     "payments": ninja_parse.parse_payment,
-    "credits": ninja_parse.parse_credit,
+    "credits": ninja_parse_invoices.parse_credit,
     "companies": ninja_parse.parse_company,
     "tax_rates": ninja_parse.parse_tax_rate,
 }
