@@ -27,7 +27,7 @@ from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
 from invoicing.fees import net_there
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
-from invoicing.models import Credit, Invoice, InvoiceLine
+from invoicing.models import Credit, Invoice, InvoiceLine, Payment
 from invoicing.run import DEAD
 from invoicing.typed_hours import UNREADABLE, hours_identity
 from mappings.rules import Period
@@ -271,14 +271,16 @@ def _net_seen(invoice: Invoice, seen: dict[str, str]) -> Decimal:
 def open_credits(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], list[tuple[str, Invoice]]]:
     """What is left of the credits of these invoices, gross by currency; and where Invoice Ninja differs.
 
-    One that is not there yet, or was given up, gives nothing back.
+    A use whose payment was deleted there uses nothing. One that is not there yet, or was given up, gives nothing back.
     """
     unused: dict[str, Decimal] = defaultdict(Decimal)
     gaps = []
     rows = Credit.objects.filter(invoice__in=invoices, is_given_up=False)
-    for credit in rows.filter(remote__remote_id__isnull=False).select_related("remote", "invoice__client"):
+    undone = Payment.objects.filter(invoice=OuterRef("invoice"), ninja_id=OuterRef("use__remote_id"), is_deleted=True)
+    rows = rows.filter(remote__remote_id__isnull=False).annotate(is_undone=Exists(undone))
+    for credit in rows.select_related("remote", "invoice__client"):
         there = Decimal(credit.remote.seen.get("amount", "0"))
-        unused[credit.currency] += credit.gross - credit.used
+        unused[credit.currency] += credit.gross - (money.ZERO if credit.is_undone else credit.used)
         if there != credit.gross:
             words = {"number": credit.number, "gap": credit.gross - there, "currency": credit.currency}
             gap = _("credit %(number)s: ours − there = %(gap)s %(currency)s") % words

@@ -33,6 +33,14 @@ def use_credit(call: Call, credit: Row, amount: Any, invoice: Row | None) -> Non
     store.move_client_money(row["client_id"], credit=-amount)
 
 
+def give_back(call: Call, credit: Row, amount: Any) -> None:
+    """Its payment was deleted: as much is open again, and its status is 2 also where a part stays used (1230)."""
+    balance = whole(round(credit["balance"] + amount, 6))
+    paid = whole(round(credit["paid_to_date"] - amount, 6))
+    call.store.save("credits", credit["id"], balance=balance, paid_to_date=paid, status_id=SENT)
+    call.store.move_client_money(credit["client_id"], credit=amount)
+
+
 def mark_credit_sent(call: Call, credit: Row) -> Row:
     """A draft becomes sent: its balance is its amount."""
     if credit["status_id"] != DRAFT:

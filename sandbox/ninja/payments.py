@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.memory import Row
 from sandbox.ninja.activities import note_payment
 from sandbox.ninja.call import Call
-from sandbox.ninja.credit_use import use_credit
+from sandbox.ninja.credit_use import give_back, use_credit
 from sandbox.ninja.errors import invalid, missing, unauthorized
 from sandbox.ninja.filters import Filter, contains, equals, select
 from sandbox.ninja.mail import send_receipts, wants_receipts
@@ -85,7 +85,8 @@ def create_payment(call: Call) -> dict[str, Any]:
         raise invalid(errors)
     spent = sum(amount for _, amount in invoices)
     used = sum(amount for _, amount in credits)
-    amount = as_number(body["amount"]) if body.get("amount") is not None else whole(spent - used)
+    # 0 is no amount: what the credits leave open then counts as money that came (recordings 1224, 1468).
+    amount = as_number(body.get("amount") or 0) or whole(max(0, spent - used))
     if spent > amount + used + 1e-9:
         raise invalid({"amount": ["Insufficient balance on payment."]})
     values = {name: as_text(body[name]) for name in TEXTS if name in body}
@@ -106,7 +107,8 @@ def create_payment(call: Call) -> dict[str, Any]:
 
 
 def delete_payment(call: Call, payment_id: str) -> dict[str, Any]:
-    """DELETE /payments/{id}: the invoices owe again; the answer still says that it is not deleted."""
+    """DELETE /payments/{id}: the invoices owe again and the credits are open again; the answer still says that it is
+    not deleted (recordings 1229, 1230)."""
     payment = _payment(call, payment_id)
     answer = {"data": transform(call.store, "payments", payment)}
     if payment["is_deleted"]:
@@ -116,6 +118,8 @@ def delete_payment(call: Call, payment_id: str) -> dict[str, Any]:
         invoice = store["invoices"].get(part.get("invoice_id", ""))
         if invoice is not None:
             _owe_again(call, invoice, part["amount"] - part["refunded"])
+        if (credit := store["credits"].get(part.get("credit_id", ""))) is not None:
+            give_back(call, credit, part["amount"])
     gone: Row = {"is_deleted": True, "archived_at": store.now(), "status_id": "2", "paymentables": []}
     row = store.save("payments", payment_id, **gone)
     fire(call, "payment_delete", "payments", row)

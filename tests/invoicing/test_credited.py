@@ -144,6 +144,11 @@ def test_a_payment_of_a_credit_that_is_deleted_settles_nothing_any_more(world: W
 
     there = Invoice.objects.get()
     assert (there.state, there.paid_to_date, there.credited, there.balance) == ("sent", 0, 0, Decimal("408.38"))
+    credit = world.api_ninja("GET", "/credits")["data"][0]
+    assert (credit["balance"], credit["status_id"]) == (Decimal("90.75"), "2")
+    assert [term.amounts for term in prove(DECEMBER).identities[3].right if "open credits" in term.name] == [
+        {"EUR": Decimal("90.75")}
+    ]
 
 
 def test_polling_the_same_payments_again_changes_nothing(world: World, credited: Invoice) -> None:

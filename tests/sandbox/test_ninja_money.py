@@ -228,3 +228,30 @@ def test_a_credit_is_applied_once(api: Api) -> None:
     left = api.get(f"/invoices/{invoice}")
     assert (left["status_id"], left["balance"]) == ("3", 25)
     assert len(api.get("/credits?private_notes=nothing-like-it")) == 1
+
+
+def _credited(api: Api, invoice: str, part: int, of_invoice: int, **body: Any) -> dict[str, Any]:
+    lines = [{"quantity": 1, "cost": 75, "notes": "1.00 h less"}]
+    credit = api.post("/credits", {"client_id": "client_abc123", "line_items": lines})["id"]
+    parts = {
+        "credits": [{"credit_id": credit, "amount": part}],
+        "invoices": [{"invoice_id": invoice, "amount": of_invoice}],
+    }
+    return {**api.post("/payments", {"client_id": "client_abc123", **body, **parts}), "credit": credit}
+
+
+@pytest.mark.parametrize("body", [{"amount": 0}, {}])
+def test_what_a_credit_leaves_open_of_an_invoice_counts_as_money(api: Api, body: dict[str, Any]) -> None:
+    payment = _credited(api, api.invoice(mark_sent=True)["id"], 10, 30, **body)
+    assert (payment["amount"], payment["applied"]) == (20, 20)  # recordings 1224 and 1468
+
+
+def test_a_deleted_payment_gives_its_credit_back_as_status_2(api: Api) -> None:
+    invoice = api.invoice(mark_sent=True)["id"]
+    payment = _credited(api, invoice, 30, 30, amount=0)
+
+    api.json("DELETE", f"/payments/{payment['id']}")
+
+    credit, owed = api.get(f"/credits/{payment['credit']}"), api.get(f"/invoices/{invoice}")
+    assert (credit["status_id"], credit["balance"], credit["paid_to_date"]) == ("2", 75, 0)  # recording 1230
+    assert (owed["balance"], owed["paid_to_date"]) == (100, 0)
