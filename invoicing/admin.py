@@ -258,7 +258,7 @@ def invoice_context(object_id: str) -> dict[str, Any]:
 
 @admin.register(Payment)
 class PaymentAdmin(IndexedSearchAdmin):
-    """What was paid, as Invoice Ninja reports it; amounts with tax."""
+    """What was paid, as Invoice Ninja reports it; amounts with tax. What credits settled is told apart."""
 
     list_display = ("invoice_cell", "amount_cell", "refunded_cell", "paid_on", "state_cell")
     list_display_links = None
@@ -275,7 +275,7 @@ class PaymentAdmin(IndexedSearchAdmin):
         sums = (
             rows.filter(is_deleted=False)
             .values("invoice__currency")
-            .annotate(sum_paid=Sum(F("amount") - F("refunded")))
+            .annotate(sum_paid=Sum(F("amount") - F("refunded") - F("by_credit")))
         )
         return [
             (gettext("Paid, with tax"), formats.money(row["sum_paid"], row["invoice__currency"]))
@@ -294,7 +294,13 @@ class PaymentAdmin(IndexedSearchAdmin):
 
     @display(description=_("Paid, with tax"), ordering="amount")
     def amount_cell(self, payment: Payment) -> SafeString:
-        return format_html('<span class="bc-num">{}</span>', formats.money(payment.amount, payment.invoice.currency))
+        currency = payment.invoice.currency
+        credit = formats.money(payment.by_credit, currency) if payment.by_credit else ""
+        return format_html(
+            '<span class="bc-num">{}<span class="bc-sub">{}</span></span>',
+            formats.money(payment.by_money, currency),
+            gettext("settled by credits %(credited)s") % {"credited": credit} if credit else "",
+        )
 
     @display(description=_("Refunded"), ordering="refunded")
     def refunded_cell(self, payment: Payment) -> SafeString:
@@ -305,6 +311,8 @@ class PaymentAdmin(IndexedSearchAdmin):
     def state_cell(self, payment: Payment) -> SafeString:
         if payment.is_deleted:
             return badge("cancelled", gettext("Deleted"))
+        if payment.by_credit and payment.by_credit == payment.amount - payment.refunded:
+            return badge("credited", gettext("Settled by credits"))
         return badge("reversed", gettext("Refunded")) if payment.refunded else badge("paid")
 
 

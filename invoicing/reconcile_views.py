@@ -257,6 +257,7 @@ def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> d
         "name": identity.name,
         "is_true": identity.is_true,
         "is_outdated": identity.is_outdated,
+        "is_empty": identity.is_empty,
         "residue": identity.residue,
         "leftovers": identity.leftovers[:SHOWN_LEFTOVERS],
         "more_leftovers": max(len(identity.leftovers) - SHOWN_LEFTOVERS, 0),

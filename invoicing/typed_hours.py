@@ -78,7 +78,7 @@ def hours_identity(
     outside = _raw_hours(TimeEntry.objects.filter(item_id__in=readable.values("item_id"))) - _raw_hours(readable)
     left = Term(_("typed in Taiga"), count, typed - outside)
     carried = tuple(replace(term, amounts={}) for key, term in parts if key != "unreadable")
-    right = (*carried, *(_since(name, found[name]) for name in _SINCE))
+    right = (*carried, *(_since(name, found[name]) for name in _SINCE if found[name]))
     gap_left = left.hours - money.total(term.hours for term in right)
     residue = (f"{gap_left:+} h",) if gap_left else ()
     return Identity(_("Raw hours"), left, right, residue, leftovers=tuple(leftovers))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -30,6 +32,11 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} {self.invoice.currency}"
+
+    @property
+    def by_money(self) -> Decimal:
+        """The part of `amount` that money brought."""
+        return self.amount - self.by_credit
 
 
 class PollCursor(models.Model):

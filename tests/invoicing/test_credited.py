@@ -81,6 +81,17 @@ def test_an_invoice_that_was_only_credited_is_not_paid(world: World, credited: I
     )  # fmt: skip
 
 
+def test_the_list_of_payments_adds_up_money_alone(world: World, credited: Invoice) -> None:
+    pay(world, credited, 100)
+
+    listed = browser_of("viewer").get("/admin/invoicing/payment/").content.decode().replace("\u00a0", " ")
+
+    assert "settled by credits 90.75 EUR" in listed
+    assert "190.75 EUR" not in listed
+    own = browser_of("viewer").get(f"/admin/invoicing/invoice/{credited.pk}/change/").content.decode()
+    assert "settled by credits 90.75 EUR</p>" in own.replace("\u00a0", " ")
+
+
 def test_what_a_credit_settled_wholly_says_so(world: World, credited: Invoice) -> None:
     Invoice.objects.update(state="paid", paid_to_date=Decimal("408.38"), credited=Decimal("408.38"), balance=0)
     assert Invoice.objects.get().get_state_display() == "Settled by credits"
