@@ -9,7 +9,7 @@ from itertools import permutations
 from typing import Any
 
 from billing_console.states import Reason
-from invoicing import against_readings, readings
+from invoicing import readings, verdict
 from sandbox.scenario import MOBILE, WEBSITE
 from sync.models import FoundBy, RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, WebhookDelivery, WorkItem
 from sync.tasks import process_deliveries, read_items, sweep_projects
@@ -138,7 +138,7 @@ def test_moved_to_another_project_a_closed_task_arrives_open_and_its_month_balan
     assert (moved["is_closed"], moved["status_extra_info"]["name"]) == (False, "New")
     assert (entry.state, entry.reason, entry.raw_hours) == ("held", Reason.REOPENED, Decimal("3.1"))
     readings.read_now()
-    found = against_readings.check_all(DECEMBER)
+    found = verdict.prove(DECEMBER).identities
     assert [(one.residue, one.leftovers) for one in found] == [((), ())] * 8
     (open_now,) = [term for term in found[1].right if term.name == "changed while the item is open"]
     assert (open_now.count, open_now.hours) == (1, Decimal("-3.1"))

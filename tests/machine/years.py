@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing_console.states import InvoiceState
-from invoicing import against_readings, payments, readings, run
+from invoicing import payments, readings, run, verdict
 from invoicing.models import Invoice, Payment
 from mappings.rules import Period, month
 from sync.clients.ninja_rows import NinjaId
@@ -188,7 +188,7 @@ class Years:
 
     def residues(self, period: Period) -> dict[str, Any]:
         """The same, by the last reading."""
-        found = against_readings.check_all(period)
+        found = verdict.prove(period).identities
         assert len(found) == 8
         return {row.name: (row.residue, row.leftovers) for row in found if not row.is_true}
 
