@@ -55,7 +55,7 @@ def office(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
                 table.clear()
                 for row in copy.deepcopy(rows):
                     table.apply(row["id"], row)
-        world.mapping, world.client = _rows()
+        world.mapping, world.client = _rows(world.running)
         machine = type("TestOffice", (Office,), {"world": world, "fate": fate, "mail": mail, "names": names})()
         upstreams.check_pin("taiga")
         upstreams.check_pin("invoice_ninja")
