@@ -7,7 +7,7 @@ what is set is checked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
@@ -41,6 +41,7 @@ EXAMPLE_VALUES = frozenset(
 )
 MIN_SECRET_LENGTH = 16
 TAG = "console"
+REDIS_CHECK: Final = "console.W003"
 # Sessions beside web and worker: the worker's main thread, beat, and commands that a person runs.
 OTHER_CONNECTIONS = 6
 
@@ -268,6 +269,6 @@ def check_redis(
         Warning(
             _("Redis is %(state)s. Until then the worker is not called, and everything waits.") % {"state": state},
             hint=_("Set REDIS_URL to a Redis that runs, for example redis://127.0.0.1:6379/0."),
-            id="console.W003",
+            id=REDIS_CHECK,
         )
     ]

@@ -386,13 +386,3 @@ def test_of_a_paid_invoice_it_is_only_a_note(world: World) -> None:
     choice = adopting.choice(Deviation.objects.get(decision=""))
     assert "Money came in" in choice.against_adopting[0]
     assert choice.against_overwriting
-
-
-def test_a_client_of_another_currency_by_now_is_not_mailed(world: World) -> None:
-    invoice = created_invoice(world)
-    world.client.currency = "USD"
-    world.client.save()
-    sending.request_sending(fresh(invoice), seal=invoice.seal, user=None)
-    sending.send_due()
-    assert fresh(invoice).attention_sentence.startswith("Client Acme Corp is in USD by now")
-    assert world.mails() == []

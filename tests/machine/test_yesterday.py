@@ -88,7 +88,7 @@ def test_an_invoice_of_the_lost_day_is_not_made_again(office: Callable[[], Offic
     drain()
 
     assert len(day.world.invoices()) == len(day.world.mails()) == 1
-    assert list(TimeEntry.objects.values_list("state", "reason")) == [("held", "invoiced_by_hand")]
+    assert list(TimeEntry.objects.values_list("state", "reason")) == [("held", "on_unknown_invoice")]
     day.clocks.close()
 
 
