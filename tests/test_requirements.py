@@ -100,7 +100,7 @@ def unmet(versions: dict[str, str], python: str, machine: str) -> Iterator[str]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:  # a pin of another Python or machine
             continue
-        allowed = distribution.metadata["Requires-Python"]
+        allowed = distribution.metadata.get("Requires-Python")
         if allowed and python not in SpecifierSet(allowed):
             yield f"{name} is not for Python {python}"
         for requirement in map(Requirement, distribution.requires or ()):
