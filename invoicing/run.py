@@ -56,12 +56,7 @@ def start_run(
     _check_period_over(period, timezone, is_early)
     if is_supplement and not reason.strip():
         raise NotAllowed(_("A supplement is an extra invoice for the same period: say why it is needed."))
-    key = {
-        "frequency": frequency,
-        "period_start": period.start,
-        "period_end": period.end,
-        "timezone": timezone,
-    }
+    key = _key(frequency, period, timezone)
     with transaction.atomic():
         sequence = next_sequence(key) if is_supplement else 1
         if expected_sequence not in (None, sequence):
@@ -98,18 +93,16 @@ def start_run(
 
 def key_of(run: InvoiceRun) -> dict[str, Any]:
     """What a run and its supplements have in common."""
-    return {
-        "frequency": run.frequency,
-        "period_start": run.period_start,
-        "period_end": run.period_end,
-        "timezone": run.timezone,
-    }
+    return _key(run.frequency, Period(run.period_start, run.period_end), run.timezone)
+
+
+def _key(frequency: str, period: Period, timezone: str) -> dict[str, Any]:
+    return {"frequency": frequency, "period_start": period.start, "period_end": period.end, "timezone": timezone}
 
 
 def find_run(frequency: str, period: Period, timezone: str) -> InvoiceRun | None:
     """The run that `start_run` would ask again, supplements aside; None where it would start a new one."""
-    rows = InvoiceRun.objects.filter(frequency=frequency, timezone=timezone, sequence=1)
-    return rows.filter(period_start=period.start, period_end=period.end).first()
+    return InvoiceRun.objects.filter(**_key(frequency, period, timezone), sequence=1).first()
 
 
 def refresh_run(run: InvoiceRun, *, user: User | None = None) -> InvoiceRun:

@@ -52,6 +52,7 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
         _close_difference(item, _("Taiga says again what was billed."), user)
         return False
     pieces = settled.stand(entries, credited)
+    payer = _new_payer(item, last, pieces, world)
     if changes:
         sentence = _("#%(ref)s changed in Taiga: %(changes)s.") % {"ref": item.ref, "changes": "; ".join(changes)}
         if hooks.claimed_entry_changed(last, sentence) == hooks.DRAFT:
@@ -59,8 +60,8 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
     else:
         sentence = _("#%(ref)s says again what was billed at first, but a part was credited.") % {"ref": item.ref}
     if is_closed_again:
-        return _close_again(item, last, pieces, world, sentence, user)
-    _note_difference(item, last, pieces, world, sentence, user)
+        return _close_again(item, last, pieces, world, sentence, user, payer)
+    _note_difference(item, last, pieces, world, sentence, user, payer)
     return False
 
 
@@ -76,13 +77,19 @@ def billed_before(entries: list[TimeEntry]) -> Decimal:
 
 
 def _close_again(
-    item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World, sentence: str, user: User | None
+    item: WorkItem,
+    last: TimeEntry,
+    pieces: list[Piece],
+    world: World,
+    sentence: str,
+    user: User | None,
+    payer: Client | None,
 ) -> bool:
     """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference."""
     hours_now = _hours_now(item, world.rule_set(last.client))
     if hours_now is None:
         is_more, is_same = True, False
-    elif _new_payer(item, last, pieces, world) is not None:
+    elif payer is not None:
         is_more = is_same = False
     else:
         is_more = hours_now > settled.hours_of(pieces)
@@ -94,7 +101,7 @@ def _close_again(
         _count_closing(last, item)
         _close_difference(item, _("Closed again with nothing more to bill."), user)
         return False
-    _note_difference(item, last, pieces, world, sentence, user)
+    _note_difference(item, last, pieces, world, sentence, user, payer)
     return False
 
 
@@ -112,9 +119,14 @@ def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgeme
 
 
 def _note_difference(
-    item: WorkItem, last: TimeEntry, pieces: list[Piece], world: World, sentence: str, user: User | None
+    item: WorkItem,
+    last: TimeEntry,
+    pieces: list[Piece],
+    world: World,
+    sentence: str,
+    user: User | None,
+    payer: Client | None,
 ) -> None:
-    payer = _new_payer(item, last, pieces, world)
     hours_now = _hours_now(item, last.rule_set or world.rule_set(last.client)) if payer is None else money.ZERO
     if hours_now is None:
         hours_now, sentence = settled.hours_of(pieces), sentence + " " + _("The hours can no longer be read.")
