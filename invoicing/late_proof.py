@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +68,11 @@ def look(ninja: InvoiceNinjaClient, sending: Sending, there: NinjaInvoice) -> tu
     return mails, verdict
 
 
+def names(mails: Iterable[ContactMail]) -> str:
+    """Whom the mails were for, by address, in one text."""
+    return ", ".join(mail.email or mail.name for mail in mails)
+
+
 def note(mails: list[ContactMail]) -> None:
     """Keep the message ids that a look found."""
     ContactMail.objects.bulk_update(mails, ["message_id_after", "error"])
@@ -96,16 +102,20 @@ def due() -> QuerySet[Sending]:
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
 
 
-def _claim_next() -> Sending | None:
+def claim_first(rows: QuerySet[Sending]) -> Sending | None:
+    """Claim the oldest of `rows` that nobody else claims just now, for LEASE_SECONDS of real time."""
     with transaction.atomic():
-        rows = due().select_for_update(skip_locked=True, of=("self",))
-        sending = rows.select_related("invoice__remote", "allowed_by").order_by("id").first()
+        sending = rows.select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
         if sending is not None:
             sending.claim_id = uuid.uuid4()
             sending.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
             sending.attempts += 1
             sending.save(update_fields=["claim_id", "lease_until", "attempts"])
         return sending
+
+
+def _claim_next() -> Sending | None:
+    return claim_first(due().select_related("invoice__remote", "allowed_by"))
 
 
 def _settle(sending: Sending) -> None:
@@ -123,7 +133,7 @@ def _settle(sending: Sending) -> None:
             return
         note(mails)
         if verdict.is_proven:
-            _prove(fresh, invoice, [mail.email or mail.name for mail in mails])
+            _prove(fresh, invoice, mails)
         elif fresh.allowed_note:
             # Nobody observed it while it was in our hands: without a status the next poll reads it, deleted too.
             changes: dict[str, Any] = {"attention_sentence": "", "remote_status": ""}
@@ -132,8 +142,8 @@ def _settle(sending: Sending) -> None:
             _look_again(fresh, pause_since(fresh.finished_at))
 
 
-def _prove(sending: Sending, invoice: Invoice, who: list[str]) -> None:
-    why = _("mailed to %(who)s, proven by message id, late") % {"who": ", ".join(who)}
+def _prove(sending: Sending, invoice: Invoice, mails: list[ContactMail]) -> None:
+    why = _("mailed to %(who)s, proven by message id, late") % {"who": names(mails)}
     now = timezone.now()
     Sending.objects.filter(pk=sending.pk).update(proven_at=now, lease_until=None, sentence=why)
     advance(invoice, InvoiceState.SENT, why=why, user=sending.by, sent_at=now, attention_sentence="")

@@ -9,8 +9,7 @@ looks), or the server said that it did nothing.
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -157,18 +156,7 @@ def in_flight() -> QuerySet[Sending]:
 
 def _claim_next() -> Sending | None:
     """Claim the oldest open sending that is due, one with a lapsed lease too: `is_called` says how far it came."""
-    now = timezone.now()
-    with transaction.atomic():
-        rows = (
-            due().select_for_update(skip_locked=True, of=("self",)).select_related("invoice__remote", "invoice__client")
-        )
-        sending = rows.order_by("id").first()
-        if sending is not None:
-            sending.claim_id = uuid.uuid4()
-            sending.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
-            sending.attempts += 1
-            sending.save(update_fields=["claim_id", "lease_until", "attempts"])
-        return sending
+    return late_proof.claim_first(due().select_related("invoice__remote", "invoice__client"))
 
 
 def _step(sending: Sending) -> None:
@@ -190,7 +178,7 @@ def _step(sending: Sending) -> None:
             late_proof.note(mails)
             earlier.proven_at = timezone.now()
             earlier.save(update_fields=["proven_at"])
-            who = {"who": _names(mails)}
+            who = {"who": late_proof.names(mails)}
             _finish(sending, InvoiceState.SENT, _("mailed to %(who)s before, proven by message id; not again") % who)
             return
     has_called = there.status_id == SENT and earlier is not None
@@ -285,7 +273,9 @@ def _look_for_proof(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInv
 def _judge(sending: Sending, there: NinjaInvoice, mails: list[ContactMail], verdict: Verdict) -> None:
     if verdict.is_proven:
         sending.proven_at = timezone.now()
-        _finish(sending, InvoiceState.SENT, _("mailed to %(who)s, proven by message id") % {"who": _names(mails)})
+        _finish(
+            sending, InvoiceState.SENT, _("mailed to %(who)s, proven by message id") % {"who": late_proof.names(mails)}
+        )
     elif sending.called_at and timezone.now() - sending.called_at > timedelta(seconds=settings.SEND_PROOF_SECONDS):
         _finish(
             sending,
@@ -303,10 +293,6 @@ def _judge(sending: Sending, there: NinjaInvoice, mails: list[ContactMail], verd
 def _lock_ours(sending: Sending) -> bool:
     rows = Sending.objects.select_for_update(of=("self",), no_key=True)
     return bool(rows.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).values_list("pk"))
-
-
-def _names(mails: Iterable[ContactMail]) -> str:
-    return ", ".join(mail.email or mail.name for mail in mails)
 
 
 def _wait_for_proof(sending: Sending, sentence: str) -> None:
