@@ -3,6 +3,10 @@
 Every process of a run, PostgreSQL and Redis too, sees the same shifted clock (libfaketime), so what is compared
 between Python and the database agrees. Left out are the tests with a browser and the slow ones,
 which kill processes of their own: what depends on a date is in the others.
+
+The whole suite under eleven clocks takes hours. So each clock runs one share of it, in random order, and the shares
+move on by one each day: a night runs each test under two or three clocks, four nights run each under all of them.
+`DATES_SHARES=1` runs everything.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import Final
 
 CLONE: Final = Path(__file__).resolve().parent.parent
 CHOICE: Final = "not long and not slow and not browser"
+SHARES: Final = 4
 
 # When a run begins, in UTC. The office's zone, Europe/Brussels, is one hour ahead, two in summer.
 DATES: Final[dict[str, dt.datetime]] = {
@@ -65,25 +70,30 @@ def shifted(library: Path, begin: dt.datetime) -> dict[str, str]:
     }
 
 
-def run_suite(library: Path, begin: dt.datetime, arguments: Sequence[str]) -> int:
-    """Run the suite from `begin` on and return pytest's exit code."""
+def run_suite(library: Path, begin: dt.datetime, share: str, seed: int, arguments: Sequence[str]) -> int:
+    """Run one share of the suite ("0/4" is the first of four) from `begin` on and return pytest's exit code."""
     command = [sys.executable, "-m", "billing_console.embedded", "run", "--", sys.executable, "-m", "pytest"]
-    command += ["-q", "-n", "2", "--dist", "loadgroup", "-m", CHOICE, "-p", "no:cacheprovider", *arguments]
+    command += ["-q", "-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup", "-m", CHOICE]
+    command += ["-p", "no:cacheprovider", "-p", "tests.shares", f"--share={share}"]
+    command += ["--random-order-bucket=module", f"--random-order-seed={seed}", *arguments]
     environment = {**os.environ, "ENVIRONMENT": "sandbox", **shifted(library, begin)}
     return subprocess.run(command, cwd=CLONE, env=environment, check=False).returncode
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the suite at each date; `arguments` go to pytest. Returns 1 if a run was not green."""
+    shares = int(os.environ.get("DATES_SHARES", SHARES))
+    today = dt.datetime.now(dt.UTC).toordinal()
     codes: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="clock-") as folder:
         library = find_library(Path(folder))
         if library is None:
             print("There is no libfaketime here (it is for x86-64 Linux): the dates were NOT tried.", file=sys.stderr)
             return 1
-        for name, begin in DATES.items():
-            print(f"\n=== {name}: {begin:%Y-%m-%d %H:%M:%S} UTC ===", flush=True)
-            codes[name] = run_suite(library, begin, arguments)
+        for place, (name, begin) in enumerate(DATES.items(), start=today):
+            share = f"{place % shares}/{shares}"
+            print(f"\n=== {name}: {begin:%Y-%m-%d %H:%M:%S} UTC, share {share}, seed {place} ===", flush=True)
+            codes[name] = run_suite(library, begin, share, place, arguments)
     print()
     for name, code in codes.items():
         print(f"{'green' if code == 0 else 'RED  '}  {name}")
