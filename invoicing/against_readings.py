@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from itertools import chain
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from billing_console import formats, money
 from billing_console.batches import read_in_batches
-from billing_console.states import InvoiceState, ItemState
+from billing_console.states import InvoiceState
 from invoicing import forgotten
 from invoicing.fees import net_there
-from invoicing.identities import Amounts, Identity, Leftover, Term, add, unequal
-from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, InvoiceLine, Reading
+from invoicing.identities import Amounts, Identity, Leftover, Term, add, identity_of, unequal
+from invoicing.listed_hours import listed_hours, never_read
+from invoicing.models import CountedInvoice, CountedLine, Invoice, InvoiceLine, Reading
 from invoicing.reconcile import THERE, entries_of
-from invoicing.typed_hours import typed_hours
 from mappings.rules import Period
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT
-from sync.models import TimeEntry, WorkItem
+from sync.models import TimeEntry
 
 ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
 OWING = (SENT, PARTIAL, PAID)
@@ -47,110 +46,11 @@ def check_reading(
     on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
     invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
     return [
-        _listed_hours(reading, entries, _unknown(reading, period, strangers)),
+        listed_hours(reading, entries, never_read(reading, period, strangers)),
         _listed_lines(reading, entries),
         _listed_invoices(reading, invoices, () if only else forgotten.leftovers_of(reading)),
         _listed_payments(reading, invoices),
     ]
-
-
-# --- Taiga's list → our items -------------------------------------------------------------------------------------
-
-
-def _unknown(reading: Reading, period: Period | None, strangers: Q | None) -> QuerySet[CountedItem]:
-    """Closed and billable in Taiga, in the period, and not read by us to this day."""
-    rows = CountedItem.objects.filter(reading=reading, is_closed=True).exclude(is_ticked=False)
-    if strangers is None or period is None:
-        return rows.none()
-    ours = WorkItem.objects.filter(kind=OuterRef("kind"), taiga_id=OuterRef("taiga_id"))
-    return rows.filter(~Exists(ours), strangers, work_date__gte=period.start, work_date__lt=period.end)
-
-
-def _listed(reading: Reading, items: Collection[WorkItem]) -> dict[tuple[str, int], CountedItem]:
-    """What Taiga lists of these, by kind and id: an id alone may be another kind's."""
-    rows = CountedItem.objects.filter(reading=reading, taiga_id__in=[item.taiga_id for item in items])
-    return {(row.kind, row.taiga_id): row for row in rows}
-
-
-def _listed_hours(reading: Reading, entries: QuerySet[TimeEntry], unknown: QuerySet[CountedItem]) -> Identity:
-    items = WorkItem.objects.filter(pk__in=entries.values("item_id")).select_related("project").order_by("pk")
-    leftovers = []
-    typed = there = money.ZERO
-    outside: dict[str, list[Decimal]] = {"gone": [], "nobody": []}
-    count_items = count = 0
-    for batch in read_in_batches(items):
-        listed = _listed(reading, batch)
-        sentences = {}
-        for item in batch:
-            row, hours = listed.get((item.kind, item.taiga_id)), typed_hours(item)
-            typed += hours
-            count_items += 1
-            if row is None and (why := _outside(item)):
-                outside[why].append(hours)
-                continue
-            there += (row.hours or money.ZERO) if row else money.ZERO
-            count += row is not None
-            if sentence := _item_differs(item, hours, row):
-                sentences[item] = sentence
-        leftovers += _of_items(reading, sentences, entries)
-    for row in unknown.order_by("pk").iterator():
-        there += row.hours or money.ZERO
-        count += 1
-        leftovers.append(Leftover(_("%(item)s is closed in Taiga and was never read here") % {"item": row}))
-    left = Term(_("as the console read it"), count_items, typed)
-    names = {"gone": _("no longer in Taiga's lists"), "nobody": _("in projects that nobody pays for, not read")}
-    right = (
-        Term(_("as Taiga lists it"), count, there, report="taiga-list"),
-        *(Term(names[why], len(hours), money.total(hours)) for why, hours in outside.items()),
-    )
-    gap = typed - money.total(term.hours for term in right)
-    return _identity(_("Taiga's list, raw hours"), left, right, (f"{gap:+} h",) if gap else (), leftovers)
-
-
-def _outside(item: WorkItem) -> str:
-    """Why Taiga's lists need not have an item; "" where they must."""
-    if item.project is None:
-        return "nobody"
-    return "gone" if item.state == ItemState.GONE or not item.project.is_active else ""
-
-
-def _of_items(reading: Reading, sentences: Mapping[WorkItem, str], entries: QuerySet[TimeEntry]) -> list[Leftover]:
-    """What does not fit, each with the page of the item's last cycle among `entries`."""
-    if not sentences:
-        return []
-    last_entry = dict(entries.filter(item__in=sentences).order_by("cycle").values_list("item_id", "pk"))
-    return [
-        Leftover(
-            f"{item}: {sentence}",
-            reverse(_ENTRY, args=[last_entry[item.pk]]),
-            is_newer=_is_later(item.changed_at, reading),
-        )
-        for item, sentence in sentences.items()
-    ]
-
-
-def _is_later(changed_at: dt.datetime | None, reading: Reading) -> bool:
-    """Whether a row of ours changed after the reading began, so that the reading says nothing of it."""
-    return changed_at is not None and reading.began_at is not None and changed_at >= reading.began_at
-
-
-def _changed_at(invoice: Invoice) -> dt.datetime:
-    record = invoice.remote.state_since if invoice.remote else None
-    known = (invoice.created_at, invoice.state_since, invoice.changed_at, record)
-    return max(at for at in known if at is not None)
-
-
-def _item_differs(item: WorkItem, hours: Decimal, row: CountedItem | None) -> str:
-    if row is None:
-        return _("not in Taiga's list")
-    if item.state == ItemState.GONE:
-        return _("in Taiga's list again")
-    if row.is_closed != (item.state == ItemState.CLOSED):
-        return _("closed in Taiga, open here") if row.is_closed else _("open in Taiga, closed here")
-    if (row.hours or money.ZERO) != hours:
-        words = {"there": row.typed or _("nothing"), "ours": formats.hours(hours)}
-        return _("Taiga lists %(there)s, the console read %(ours)s") % words
-    return ""
 
 
 # --- our lines → Invoice Ninja's lines ----------------------------------------------------------------------------
@@ -193,7 +93,7 @@ def _listed_lines(reading: Reading, entries: QuerySet[TimeEntry]) -> Identity:
     )
     left = Term(_("our lines of these entries"), count_lines, amounts=add(ours), report=OURS)
     residue = unequal(left.amounts, add(*(term.amounts for term in right)))
-    return _identity(_("Lines in Invoice Ninja, before tax"), left, right, residue, leftovers)
+    return identity_of(_("Lines in Invoice Ninja, before tax"), left, right, residue, leftovers)
 
 
 def _naming(reading: Reading, tasks: Collection[str]) -> dict[str, list[CountedLine]]:
@@ -263,7 +163,7 @@ def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice], unknown: Ite
     leftovers += unknown
     left = Term(_("our invoices, whole"), count, amounts=add(ours), report=OURS)
     right = (Term(_("as Invoice Ninja lists them"), count_there, amounts=add(theirs), report=THEIRS),)
-    return _identity(
+    return identity_of(
         _("Invoices in Invoice Ninja, before tax"), left, right, unequal(left.amounts, right[0].amounts), leftovers
     )
 
@@ -296,7 +196,7 @@ def _listed_payments(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
         Term(_("open"), amounts=add(sums["open"])),
     )
     residue = unequal(left.amounts, add(*(term.amounts for term in right)))
-    return _identity(_("Payments in Invoice Ninja, gross"), left, right, residue, leftovers)
+    return identity_of(_("Payments in Invoice Ninja, gross"), left, right, residue, leftovers)
 
 
 def _our_payments(invoice_ids: Iterable[int]) -> dict[int, Decimal]:
@@ -315,19 +215,16 @@ def _has_ended(there: CountedInvoice) -> bool:
     return there.is_deleted or there.status in (CANCELLED, REVERSED)
 
 
+def _changed_at(invoice: Invoice) -> dt.datetime:
+    record = invoice.remote.state_since if invoice.remote else None
+    known = (invoice.created_at, invoice.state_since, invoice.changed_at, record)
+    return max(at for at in known if at is not None)
+
+
 def _of(
     reading: Reading, invoice: Invoice, sentence: str, line: InvoiceLine | None = None, *, may_be_newer: bool = True
 ) -> Leftover:
     name = f"{invoice} {invoice.number}" + (f", {line.notes}" if line is not None else "")
     url = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
-    is_newer = may_be_newer and _is_later(_changed_at(invoice), reading)
+    is_newer = may_be_newer and reading.is_older_than(_changed_at(invoice))
     return Leftover(f"{name}: {sentence}", url, is_newer=is_newer)
-
-
-def _identity(
-    name: str, left: Term, right: tuple[Term, ...], residue: tuple[str, ...], leftovers: list[Leftover]
-) -> Identity:
-    if leftovers and not residue:
-        words = ngettext("%(count)d row differs", "%(count)d rows differ", len(leftovers))
-        residue = (words % {"count": len(leftovers)},)
-    return Identity(name, left, right, residue, leftovers=tuple(leftovers))

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet, Sum
+from django.utils.translation import ngettext
 
 from billing_console import money
 
@@ -31,8 +32,8 @@ class Term:
     """One part of an identity: how many rows, their raw hours, their amounts by currency.
 
     `state` is that of the entries it is made of, "" for a part of another kind, `reasons` what they wait for where the
-    state alone does not tell them; `report` is the name of the report that lists its rows, where there is one; `rows`
-    are they themselves, one by one, where neither can list them.
+    state alone does not tell them; `lookups` are further conditions of the list of entries; `report` is the name of the
+    report that lists its rows, where there is one; `rows` are they themselves, one by one, where neither can list them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Term:
     amounts: Amounts = field(default_factory=dict)
     state: str = ""
     reasons: tuple[str, ...] = ()
+    lookups: tuple[tuple[str, str], ...] = ()
     report: str = ""
     rows: tuple[Leftover, ...] = ()
 
@@ -74,6 +76,16 @@ class Identity:
     def is_empty(self) -> bool:
         """Whether there is nothing on either side."""
         return not self.leftovers and not any(term.count for term in (self.left, *self.of_left, *self.right))
+
+
+def identity_of(
+    name: str, left: Term, right: tuple[Term, ...], residue: tuple[str, ...], leftovers: list[Leftover], **others: Any
+) -> Identity:
+    """An identity whose residue counts the rows that differ where the sums are equal all the same."""
+    if leftovers and not residue:
+        words = ngettext("%(count)d row differs", "%(count)d rows differ", len(leftovers))
+        residue = (words % {"count": len(leftovers)},)
+    return Identity(name, left, right, residue, leftovers=tuple(leftovers), **others)
 
 
 def by_currency(rows: QuerySet[Any], column: str, currency: str = "currency") -> Amounts:

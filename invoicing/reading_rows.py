@@ -21,9 +21,17 @@ MICRO: Final = Decimal("0.000001")
 
 
 def counted_item(
-    reading: Reading, mapping: ProjectMapping, row: Counted, item_id: int | None, zone: str
+    reading: Reading,
+    taiga_project_id: int,
+    mapping: ProjectMapping | None,
+    row: Counted,
+    item_id: int | None,
+    zone: str,
 ) -> CountedItem:
-    """An item as Taiga lists it; hours and tick read as strictly as everywhere, None where nobody can read them."""
+    """An item as Taiga lists it; hours and tick read as strictly as everywhere, None where nobody can read them.
+
+    `mapping` is None where nobody pays for the project; `zone` is that of its closing's day.
+    """
     values = row.attributes or {}
     typed = _uncovered(values.get(attributes.HOURS))
     return CountedItem(
@@ -31,6 +39,7 @@ def counted_item(
         kind=row.kind,
         taiga_id=row.taiga_id,
         project=mapping,
+        taiga_project_id=taiga_project_id,
         item_id=item_id,
         ref=row.ref,
         subject=clean_text(row.subject, 255),

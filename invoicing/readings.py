@@ -30,7 +30,7 @@ from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, 
 from invoicing.reading_rows import counted_invoice, counted_item, counted_line, shares_of
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Company, ProjectMapping
-from sync import attribute_names, attributes, census, doorbell, gate, stories, upstreams
+from sync import attribute_names, attributes, census, doorbell, gate, stories, unpaid, upstreams
 from sync.census import Counted
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
@@ -139,11 +139,12 @@ def _read(reading: Reading) -> None:
 
 def _finish(reading: Reading) -> None:
     with transaction.atomic():
-        counts = {
+        found = {
+            "hidden_projects": reading.hidden_projects,
             "items": CountedItem.objects.filter(reading=reading).count(),
             "invoices": CountedInvoice.objects.filter(reading=reading).count(),
         }
-        if not _ours(reading).update(finished_at=timezone.now(), sentence="", lease_until=None, **counts):
+        if not _ours(reading).update(finished_at=timezone.now(), sentence="", lease_until=None, **found):
             return
         _throw_away(Q(reading_id__lt=reading.pk))
 
@@ -159,48 +160,60 @@ def _throw_away(which: Q) -> None:
 
 
 def _read_taiga(reading: Reading) -> None:
-    """Every item of every mapped project, by its CSV; where the console may not have that, by its list, and the values
-    one by one of what is closed or has an entry."""
+    """Every item of every mapped project, and of each other one of which the console has items (nobody pays for it).
+
+    By its CSV; where the console may not have that, by its list, and the values one by one of what is closed or has an
+    entry.
+    """
     if not gate.may_call(Server.TAIGA):
         raise NotAllowed(_("Taiga does not answer just now. Try again when it is back."))
     upstreams.check_pin(Server.TAIGA)
     for mapping in ProjectMapping.objects.select_related("client").order_by("pk"):
         try:
-            for kind in BILLED_KINDS:
-                if stories.may_be_billed(kind, mapping.taiga_project_id):
-                    _read_project(reading, mapping, kind)
+            _read_project(reading, mapping.taiga_project_id, mapping)
         except (Forbidden, NotFound):
             if mapping.is_active:
                 raise
             # A project that is no longer billed may be closed to us, or gone.
+    for taiga_project_id in unpaid.project_ids():
+        try:
+            _read_project(reading, taiga_project_id, None)
+        except (Forbidden, NotFound):
+            reading.hidden_projects.append(taiga_project_id)
 
 
-def _read_project(reading: Reading, mapping: ProjectMapping, kind: str) -> None:
-    zone = zone_of(rule_set_for(mapping.client))
+def _read_project(reading: Reading, taiga_project_id: int, mapping: ProjectMapping | None) -> None:
+    zone = zone_of(rule_set_for(mapping.client if mapping else None))
+    for kind in BILLED_KINDS:
+        if stories.may_be_billed(kind, taiga_project_id):
+            _read_kind(reading, taiga_project_id, mapping, kind, zone)
+
+
+def _read_kind(reading: Reading, taiga_project_id: int, mapping: ProjectMapping | None, kind: str, zone: str) -> None:
     taiga = upstreams.taiga_client()
-    for batch in in_batches(census.count(mapping, kind, taiga), BATCH):
+    for batch in in_batches(census.count(taiga_project_id, kind, taiga), BATCH):
         _renew(reading)
         ours = WorkItem.objects.filter(kind=kind, taiga_id__in=[row.taiga_id for row in batch])
         known = dict(ours.values_list("taiga_id", "pk"))
         # Of an open one only the hours of its earlier closings count.
         counting = set(ours.filter(entries__isnull=False).values_list("taiga_id", flat=True))
         rows = [
-            _with_values(row, mapping, taiga, reading) if row.is_closed or row.taiga_id in counting else row
+            _with_values(row, taiga_project_id, taiga, reading) if row.is_closed or row.taiga_id in counting else row
             for row in batch
         ]
         CountedItem.objects.bulk_create(
-            [counted_item(reading, mapping, row, known.get(row.taiga_id), zone) for row in rows],
+            [counted_item(reading, taiga_project_id, mapping, row, known.get(row.taiga_id), zone) for row in rows],
             ignore_conflicts=True,  # one that moved to another project while both were read
         )
 
 
-def _with_values(row: Counted, mapping: ProjectMapping, taiga: TaigaClient, reading: Reading) -> Counted:
+def _with_values(row: Counted, taiga_project_id: int, taiga: TaigaClient, reading: Reading) -> Counted:
     """The row with its attribute values, which lists do not tell."""
     if row.attributes is not None:
         return row
     _renew(reading)
     values = taiga.values(row.kind, TaigaId(row.taiga_id)).values
-    names = attribute_names.names_for(row.kind, mapping.taiga_project_id, values, taiga)
+    names = attribute_names.names_for(row.kind, taiga_project_id, values, taiga)
     found = attributes.find_attributes(names, values, attribute_names.configured_names(Company.current())).raw
     return Counted(**{**vars(row), "attributes": found})
 

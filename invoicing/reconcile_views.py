@@ -281,9 +281,10 @@ def _url(term: Term, wanted: Wanted) -> str:
     """The list of the rows of a term: exactly its entries, or the report that has them; "" where there is none."""
     if term.report and term.count:
         return _report_url(term, wanted)
-    if not term.state or not term.count:
+    if not (term.state or term.lookups) or not term.count:
         return ""
-    query: list[tuple[str, str]] = [("state__exact", term.state)]
+    query: list[tuple[str, str]] = [("state__exact", term.state)] if term.state else []
+    query += term.lookups
     if term.reasons:
         query.append(("reason__in", ",".join(term.reasons)))
     days: Sequence[tuple[str, dt.date | None]] = (("work_date_from", wanted.start), ("work_date_to", wanted.end))

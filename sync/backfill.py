@@ -62,7 +62,7 @@ def preview(mapping: ProjectMapping, since: dt.date) -> ProjectResult:
                 continue
             closed = [
                 row
-                for row in census.count(mapping, kind, taiga)
+                for row in census.count(mapping.taiga_project_id, kind, taiga)
                 if row.is_closed and row.finished_at is not None and row.finished_at >= begin
             ]
             ids = [row.taiga_id for row in closed]

@@ -20,7 +20,7 @@ from django.db import transaction
 from billing_console.batches import in_batches
 from billing_console.errors import Forbidden, NotFound
 from billing_console.states import EntryState, ItemKind, ItemState
-from mappings.models import Company, ProjectMapping
+from mappings.models import Company
 from sync import attributes, stories
 from sync.attribute_names import configured_names
 from sync.clients.taiga import TaigaClient
@@ -58,7 +58,7 @@ class Census:
 
 
 def take(
-    mapping: ProjectMapping,
+    taiga_project_id: int,
     taiga: TaigaClient,
     *,
     since: dt.datetime | None = None,
@@ -71,22 +71,22 @@ def take(
     counted, marks = 0, []
     for kind in BILLED_KINDS:
         still_ours()
-        if not stories.may_be_billed(kind, mapping.taiga_project_id):
+        if not stories.may_be_billed(kind, taiga_project_id):
             continue
         seen: set[int] = set()
-        for batch in in_batches(count(mapping, kind, taiga), BATCH):
+        for batch in in_batches(count(taiga_project_id, kind, taiga), BATCH):
             seen |= {row.taiga_id for row in batch}
-            marks += _differing(mapping, kind, batch, since)
-        marks += _missing(mapping, kind, seen)
+            marks += _differing(taiga_project_id, kind, batch, since)
+        marks += _missing(taiga_project_id, kind, seen)
         counted += len(seen)
     with transaction.atomic():
         mark_many(marks, found_by=FoundBy.SWEEP)
     return Census(counted, marks)
 
 
-def count(mapping: ProjectMapping, kind: str, taiga: TaigaClient) -> Iterator[Counted]:
+def count(taiga_project_id: int, kind: str, taiga: TaigaClient) -> Iterator[Counted]:
     """Every item of one kind in the project, from its CSV, or from its list for who may not have that."""
-    project_id = TaigaId(mapping.taiga_project_id)
+    project_id = TaigaId(taiga_project_id)
     project = taiga.project(project_id)
     uuid = project.csv_uuids.get(kind, "")
     try:
@@ -125,7 +125,7 @@ def _from_list(item: TaigaItem) -> Counted:
     )
 
 
-def _differing(mapping: ProjectMapping, kind: str, batch: list[Counted], since: dt.datetime | None) -> list[Mark]:
+def _differing(project_id: int, kind: str, batch: list[Counted], since: dt.datetime | None) -> list[Mark]:
     known = {
         item.taiga_id: item for item in WorkItem.objects.filter(kind=kind, taiga_id__in=[row.taiga_id for row in batch])
     }
@@ -134,20 +134,20 @@ def _differing(mapping: ProjectMapping, kind: str, batch: list[Counted], since: 
         entries = WorkItem.objects.filter(pk__in=[item.pk for item in known.values()], entries__state__in=_UNBILLED)
         unbilled = set(entries.values_list("taiga_id", flat=True))
     return [
-        Mark(kind, row.taiga_id, mapping.taiga_project_id)
+        Mark(kind, row.taiga_id, project_id)
         for row in batch
-        if _differs(row, known.get(row.taiga_id), mapping)
+        if _differs(row, known.get(row.taiga_id), project_id)
         or row.taiga_id in unbilled
         or (since is not None and row.finished_at is not None and row.is_closed and row.finished_at >= since)
     ]
 
 
-def _differs(row: Counted, item: WorkItem | None, mapping: ProjectMapping) -> bool:
+def _differs(row: Counted, item: WorkItem | None, project_id: int) -> bool:
     if item is not None and item.is_dirty:
         return False  # it is read anyway
     if item is None:
         return row.is_closed  # an open one has nothing to bill yet
-    if item.state == ItemState.GONE or item.taiga_project_id != mapping.taiga_project_id or item.ref != row.ref:
+    if item.state == ItemState.GONE or item.taiga_project_id != project_id or item.ref != row.ref:
         return True
     if row.is_closed != (item.state == ItemState.CLOSED):
         return True
@@ -177,8 +177,8 @@ def _same_value(ours: Any, text: Any) -> bool:
         return False
 
 
-def _missing(mapping: ProjectMapping, kind: str, seen: set[int]) -> list[Mark]:
+def _missing(project_id: int, kind: str, seen: set[int]) -> list[Mark]:
     """Items that we have in this project and Taiga has not: deleted, promoted, or moved away."""
-    ours = WorkItem.objects.filter(kind=kind, taiga_project_id=mapping.taiga_project_id)
+    ours = WorkItem.objects.filter(kind=kind, taiga_project_id=project_id)
     ids = ours.exclude(state=ItemState.GONE).values_list("taiga_id", flat=True)
     return [Mark(kind, taiga_id) for taiga_id in ids.iterator() if taiga_id not in seen]

@@ -22,7 +22,7 @@ from billing_console import clock
 from billing_console.errors import ConsoleError, NotFound, said_by
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
-from sync import discovery, gate, heartbeats, lists, stories, upstreams
+from sync import discovery, gate, heartbeats, lists, stories, unpaid, upstreams
 from sync.attribute_names import names_for
 from sync.census import take as take_census
 from sync.clients.taiga import TaigaClient
@@ -48,7 +48,10 @@ class SweepResult:
 
 
 def sweep_all() -> int:
-    """Sweep every active mapping; returns how many were swept. A project that fails leaves the others alone."""
+    """Sweep every active mapping; returns how many were swept. A project that fails leaves the others alone.
+
+    Then, once a day, the projects that nobody pays for are compared as a whole.
+    """
     lists.ensure_lists()
     swept = 0
     for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
@@ -58,6 +61,7 @@ def sweep_all() -> int:
         result = sweep_project(mapping)
         swept += not result.error and not result.is_busy
         heartbeats.note(HEARTBEAT)  # of each: all of them together may take long
+    unpaid.compare_due()
     heartbeats.note(HEARTBEAT)
     return swept
 
@@ -102,7 +106,7 @@ def sweep_project(
         seen, marked = _walk(mapping, sweep, claim, taiga)
         census: dict[str, object] = {}
         if has_census or since is not None or _is_census_due(sweep):
-            found = take_census(mapping, taiga, since=since, still_ours=lambda: _keep(sweep, claim))
+            found = take_census(mapping.taiga_project_id, taiga, since=since, still_ours=lambda: _keep(sweep, claim))
             marked += len(found.marks)
             census = {"counted_at": started_at, "census_at": timezone.now(), "census_wanted": False}
     except OperationalError:

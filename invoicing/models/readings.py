@@ -6,6 +6,7 @@ their place. Amounts are in the invoice's currency.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 
 from django.db import models
@@ -26,6 +27,12 @@ class Reading(models.Model):
     )
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     sentence = models.TextField(_("why it failed"), blank=True)
+    hidden_projects = models.JSONField(
+        _("projects not seen"),
+        default=list,
+        blank=True,
+        help_text=_("Taiga ids of projects that nobody pays for and that our Taiga user may not see."),
+    )
     items = models.PositiveIntegerField(_("items in Taiga"), default=0)
     invoices = models.PositiveIntegerField(_("invoices in Invoice Ninja"), default=0)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
@@ -44,14 +51,22 @@ class Reading(models.Model):
     def __str__(self) -> str:
         return f"{self.asked_at:%Y-%m-%d %H:%M}"
 
+    def is_older_than(self, changed_at: dt.datetime | None) -> bool:
+        """Whether a row of ours changed after the reading began, so that the reading says nothing of it (real time)."""
+        return changed_at is not None and self.began_at is not None and changed_at >= self.began_at
+
 
 class CountedItem(models.Model):
-    """One item as Taiga's own list has it. `hours` is None where nobody can read them; `work_date` its closing."""
+    """One item as Taiga's own list has it. `hours` is None where nobody can read them; `work_date` its closing.
+
+    `project` is None where nobody pays for the Taiga project.
+    """
 
     reading = models.ForeignKey(Reading, models.CASCADE, related_name="counted_items")
     kind = models.CharField(_("kind"), max_length=1, choices=ItemKind.choices)
     taiga_id = models.PositiveBigIntegerField(_("Taiga id"))
-    project = models.ForeignKey("mappings.ProjectMapping", models.CASCADE, related_name="+")
+    project = models.ForeignKey("mappings.ProjectMapping", models.CASCADE, null=True, blank=True, related_name="+")
+    taiga_project_id = models.PositiveBigIntegerField(_("Taiga project id"))
     item = models.ForeignKey("sync.WorkItem", models.CASCADE, null=True, blank=True, related_name="counted")
     ref = models.BigIntegerField(_("ref"), null=True, blank=True)
     subject = models.CharField(_("subject"), max_length=255, blank=True)

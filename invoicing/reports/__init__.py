@@ -12,7 +12,7 @@ from invoicing.reports.base import Report
 from invoicing.reports.estimates import Estimates
 from invoicing.reports.hours import HoursPerPerson
 from invoicing.reports.lines import Annex, OnInvoice
-from invoicing.reports.listed import NinjaListed, TaigaListed
+from invoicing.reports.listed import NinjaListed, TaigaListed, TaigaListedUnpaid
 from invoicing.reports.revenue import Revenue
 from invoicing.reports.rounding import Rounding
 from invoicing.reports.unbilled import Unbilled
@@ -22,6 +22,6 @@ REPORTS: Final[dict[str, Report]] = {
     for report in (
         *(Unbilled(), HoursPerPerson(), Estimates(), Revenue()),
         *(Ageing(), OnInvoice(), Annex(), Rounding()),
-        *(TaigaListed(), NinjaListed()),
+        *(TaigaListed(), TaigaListedUnpaid(), NinjaListed()),
     )
 }

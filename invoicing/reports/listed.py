@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Cast, Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +17,7 @@ from invoicing.reports.base import Report, sums_in_words
 from invoicing.reports.cells import task_words
 from invoicing.reports.columns import CURRENCY, Column, Kind, Row
 from invoicing.reports.filters import Wanted
+from mappings.models import TaigaProject
 from sync.clients.ninja_rows import CANCELLED, DRAFT, PAID, PARTIAL, REVERSED, SENT
 
 STATUSES = {
@@ -37,6 +39,7 @@ class TaigaListed(Report):
     basis = _("Of the last reading of both servers; by the day of the latest closing, hours as typed.")
     uses = frozenset({"period", "client", "project"})
 
+    whose = Q(project__isnull=False)
     columns = (
         Column(
             "task",
@@ -47,10 +50,10 @@ class TaigaListed(Report):
                 if row["item_id"]
                 else ""
             ),
-            sub=lambda row: row["project__taiga_project_name"],
+            sub=lambda row: row["place"],
         ),
         Column("kind", _("Kind"), value=lambda row: str(ItemKind(row["kind"]).label)),
-        Column("project__taiga_project_name", _("Project"), in_files_only=True),
+        Column("place", _("Project"), in_files_only=True),
         Column("project__client__name", _("Client")),
         Column("work_date", _("Closed on"), Kind.DAY),
         Column("is_ticked", _("Billable"), value=lambda row: _ticked(row["is_ticked"])),
@@ -63,8 +66,9 @@ class TaigaListed(Report):
         return (
             self._items(wanted)
             .order_by(F("work_date").desc(nulls_last=True), "pk")
+            .annotate(place=_place())
             .values(
-                *("pk", "item_id", "kind", "ref", "subject", "project__taiga_project_name", "project__client__name"),
+                *("pk", "item_id", "kind", "ref", "subject", "place", "project__client__name"),
                 *("work_date", "is_ticked", "typed", "hours"),
             )
         )
@@ -75,7 +79,18 @@ class TaigaListed(Report):
 
     def _items(self, wanted: Wanted) -> QuerySet[Any]:
         condition = wanted.within("work_date") & wanted.of(client="project__client", project="project")
-        return CountedItem.objects.filter(condition, reading=readings.latest(), is_closed=True).order_by()
+        rows = CountedItem.objects.filter(condition, self.whose, reading=readings.latest(), is_closed=True)
+        return rows.order_by()
+
+
+class TaigaListedUnpaid(TaigaListed):
+    """Closed items of projects without a payer, as Taiga lists them."""
+
+    name = "taiga-list-nobody"
+    title = _("What Taiga lists and nobody pays for")
+    question = _("Which closed items does Taiga list in projects that nobody pays for, and does the console know them?")
+    uses = frozenset({"period"})
+    whose = Q(project__isnull=True)
 
 
 class NinjaListed(Report):
@@ -133,6 +148,13 @@ class NinjaListed(Report):
         ).exclude(task_id="")
         names_ours = Q(invoice__invoice__isnull=False) | Q(Exists(ours))
         return CountedLine.objects.filter(condition, names_ours, reading=readings.latest())
+
+
+def _place() -> Coalesce:
+    """The name of the Taiga project, of one without a payer as it was last listed; its id where neither is known."""
+    unpaid = TaigaProject.objects.filter(taiga_id=OuterRef("taiga_project_id")).exclude(name="")
+    number = Cast("taiga_project_id", CharField())
+    return Coalesce("project__taiga_project_name", Subquery(unpaid.values("name")[:1]), number)
 
 
 def _ticked(is_ticked: bool | None) -> str:

@@ -89,6 +89,10 @@ class TimeEntryAdmin(IndexedSearchAdmin):
     )
     change_form_before_template = "sync/entry.html"
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """The reconciliation's list of what nobody pays for is no filter that anybody would choose, and is allowed."""
+        return lookup == "item__project__isnull" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
     def get_fieldsets(self, request: HttpRequest, obj: TimeEntry | None = None) -> list[Any]:
         """None: the page shows the entry itself, not the raw columns."""
         return []

@@ -25,8 +25,11 @@ from invoicing.models import (
     Reading,
 )
 from invoicing.reading_rows import shares_of
+from invoicing.verdict import Verdict, prove
+from mappings.models import TaigaProject
 from sandbox import scenario
 from sandbox.scenario import MOBILE
+from sync import sweep, work_items
 from sync.clients.ninja_rows import NinjaAllocation, NinjaId, NinjaPayment
 from sync.models import TimeEntry, UpstreamCall, WorkItem
 from tests.invoicing.world import DECEMBER
@@ -278,24 +281,125 @@ def test_without_the_csv_the_hours_of_what_was_reopened_are_asked_for_too(world:
     }
 
 
-def test_what_lies_in_a_project_that_nobody_pays_for_is_a_term_of_its_own(world: World, sent: Invoice) -> None:
-    world.go_to(dt.datetime(2025, 12, 30, 9, tzinfo=dt.UTC))
-    project = {"project": MOBILE.taiga_id, "subject": "Elsewhere"}
+def internal(world: World, subject: str, hours: Any, *, is_read: bool = True, **values: Any) -> int:
+    """Closed billable work in a project that nobody pays for, with our attributes; returns its Taiga id."""
+    project = {"project": MOBILE.taiga_id, "subject": subject}
     statuses = world.api_taiga("GET", f"/task-statuses?project={MOBILE.taiga_id}")
     story = world.api_taiga("GET", f"/userstories?project={MOBILE.taiga_id}")[0]["id"]
     closed = next(row["id"] for row in statuses if row["name"] == "Closed")
-    task = world.api_taiga("POST", "/tasks", {**project, "status": closed, "user_story": story})["id"]
+    task = int(world.api_taiga("POST", "/tasks", {**project, "status": closed, "user_story": story})["id"])
+    type_internal(world, task, hours, **values)
+    if is_read:
+        world.read(task)
+    return task
+
+
+def type_internal(world: World, task: int, hours: Any, *, billable: bool = True) -> None:
     names = world.api_taiga("GET", f"/task-custom-attributes?project={MOBILE.taiga_id}")
     ids = {row["name"]: str(row["id"]) for row in names}
-    values = {ids[scenario.BILLABLE]: True, ids[scenario.HOURS]: 1.5}
+    values = {ids[scenario.BILLABLE]: billable, ids[scenario.HOURS]: hours}
     path = f"/tasks/custom-attributes-values/{task}"
     world.api_taiga("PATCH", path, {"attributes_values": values, "version": world.values(task)["version"]})
-    world.read(task)
+
+
+@pytest.fixture
+def with_internal(world: World, sent: Invoice) -> Invoice:
+    """Beside it 1.5 h and 7 h of internal work that is billable, and 0.5 h that is not."""
+    world.go_to(dt.datetime(2025, 12, 30, 9, tzinfo=dt.UTC))
+    internal(world, "Company website", 1.5)
+    internal(world, "Holiday planner", 7)
+    internal(world, "Cooking", 0.5, billable=False)
+    return sent
+
+
+def test_nobody_pays_is_a_class_on_both_sides_and_the_month_balances(world: World, with_internal: Invoice) -> None:
+    assert left_over() == {}
+
+    proof = prove(DECEMBER)
+    assert proof.verdict is Verdict.BALANCES
+    found = compared()["taiga"]
+    assert [(term.name, term.count, term.hours) for term in found.of_left] == [
+        ("with a payer", 2, Decimal("6.6")),
+        ("nobody pays", 3, Decimal(9)),
+    ]
+    assert [(term.name, term.count, term.hours) for term in found.right] == [
+        ("as Taiga lists it", 2, Decimal("6.6")),
+        ("nobody pays", 3, Decimal(9)),
+        ("no longer in Taiga's lists", 0, Decimal(0)),
+        ("in projects that nobody pays for and our Taiga user may not see", 0, Decimal(0)),
+    ]
+    call_command("reconcile", "--month=2025-12")  # exit code 0
+
+
+def test_the_rows_of_nobody_pays_can_be_opened_on_both_sides(world: World, with_internal: Invoice) -> None:
+    TaigaProject.objects.create(taiga_id=MOBILE.taiga_id, name="Internal")
+    readings.read_now()
+    page = browser_of("viewer").get("/admin/invoicing/reconcile/", {"start": "2025-12-01", "end": "2025-12-31"})
+    rows = [row for row in page.context["identities"][4]["rows"] if row["name"] == "nobody pays"]
+    ours, theirs = (row["url"] for row in rows)
+
+    listed = browser_of("viewer").get(ours)
+
+    assert sorted(str(entry.item.subject) for entry in listed.context["cl"].queryset) == [
+        "Company website", "Cooking", "Holiday planner",
+    ]  # fmt: skip
+    assert theirs == "/admin/invoicing/reports/taiga-list-nobody/?start=2025-12-01&end=2025-12-31"
+    assert sorted(row[1:] for row in shown("taiga-list-nobody", start="2025-12-01", end="2025-12-31")) == [
+        ["Task", "–", "30 Dec 2025", "no", "0.5", "0.50 h", "yes"],
+        ["Task", "–", "30 Dec 2025", "yes", "1.5", "1.50 h", "yes"],
+        ["Task", "–", "30 Dec 2025", "yes", "7", "7.00 h", "yes"],
+    ]
+    answer = browser_of("viewer").get(theirs)
+    assert {row[0]["sub"] for row in answer.context["rows"]} == {"Internal"}
+    assert len(shown("taiga-list", start="2025-12-01", end="2025-12-31")) == 2
+
+
+def missing_here(world: World) -> None:
+    internal(world, "Never read", 3, is_read=False)
+
+
+def missing_there(world: World) -> None:
+    world.api_taiga("DELETE", f"/tasks/{WorkItem.objects.get(subject='Holiday planner').taiga_id}")
+
+
+def hours_differ(world: World) -> None:
+    type_internal(world, WorkItem.objects.get(subject="Holiday planner").taiga_id, 6)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "residue", "sentence"),
+    [
+        (missing_here, "-3.000000 h", "Never read is closed in Taiga and was never read here"),
+        (missing_there, "+7.000000 h", "Holiday planner: not in Taiga's list"),
+        (hours_differ, "+1.000000 h", "Holiday planner: Taiga lists 6, the console read 7.00 h"),
+    ],
+)
+def test_an_internal_item_that_one_side_lacks_is_a_red_verdict_until_it_is_compared(
+    world: World, with_internal: Invoice, mutate: Any, residue: str, sentence: str
+) -> None:
+    mutate(world)
+
+    found = left_over()
+
+    assert found.keys() == {"taiga"}
+    assert found["taiga"][0] == (residue,)
+    assert [row.partition(" ")[2] for row in found["taiga"][1]] == [sentence]
+    assert prove(DECEMBER).verdict is Verdict.DIFFERS
+
+    sweep.sweep_all()  # once a day the project is compared as a whole
+    work_items.read_due()
+
+    assert left_over() == {}
+    assert prove(DECEMBER).verdict is Verdict.BALANCES
+
+
+def test_an_internal_project_that_our_user_may_not_see_is_said_to_be_that(world: World, with_internal: Invoice) -> None:
+    world.fail("taiga", kind="status", status=403, path=f"/projects/{MOBILE.taiga_id}", count=None)
 
     assert left_over() == {}
 
-    (term,) = [term for term in compared()["taiga"].right if "nobody pays" in term.name]
-    assert (term.count, term.hours) == (1, Decimal("1.5"))
+    (hidden,) = [term for term in compared()["taiga"].right if "may not see" in term.name]
+    assert (hidden.count, hidden.hours) == (3, Decimal(9))
 
 
 def test_an_item_that_came_after_it_was_listed_is_found_in_the_list(world: World, sent: Invoice) -> None:

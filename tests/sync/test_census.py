@@ -44,7 +44,7 @@ def forget_timeline() -> None:
 
 def counted(world: World) -> list[tuple[str, int]]:
     """Take a census; returns what it marked."""
-    found = census.take(world.mapping, upstreams.taiga_client())
+    found = census.take(world.mapping.taiga_project_id, upstreams.taiga_client())
     return sorted((mark.kind, mark.taiga_id) for mark in found.marks)
 
 

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from billing_console.errors import ConsoleError
 from billing_console.formats import hours, money
 from billing_console.states import Reason
 from mappings.models import ProjectMapping
-from sync import backfill, gate, reevaluate, work_items
+from sync import backfill, gate, reevaluate, unpaid, work_items
 from sync.backfill import ProjectResult
 from sync.models import Server
 
@@ -73,6 +74,10 @@ class Command(BaseCommand):
             if not as_json:
                 words = {"number": number, "all": len(projects), "project": mapping, "count": result.marked}
                 self.stdout.write(_("%(number)d of %(all)d %(project)s: %(count)d to read") % words)
+        try:
+            unpaid.compare()
+        except ConsoleError as error:
+            errors.append(_("Projects that nobody pays for: %(why)s") % {"why": error.sentence})
         left = self._read(timeout, is_quiet=as_json)
         if left:
             errors.append(_("%(count)d items could not be read yet; the worker goes on.") % {"count": left})
