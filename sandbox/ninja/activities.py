@@ -10,9 +10,9 @@ from typing import Any
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
-from sandbox.ninja.data import currencies
 from sandbox.ninja.errors import Refusal
 from sandbox.ninja.hashids import encode
+from sandbox.ninja.money_text import money_text
 from sandbox.ninja.store import Store
 from sandbox.ninja.values import as_text
 
@@ -47,7 +47,12 @@ def note_credit(store: Store, credit: Row) -> None:
 
 def note_payment(store: Store, payment: Row, *, refunded: Any = None) -> None:
     """A payment came, or part of it went back; its invoices' lists show it too."""
-    amount = {"payment_amount": {"label": _money(store, payment, payment["amount"]), "hashed_id": ""}}
+    amount = {
+        "payment_amount": {
+            "label": money_text(store, store["clients"].get(payment["client_id"]), payment["amount"]),
+            "hashed_id": "",
+        }
+    }
     common = {**_user(store, payment["user_id"]), "payment": _named(payment), **amount, **_client(store, payment)}
     for part in payment["paymentables"]:
         invoice = store["invoices"].get(part.get("invoice_id", ""))
@@ -57,7 +62,12 @@ def note_payment(store: Store, payment: Row, *, refunded: Any = None) -> None:
         if refunded is None:
             _write(store, PAID, {**common, "invoice": _named(invoice)}, **keys)
             continue
-        back = {"adjustment": {"label": _money(store, payment, refunded), "hashed_id": ""}}
+        back = {
+            "adjustment": {
+                "label": money_text(store, store["clients"].get(payment["client_id"]), refunded),
+                "hashed_id": "",
+            }
+        }
         notes = f"Refunded : {refunded} - Gateway Refund : No"
         _write(store, REFUNDED, {**common, **back}, notes=notes, **keys)
 
@@ -85,8 +95,3 @@ def _user(store: Store, user_id: str) -> Row:
 def _client(store: Store, row: Row) -> Row:
     client = store["clients"].get(row["client_id"])
     return {} if client is None else {"client": {"label": client["display_name"], "hashed_id": client["id"]}}
-
-
-def _money(store: Store, row: Row, amount: Any) -> str:
-    currency = currencies().get(as_text(row["currency_id"]), {"symbol": "", "precision": 2})
-    return f"{amount:.{currency['precision']}f} {currency['symbol']}".replace(".", ",")

@@ -7,10 +7,10 @@ from typing import Any
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
-from sandbox.ninja.data import currencies
 from sandbox.ninja.invitations import mark_invitations
+from sandbox.ninja.money_text import money_text
 from sandbox.ninja.totals import LINE_DEFAULTS
-from sandbox.ninja.values import as_text, rounded, whole
+from sandbox.ninja.values import as_text, whole
 
 DRAFT, SENT, PARTIAL, APPLIED = "1", "2", "3", "4"
 
@@ -53,8 +53,7 @@ def mark_credit_sent(call: Call, credit: Row) -> Row:
 
 def _usage_note(call: Call, credit: Row, amount: Any, invoice: Row | None) -> str:
     client = call.store["clients"].get(credit["client_id"])
-    currency = currencies().get(as_text(call.store.setting("currency_id", client)), {"symbol": "", "precision": 2})
     day = date.fromisoformat(as_text(call.body.get("date")) or f"{call.store.today()}")
-    money = f"{currency['symbol']}{rounded(amount, currency['precision']):,.{currency['precision']}f}"
+    money = money_text(call.store, client, amount)
     number = invoice["number"] if invoice is not None else ""
     return f"{day:%d/%b/%Y} - Credit applied to Invoice {number} {money}"

@@ -42,6 +42,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 NUMBERED = ("clients", "projects", "tasks", "invoices", "payments", "credits")
 DEFAULT_TOKEN = "sandbox-ninja-token"
+AMERICA = "840"
 STATUSES = ("Backlog", "Ready to do", "In progress", "Done")
 
 
@@ -203,10 +204,19 @@ class Store:
         return int(currencies().get(currency_id, {"precision": 2})["precision"])
 
     def money_rules(self, client: Row | None) -> dict[str, Any]:
-        """How amounts of the client are rounded, and whether they are taxed, for `totals.calculate`."""
-        has_five_cents = is_on(self.setting("enable_rappen_rounding", client))
-        is_exempt = bool((client or {}).get("is_tax_exempt"))
-        return {"precision": self.precision(client), "has_five_cents": has_five_cents, "is_exempt": is_exempt}
+        """How amounts of the client are rounded, and how they are taxed, for `totals.calculate`."""
+        return {
+            "precision": self.precision(client),
+            "has_five_cents": is_on(self.setting("enable_rappen_rounding", client)),
+            "is_exempt": bool((client or {}).get("is_tax_exempt")),
+            "by_country": self._tax_by_country(client) if self.company()["calculate_taxes"] else None,
+        }
+
+    def _tax_by_country(self, client: Row | None) -> tuple[str, float]:
+        """The tax that replaces the one of each line where `calculate_taxes` is on: 0 for a client in Europe, that of
+        California for one in America, whatever the company's own country (recordings 753 to 756)."""
+        country = (client or {}).get("country_id") or self.company()["settings"].get("country_id")
+        return ("Sales Tax", 7.25) if str(country) == AMERICA else ("MwSt.", 0)
 
     def switch(self, name: str, default: Any = None) -> Any:
         """A switch of the stand-in that a seed has set."""

@@ -74,18 +74,23 @@ def calculate(
     *,
     has_five_cents: bool = False,
     is_exempt: bool = False,
+    by_country: tuple[str, float] | None = None,
 ) -> Totals:
     """Line totals are unrounded doubles; the subtotal sums the lines rounded half up to `precision` decimals.
 
     `invoice` gives discount, is_amount_discount, uses_inclusive_taxes, tax_name1-3, tax_rate1-3 (percent) and the
     surcharges. Taxes of lines are rounded per line, taxes of the invoice once on the net sum, each to two decimals.
     has_five_cents: the total alone is rounded to five cents, in any currency (recordings 792 to 798, 5.10.42).
-    is_exempt: the client pays no tax, and the lines lose theirs (750).
+    is_exempt: the client pays no tax, and the lines lose theirs (750). by_country: name and percent of the tax that
+    each line gets instead of the sent one; taxes of the invoice itself are left alone (753 to 756).
     """
     is_amount = bool(invoice.get("is_amount_discount"))
     is_inclusive = bool(invoice.get("uses_inclusive_taxes"))
     discount = as_number(invoice.get("discount"))
-    cleaned = [{**clean_line(line), **(NO_TAX if is_exempt else {})} for line in lines]
+    own = NO_TAX if is_exempt else {}
+    if by_country is not None:
+        own = {**NO_TAX, "tax_name1": by_country[0], "tax_rate1": by_country[1]}
+    cleaned = [{**clean_line(line), **own} for line in lines]
     subtotal: Number = 0
     for line in cleaned:
         _set_line_total(line, is_amount, precision)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.ninja.app import InvoiceNinja
-from sandbox.ninja.data import currency_ids, time_zones
+from sandbox.ninja.data import currency_ids
 from tests.contract.invoice_ninja import mail_cases, money_cases
 from tests.contract.invoice_ninja.recording import FRESH_INSTALLS, recordings
 from tests.contract.invoice_ninja.sending import send
-from tests.contract.invoice_ninja.world import NEWER_SERVER, Arrange, a_client, an_invoice, before
+from tests.contract.invoice_ninja.world import NEWER_SERVER, Arrange, a_client, an_invoice, before, newer
 
 
 @dataclass(frozen=True)
@@ -267,12 +267,6 @@ SPECIAL: dict[int, dict[str, Any]] = {
     798: {**_FIVE_CENTS, "rows": a_client("Volej2RejN")},
     **money_cases.SPECIAL,
 }
-# The company of the newer server, which no exchange shows.
-_NEWER = {
-    "currency_id": currency_ids()["EUR"],
-    "country_id": "276",
-    "timezone_id": next(key for key, zone in time_zones().items() if zone == "Europe/Berlin"),
-}
 # Settings that somebody changed in between, unrecorded, by the first exchange that saw them.
 _CHANGED: list[tuple[int, dict[str, Any], dict[str, Any]]] = [
     (269, {}, {"invoice_task_lock": False}),
@@ -291,10 +285,9 @@ def case(number: int) -> Case:
         if since <= number < FRESH_INSTALLS[0]:
             special["settings"] = {**settings, **special.get("settings", {})}
             special["company"] = {**company, **special.get("company", {})}
-    if number >= NEWER_SERVER:
-        special["settings"] = {**_NEWER, **special.get("settings", {})}
     ignore = frozenset(special.pop("ignore", ()))
-    return Case(recordings()[number].name, before(number, **special), ignore)
+    arrange = newer(number, **special) if number >= NEWER_SERVER else before(number, **special)
+    return Case(recordings()[number].name, arrange, ignore)
 
 
 def _numbers(text: str) -> list[int]:
@@ -368,9 +361,12 @@ CASES: dict[str, list[Case]] = {
     for method in {**_EXCHANGES, **mail_cases.EXCHANGES}
 }
 OTHER_CASES: dict[str, list[Case]] = {
-    **{
-        about: [case(number) for number in _numbers(f"{text} {mail_cases.OTHERS.get(about, '')}")]
-        for about, text in _OTHERS.items()
-    },
-    **{about: [case(number) for number in numbers] for about, numbers in money_cases.OTHERS.items()},
+    about: [
+        case(number)
+        for number in (
+            *_numbers(" ".join(all_.get(about, "") for all_ in (_OTHERS, mail_cases.OTHERS))),
+            *money_cases.OTHERS.get(about, ()),
+        )
+    ]
+    for about in {**_OTHERS, **money_cases.OTHERS}
 }

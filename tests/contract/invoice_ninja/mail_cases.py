@@ -9,7 +9,7 @@ from sandbox.ninja.activities import CREATED, note_invoice
 from sandbox.ninja.app import InvoiceNinja
 from tests.contract.invoice_ninja.recording import Tables, recordings
 from tests.contract.invoice_ninja.sending import send
-from tests.contract.invoice_ninja.world import Arrange, a_client
+from tests.contract.invoice_ninja.world import Arrange, a_client, next_number
 
 LIVED, ITS_CLIENT = "Opnel56aKB", "kQBeXDWeyK"
 ON_DRAFTS = (602, 604, 606, 608, 610, 612, 623, 624)
@@ -17,8 +17,10 @@ ON_SENT = (614, 616, 618, 619, 620, 622)
 NOBODY = (631, 633)
 
 
-def _client_of(number: int, email: str = "ann@rec.test", **fields: Any) -> Tables:
-    invoice = recordings()[number].answer["data"]
+def client_of(number: int, email: str = "ann@rec.test", **fields: Any) -> Tables:
+    """The client of the invoice that an exchange showed, with the one contact Ann."""
+    shown = recordings()[number].answer["data"]
+    invoice = shown[0] if isinstance(shown, list) else shown
     tables = a_client(invoice["client_id"], **fields)
     contact = tables["clients"][invoice["client_id"]]["contacts"][0]
     contact |= {"id": invoice["invitations"][0]["client_contact_id"], "email": email, "first_name": "Ann"}
@@ -38,7 +40,7 @@ def _unsent(number: int) -> Arrange:
     return arrange
 
 
-def _lived(number: int) -> Arrange:
+def lived(number: int) -> Arrange:
     """What became of the invoice of 685 to 717 that was not recorded: made, marked as sent, mailed."""
 
     def arrange(ninja: InvoiceNinja) -> None:
@@ -49,14 +51,14 @@ def _lived(number: int) -> Arrange:
             store["activities"].last_id = 941
             draft = {"status_id": "1", "balance": 0, "last_sent_date": "", "due_date": "", "invitations": fresh}
             note_invoice(store, CREATED, store.save("invoices", LIVED, **draft))
-            store["counters"].insert({"value": 23}, "payments")
+        next_number("payments", 24)(ninja)
         templates = (["email"] if number >= 687 else []) + (
             ["reminder2", "reminder_endless", "custom1"] if number > 697 else []
         )
         if number >= 686:
-            _bulk(ninja, "mark_sent")
+            bulk(ninja, "mark_sent")
         for template in templates:
-            _bulk(ninja, "email", email_type="invoice" if template == "email" else template)
+            bulk(ninja, "email", email_type="invoice" if template == "email" else template)
             if template == "email" and number >= 690:
                 send(ninja, recordings()[689])
             ninja.store.guard.clear()
@@ -64,9 +66,10 @@ def _lived(number: int) -> Arrange:
     return arrange
 
 
-def _bulk(ninja: InvoiceNinja, action: str, **more: str) -> None:
+def bulk(ninja: InvoiceNinja, action: str, *, invoice_id: str = LIVED, **more: str) -> None:
+    """A bulk action that was not recorded, on that invoice unless another is named."""
     ninja.store.guard.clear()
-    body = {"action": action, "ids": [LIVED], **more}
+    body = {"action": action, "ids": [invoice_id], **more}
     assert send(ninja, replace(recordings()[689], body=body)).status_code == 200
     ninja.store.guard.clear()
 
@@ -75,7 +78,8 @@ def _just_asked(number: int) -> Arrange:
     return lambda ninja: (send(ninja, recordings()[number]), None)[1]
 
 
-def _alive() -> dict[str, Any]:
+def alive() -> dict[str, Any]:
+    """What `world.before` is given for the invoice of 685 to 717."""
     client = a_client(ITS_CLIENT, name="REC Activity", display_name="REC Activity", settings={"currency_id": "3"})
     invitation = recordings()[689].answer["data"][0]["invitations"][0]
     client["clients"][ITS_CLIENT]["contacts"][0] |= {"id": invitation["client_contact_id"], "first_name": "Ann"}
@@ -86,18 +90,18 @@ def special() -> dict[int, dict[str, Any]]:
     """What `world.before` is given for each."""
     found: dict[int, dict[str, Any]] = {}
     for number in ON_DRAFTS:
-        found[number] = {"also": (number,), "rows": _client_of(number), "then": _unsent(number)}
+        found[number] = {"also": (number,), "rows": client_of(number), "then": _unsent(number)}
     for number in ON_SENT:
-        found[number] = {"also": (number,), "rows": _client_of(number)}
+        found[number] = {"also": (number,), "rows": client_of(number)}
     for number in NOBODY:
-        found[number] = {"also": (number,), "rows": _client_of(number, email=""), "then": _unsent(number)}
-    found[666] = {"also": (666,), "rows": _client_of(666, email=" "), "then": _unsent(666)}
+        found[number] = {"also": (number,), "rows": client_of(number, email=""), "then": _unsent(number)}
+    found[666] = {"also": (666,), "rows": client_of(666, email=" "), "then": _unsent(666)}
     found[667] = {"also": (668,), "then": _just_asked(668)}
     found[674] = {"then": _just_asked(673), "also": (673,)}
     payments = (698, 701, 704, 707, 711, 714)
     for number in (685, 686, 687, 690, 699, 701, 704, 707, 708, 709, 712, 717):
-        found[number] = {**_alive(), "then": _lived(number), "replay": tuple(one for one in payments if one < number)}
-    found[698] = {**_alive(), "then": _lived(698)}
+        found[number] = {**alive(), "then": lived(number), "replay": tuple(one for one in payments if one < number)}
+    found[698] = {**alive(), "then": lived(698)}
     return found
 
 

@@ -1,6 +1,7 @@
 """Exchanges observed on a running Invoice Ninja, and what the server held before each of them.
 
-Up to 513 it was 5.10.17; from 601 on 5.10.42.
+Up to 513 it was 5.10.17; from 601 on 5.10.42. From 889 on the answers were kept in part only: of each row the keys
+that matter, and three headers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "recordings"
 # The server was installed anew before these exchanges; what was recorded earlier is not in it.
-FRESH_INSTALLS = (475, 481, 601)
+FRESH_INSTALLS = (475, 481, 601, 889)
+SHORTENED_FROM = 889
 Tables = dict[str, dict[str, dict[str, Any]]]
 NESTED = {"project": "projects", "client": "clients", "invoice": "invoices", "user": "users", "status": "task_statuses"}
 NESTED_LISTS = {"invoices": "invoices", "payments": "payments"}
@@ -42,6 +44,11 @@ class Recording:
     def at(self) -> datetime:
         """When it was answered."""
         return parsedate_to_datetime(self.answer_headers.get("Date") or self.answer_headers["date"])
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether its rows have only the keys that matter."""
+        return self.number >= SHORTENED_FROM or (isinstance(self.answer, dict) and "_cut" in self.answer)
 
     @property
     def version(self) -> str:
@@ -86,7 +93,7 @@ def recordings() -> dict[int, Recording]:
 def rows_in(recording: Recording) -> Tables:
     """The records in an answer, by table and id, as the server stored them."""
     answer = recording.answer
-    if recording.status != 200 or not isinstance(answer, dict):
+    if recording.status != 200 or not isinstance(answer, dict) or recording.is_shortened:
         return {}
     data = answer.get("data")
     rows = data if isinstance(data, list) else [data] if isinstance(data, dict) else []
