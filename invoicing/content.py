@@ -15,9 +15,9 @@ from billing_console import money
 from billing_console.errors import NotAllowed
 from invoicing import calculator
 from invoicing.calculator import Line, Totals
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Invoice, InvoiceLine, InvoiceRun
 from mappings import rules
-from mappings.models import RuleSet, TaxDecision
+from mappings.models import Client, RuleSet, TaxDecision
 from sync.clients import ninja_texts
 
 RULE_FIELDS = (
@@ -75,6 +75,22 @@ def lock_invoice(invoice_id: int) -> Invoice:
     if found is None:
         raise NotAllowed
     return found
+
+
+def new_draft(run: InvoiceRun, client: Client, rule_set: RuleSet, currency: str, group_key: str) -> Invoice:
+    """A draft of this run without a line, in memory."""
+    invoice = Invoice(
+        run=run,
+        client=client,
+        currency=currency,
+        period_start=run.period_start,
+        period_end=run.period_end,
+        timezone=run.timezone,
+        group_key=group_key,
+        sequence=run.sequence,
+    )
+    apply_rules(invoice, rule_set)
+    return invoice
 
 
 def apply_rules(invoice: Invoice, rule_set: RuleSet) -> None:

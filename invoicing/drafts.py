@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from billing_console.formats import money
 from billing_console.states import EntryState, InvoiceState, RecordState
-from invoicing import claim, content, refreshing
+from invoicing import claim, content, refreshing, regrouping
 from invoicing.models import Invoice, InvoiceRun, RunClient
 from invoicing.run import UNAPPROVED
 from mappings.models import Grouping
@@ -70,7 +70,7 @@ def build_drafts(rows: Sequence[RunClient]) -> dict[int, Outcome]:
     run, outcomes = rows[0].run, {row.pk: Outcome() for row in rows}
     by_client = {row.client_id: row for row in rows}
     taken = set()
-    for invoice in refreshing.live_invoices(run, by_client):
+    for invoice in _living(run, by_client, outcomes):
         row = by_client[invoice.client_id]
         outcome = outcomes[row.pk]
         taken.add((invoice.client_id, invoice.currency, invoice.group_key))
@@ -86,7 +86,7 @@ def build_drafts(rows: Sequence[RunClient]) -> dict[int, Outcome]:
         if (client_id, currency, group_key) in taken:
             outcomes[row.pk].sentences.append(_came_later(currency, amount))
         elif amount:
-            missing.append(_new_invoice(row, currency, group_key))
+            missing.append(content.new_draft(run, row.client, row.rule_set, currency, group_key))
         else:
             outcomes[row.pk].sentences.append(_("Entries that come to 0.00 make no invoice."))
     for invoice in _make(run, missing):
@@ -95,6 +95,20 @@ def build_drafts(rows: Sequence[RunClient]) -> dict[int, Outcome]:
     for client_id, count in waiting.annotate(count=Count("pk")):
         outcomes[by_client[client_id].pk].sentences.append(_stays_out(count))
     return outcomes
+
+
+def _living(run: InvoiceRun, rows: Mapping[int, RunClient], outcomes: Mapping[int, Outcome]) -> list[Invoice]:
+    """The invoices of these clients that did not end, the drafts among them grouped as the rules say now."""
+    living = refreshing.live_invoices(run, rows)
+    by_client = defaultdict(list)
+    for invoice in living:
+        by_client[invoice.client_id].append(invoice)
+    told = False
+    for client_id, some in by_client.items():
+        sentences = regrouping.regroup(rows[client_id], some)
+        outcomes[rows[client_id].pk].sentences += sentences
+        told = told or bool(sentences)
+    return refreshing.live_invoices(run, rows) if told else living
 
 
 def _groups(run: InvoiceRun, rows: Mapping[int, RunClient]) -> dict[tuple[int, str, str], Decimal]:
@@ -107,22 +121,6 @@ def _groups(run: InvoiceRun, rows: Mapping[int, RunClient]) -> dict[tuple[int, s
         group_key = str(found["project"] or "") if by_project else ""
         amounts[found["client"], found["currency"], group_key] += found["amount_sum"]
     return amounts
-
-
-def _new_invoice(row: RunClient, currency: str, group_key: str) -> Invoice:
-    run = row.run
-    invoice = Invoice(
-        run=run,
-        client=row.client,
-        currency=currency,
-        period_start=run.period_start,
-        period_end=run.period_end,
-        timezone=run.timezone,
-        group_key=group_key,
-        sequence=run.sequence,
-    )
-    content.apply_rules(invoice, row.rule_set)
-    return invoice
 
 
 def _make(run: InvoiceRun, missing: list[Invoice]) -> list[Invoice]:
