@@ -96,9 +96,7 @@ class Receivers:
 def of(there: NinjaInvoice, client: NinjaClient) -> Receivers:
     """By the invoice and its client as they were just read."""
     people = {
-        str(contact.id): Person(
-            contact.id, f"{contact.first_name} {contact.last_name}".strip(), contact.email, contact.gets_mail
-        )
+        str(contact.id): Person(contact.id, contact.name, contact.email, contact.gets_mail)
         for contact in client.contacts
     }
     return _made(client.name, [invitation.contact_id for invitation in there.invitations], people)

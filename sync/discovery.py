@@ -153,7 +153,7 @@ def _store_clients(
         client = known.get(row.id) or Client(ninja_id=row.id)
         currency = currencies.get(row.currency_id) or default
         values = {
-            "name": row.name[:255],
+            "name": row.name,
             "currency": currency.code if currency else "",
             "currency_decimals": currency.precision if currency else None,
             "contacts": [_contact(contact) for contact in row.contacts],
@@ -204,7 +204,7 @@ def keep_contacts(row: ninja_rows.NinjaClient) -> None:
 def _contact(contact: ninja_rows.NinjaContact) -> dict[str, Any]:
     return {
         "id": contact.id,
-        "name": f"{contact.first_name} {contact.last_name}".strip(),
+        "name": contact.name,
         "email": contact.email,
         "send_email": contact.gets_mail,
         "is_primary": contact.is_primary,
@@ -220,7 +220,7 @@ def _store_projects(rows: Iterable[ninja_rows.NinjaProject], now: dt.datetime) -
         if client is None:
             continue  # its client is not visible to our token, so nothing of it can be billed
         project = known.get(row.id) or NinjaProject(ninja_id=row.id)
-        project.client, project.name = client, row.name[:255]
+        project.client, project.name = client, row.name
         project.is_known, project.is_deleted = True, row.is_deleted
         project.is_archived, project.refreshed_at = row.archived_at is not None, now
         fresh[row.id] = project
@@ -237,7 +237,7 @@ def _store_products(rows: Iterable[ninja_rows.NinjaProduct], now: dt.datetime) -
     fresh = [
         Product(
             ninja_id=row.id,
-            product_key=row.product_key[:255],
+            product_key=row.product_key,
             notes=row.notes,
             is_known=True,
             is_archived=row.archived_at is not None,

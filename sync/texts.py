@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
-def clean_text(text: str, length: int) -> str:
-    """At most `length` characters of `text`; what cannot be stored becomes U+FFFD."""
-    return "".join("\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text[:length])
+def clean_text(text: str, length: int | None = None) -> str:
+    """At most `length` characters of `text`, all for None; what cannot be stored becomes U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text[:length])
 
 
 def clean_line(text: str, length: int) -> str:

@@ -46,7 +46,7 @@ SETTINGS: Final[dict[str, str]] = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "64MB",
-    "log_min_messages": "warning",
+    "log_min_messages": "log",  # no refused statement: it quotes names, and the console logs what failed
     "log_line_prefix": "%m [%p] ",
 }
 # A power cut in the middle of a test run costs the test data, which is thrown away anyway.
@@ -250,7 +250,9 @@ class OwnPostgres:
     def _open_log(self) -> IO[bytes]:
         path = self.folders.postgres_log
         is_full = path.is_file() and path.stat().st_size > MAX_LOG_BYTES
-        return path.open("wb" if is_full else "ab")
+        log = path.open("wb" if is_full else "ab")
+        os.fchmod(log.fileno(), 0o600)
+        return log
 
     def _last_log_line(self) -> str:
         lines = self.folders.postgres_log.read_text(errors="replace").strip().splitlines()

@@ -9,6 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from sync.clients.ninja_rows import (
+    ADDRESS,
+    COMPANY,
+    KEY,
+    NAME,
+    STATUS,
     NinjaAllocation,
     NinjaClient,
     NinjaCompany,
@@ -24,6 +29,8 @@ from sync.clients.ninja_rows import (
 from sync.clients.ninja_values import id_of, number, ref
 from sync.clients.wire import Row, ShapeError, as_list, as_object
 
+ISO_CODE = 3  # letters
+
 
 def parse_ping(data: object, version: str) -> NinjaPing:
     """Read the answer to a ping."""
@@ -35,13 +42,13 @@ def parse_company(data: object) -> NinjaCompany:
     """Read a company with all its settings."""
     row = Row(data, "company")
     settings = row.object("settings")
-    key = row.text("company_key")
+    key = row.text("company_key", KEY)
     if not key:
         raise ShapeError("company.company_key is missing")
     return NinjaCompany(
         id=id_of(row),
         company_key=key,
-        name=Row(settings, "company.settings").text("name"),
+        name=Row(settings, "company.settings").text("name", COMPANY),
         settings=settings,
         tax_name=Row(settings, "company.settings").text("tax_name1"),
         tax_rate=number(Row(settings, "company.settings"), "tax_rate1") if settings.get("tax_rate1") else Decimal(0),
@@ -56,7 +63,9 @@ def parse_currencies(data: object) -> list[NinjaCurrency]:
     found: list[NinjaCurrency] = []
     for item in as_list(as_object(data, "statics").get("currencies"), "statics.currencies"):
         row = Row(item, "currency")
-        found.append(NinjaCurrency(id_of(row), row.text("code"), row.text("name"), row.integer("precision")))
+        code = row.text("code")
+        code = code if len(code) == ISO_CODE else ""  # one that is cut would be another currency
+        found.append(NinjaCurrency(id_of(row), code, row.text("name"), row.integer("precision")))
     return found
 
 
@@ -67,7 +76,7 @@ def _contact(data: object) -> NinjaContact:
         first_name=row.text("first_name"),
         last_name=row.text("last_name"),
         # A client made without a contact gets one whose address is a single space.
-        email=row.text("email").strip(),
+        email=row.text("email").strip()[:ADDRESS],
         gets_mail=row.flag("send_email"),
         is_primary=row.flag("is_primary"),
     )
@@ -86,7 +95,7 @@ def parse_client(data: object) -> NinjaClient:
     has_rate = settings.raw.get("default_task_rate") not in (None, "")
     return NinjaClient(
         id=id_of(row),
-        name=row.text("display_name") or row.text("name"),
+        name=row.text("display_name", NAME) or row.text("name", NAME),
         number=row.text("number"),
         currency_id=settings.text("currency_id"),
         payment_terms=settings.text("payment_terms"),
@@ -110,7 +119,7 @@ def parse_project(data: object) -> NinjaProject:
     return NinjaProject(
         id=id_of(row),
         client_id=ref(row, "client_id"),
-        name=row.text("name"),
+        name=row.text("name", NAME),
         number=row.text("number"),
         task_rate=number(row, "task_rate"),
         is_deleted=row.flag("is_deleted"),
@@ -125,7 +134,7 @@ def parse_product(data: object) -> NinjaProduct:
     row = Row(data, "product")
     return NinjaProduct(
         id=id_of(row),
-        product_key=row.text("product_key"),
+        product_key=row.text("product_key", NAME),
         notes=row.text("notes"),
         price=number(row, "price"),
         is_deleted=row.flag("is_deleted"),
@@ -192,7 +201,7 @@ def parse_payment(data: object) -> NinjaPayment:
         amount=number(row, "amount"),
         applied=number(row, "applied"),
         refunded=number(row, "refunded"),
-        status_id=row.text("status_id"),
+        status_id=row.text("status_id", STATUS),
         type_id=row.text("type_id"),
         currency_id=row.text("currency_id"),
         exchange_rate=number(row, "exchange_rate"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sync.clients.ninja_rows import NinjaCredit, NinjaInvitation, NinjaInvoice, NinjaLine
+from sync.clients.ninja_rows import NAME, NUMBER, STATUS, NinjaCredit, NinjaInvitation, NinjaInvoice, NinjaLine
 from sync.clients.ninja_values import id_of, number, ref
 from sync.clients.wire import Row, ShapeError
 
@@ -42,7 +42,7 @@ def _invitation(data: object) -> NinjaInvitation:
     return NinjaInvitation(
         id=id_of(row),
         contact_id=ref(row, "client_contact_id"),
-        message_id=row.text("message_id"),
+        message_id=row.text("message_id", NAME),
         email_status=row.text("email_status"),
         email_error=row.text("email_error"),
         sent_at=row.optional_instant("sent_date"),
@@ -67,10 +67,10 @@ def parse_invoice(data: object) -> NinjaInvoice:
     row = Row(data, "invoice")
     return NinjaInvoice(
         id=id_of(row),
-        number=row.text("number"),
+        number=row.text("number", NUMBER),
         client_id=ref(row, "client_id"),
         project_id=ref(row, "project_id"),
-        status_id=row.text("status_id"),
+        status_id=row.text("status_id", STATUS),
         amount=number(row, "amount"),
         balance=number(row, "balance"),
         paid_to_date=number(row, "paid_to_date"),
@@ -100,7 +100,7 @@ def parse_invoice(data: object) -> NinjaInvoice:
             row.day("reminder_last_sent"),
         ),
         next_reminder_at=_next_reminder(row),
-        po_number=row.text("po_number"),
+        po_number=row.text("po_number", NUMBER),
         terms=row.text("terms"),
         footer=row.text("footer"),
         public_notes=row.text("public_notes"),
@@ -121,9 +121,9 @@ def parse_credit(data: object) -> NinjaCredit:
     row = Row(data, "credit")
     return NinjaCredit(
         id=id_of(row),
-        number=row.text("number"),
+        number=row.text("number", NUMBER),
         client_id=ref(row, "client_id"),
-        status_id=row.text("status_id"),
+        status_id=row.text("status_id", STATUS),
         amount=number(row, "amount"),
         balance=number(row, "balance"),
         paid_to_date=number(row, "paid_to_date"),

@@ -16,6 +16,10 @@ from sync.clients.wire import JsonObject
 
 NinjaId = NewType("NinjaId", str)
 
+# The longest text of a kind that our columns hold; what Invoice Ninja has is cut to it where it is read, so that no
+# name can keep an invoice from being written. An id is never cut: it would be another one's.
+ID, NAME, COMPANY, KEY, NUMBER, ADDRESS, STATUS = 64, 255, 200, 200, 191, 320, 4
+
 DRAFT, SENT, PARTIAL, PAID, CANCELLED, REVERSED = "1", "2", "3", "4", "5", "6"
 
 
@@ -70,6 +74,11 @@ class NinjaContact:
     email: str
     gets_mail: bool
     is_primary: bool
+
+    @property
+    def name(self) -> str:
+        """First and last name, as much as a column of names holds."""
+        return f"{self.first_name} {self.last_name}".strip()[:NAME]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from billing_console import money
-from sync.clients.ninja_rows import NinjaId
+from sync.clients.ninja_rows import ID, NinjaId
 from sync.clients.wire import Row, ShapeError
 
 LARGEST = 18  # more digits before the point than any amount has
@@ -13,15 +13,18 @@ LARGEST = 18  # more digits before the point than any amount has
 
 def id_of(row: Row) -> NinjaId:
     """Return the row's own id; raises ShapeError without one."""
-    text = row.text("id")
-    if not text:
+    found = ref(row, "id")
+    if not found:
         raise ShapeError(f"{row.what}.id is missing")
-    return NinjaId(text)
+    return found
 
 
 def ref(row: Row, key: str) -> NinjaId:
-    """Return the id of another row, "" where there is none."""
-    return NinjaId(row.text(key))
+    """Return the id of another row, "" where there is none; raises ShapeError for one that is longer than any."""
+    text = row.text(key)
+    if len(text) > ID:
+        raise ShapeError(f"{row.what}.{key} is no id")
+    return NinjaId(text)
 
 
 def number(row: Row, key: str) -> Decimal:

@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+from sync.texts import clean_text
+
 JsonObject = dict[str, Any]
 
 _EPOCH_LIMIT = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that datetime can hold
@@ -113,16 +115,19 @@ class Row:
     def _fail(self, key: str, wanted: str) -> NoReturn:
         raise ShapeError(f"{self.what}.{key} is not {wanted}")
 
-    def text(self, key: str) -> str:
-        """Return text; a missing value or null is "", a number is its digits."""
+    def text(self, key: str, length: int | None = None) -> str:
+        """Return text, of `length` characters at most; a missing value or null is "", a number is its digits.
+
+        What PostgreSQL cannot store is U+FFFD.
+        """
         value = self.raw.get(key)
         if value is None:
             return ""
         if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-            return str(value)
+            return str(value)[:length]
         if not isinstance(value, str):
             self._fail(key, "text")
-        return value
+        return clean_text(value, length)
 
     def integer(self, key: str) -> int:
         """Return a whole number; a missing one is an error."""

@@ -92,6 +92,19 @@ def test_every_contact_who_gets_mail_is_proven_and_the_others_are_left_out(world
     assert fresh(invoice).state == InvoiceState.SENT
 
 
+def test_a_name_that_no_column_holds_keeps_no_invoice_from_being_sent(world: World) -> None:
+    long = {"first_name": "Ann\u0000" + "a" * 186, "last_name": "B" * 190, "email": "ann@acme.example"}
+    set_contacts(world, [{**long, "send_email": True}])
+    invoice = created_invoice(world)
+
+    ask(invoice)
+    sending.send_due()
+
+    assert world.mails() == ["ann@acme.example"]
+    assert fresh(invoice).state == InvoiceState.SENT
+    assert ContactMail.objects.get().name == "Ann\ufffd" + "a" * 186 + " " + "B" * 64
+
+
 @pytest.mark.parametrize("email", ["", " "])
 def test_a_contact_without_an_address_stops_the_mail_before_the_call(world: World, email: str) -> None:
     set_contacts(world, [THREE[0], {**THREE[1], "email": email}])

@@ -1,0 +1,58 @@
+"""Lines of our logs: what failed and where, never what stood in a row of the database.
+
+PostgreSQL quotes names and addresses in what it says of a value or a row that it refuses: in the sentence, in the
+excerpt of the statement, in DETAIL and CONTEXT.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import psycopg
+from django.db import Error
+
+_QUOTES_VALUES = "22"  # the class of a refused value: its sentence quotes it
+
+
+class LineFormatter(logging.Formatter):
+    """A formatter that writes an error of the database by its kind instead of its words."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for error in _errors(record):
+            if isinstance(error, (Error, psycopg.Error)) and (said := str(error)):
+                text = text.replace(said, discreet(error)).replace(repr(error), discreet(error))
+        return text
+
+
+def discreet(error: BaseException) -> str:
+    """What may be written of an error of the database: PostgreSQL's own sentence, or only its kind where it quotes.
+
+    "duplicate key value violates unique constraint "…"" stays, "value too long …" is "StringDataRightTruncation
+    (22001)". An error without a code, such as a lost connection, says nothing of rows and stays as it is.
+    """
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+        return str(error)
+    if cause.sqlstate.startswith(_QUOTES_VALUES):
+        return f"{type(cause).__name__} ({cause.sqlstate})"
+    return f"{cause.diag.message_primary} ({cause.sqlstate})"
+
+
+def _errors(record: logging.LogRecord) -> Iterator[BaseException]:
+    """The errors that a record may quote, with what they came from."""
+    told = record.args.values() if isinstance(record.args, dict) else record.args or ()
+    waiting = [value for value in told if isinstance(value, BaseException)]
+    if record.exc_info and record.exc_info[1] is not None:
+        waiting.append(record.exc_info[1])
+    seen: set[int] = set()
+    while waiting:
+        error = waiting.pop()
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        waiting += [one for one in (error.__cause__, error.__context__) if one is not None]
+        if isinstance(error, BaseExceptionGroup):
+            waiting += error.exceptions
