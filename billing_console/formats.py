@@ -132,6 +132,19 @@ def period(start: dt.date, end: dt.date) -> str:
     return f"{first} – {day(last)}"
 
 
+def period_name(start: dt.date, end: dt.date) -> str:
+    """What a half-open period is called: "December 2025", "week 41 of 2025" (ISO), else its days as `period` has them.
+
+    No two periods of one frequency have the same name.
+    """
+    if start.day == 1 and end == (start + dt.timedelta(days=31)).replace(day=1):
+        return formats.date_format(start, "F Y")
+    if start.isoweekday() == 1 and end - start == dt.timedelta(days=7):
+        year, week, _weekday = start.isocalendar()
+        return _("week %(week)d of %(year)d") % {"week": week, "year": year}
+    return period(start, end)
+
+
 def moment(instant: dt.datetime | None, zone: str, *, has_zone: bool = False) -> str:
     """An aware instant in the IANA zone `zone`, e.g. "12 Jan 2026 09:12"; `has_zone` adds the zone's name."""
     if instant is None:

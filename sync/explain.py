@@ -182,7 +182,8 @@ def _rate_part(facts: Facts) -> str:
     rate = facts["rate"]
     first = source(facts)
     if Decimal(rate["amount"]) == 0:
-        first += ": " + _("free of charge, confirmed")
+        is_confirmed = facts.get("free_confirmed", True)  # what was frozen before this was kept, was billed
+        first += ": " + (_("free of charge, confirmed") if is_confirmed else _("free of charge, not confirmed yet"))
     elif rate["source"] == "project" and facts.get("prefer") == "project":
         first += ", " + _("which this rule puts first")
     parts = [first]

@@ -350,6 +350,8 @@ class _Judge:
                 quoted=attributes.quote(raw),
             )
             raise
-        if rate == 0 and FREE not in self.cycle.confirmed:
-            self.hold(Reason.FREE_OF_CHARGE)
+        if rate == 0:
+            self.facts["free_confirmed"] = FREE in self.cycle.confirmed
+            if not self.facts["free_confirmed"]:
+                self.hold(Reason.FREE_OF_CHARGE)
         return rate

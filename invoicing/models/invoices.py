@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from billing_console.formats import period_name
 from billing_console.states import InvoiceState
 from mappings.models import TaxDecision
 from sync import explain
@@ -149,7 +150,7 @@ class Invoice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.client}, {self.period_start:%Y-%m}"
+        return f"{self.client}, {period_name(self.period_start, self.period_end)}"
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from billing_console.formats import (
     money,
     percent,
     period,
+    period_name,
     rate,
     raw_to_billed,
     time_of_day,
@@ -117,6 +118,24 @@ def test_money_in_every_language(language: str, expected: str) -> None:
 )
 def test_a_half_open_period_is_said_with_its_last_day(start: dt.date, end: dt.date, expected: str) -> None:
     assert period(start, end) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "language", "expected"),
+    [
+        (dt.date(2025, 12, 1), dt.date(2026, 1, 1), "en-gb", "December 2025"),
+        (dt.date(2025, 12, 1), dt.date(2026, 1, 1), "fr", "décembre 2025"),
+        (dt.date(2026, 2, 1), dt.date(2026, 3, 1), "nl", "februari 2026"),
+        (dt.date(2025, 10, 6), dt.date(2025, 10, 13), "en-gb", "week 41 of 2025"),
+        (dt.date(2025, 12, 29), dt.date(2026, 1, 5), "en-gb", "week 1 of 2026"),
+        (dt.date(2025, 9, 29), dt.date(2025, 10, 13), "en-gb", "29 Sep – 12 Oct 2025"),
+        (dt.date(2025, 12, 1), dt.date(2025, 12, 15), "en-gb", "1–14 Dec 2025"),
+        (dt.date(2026, 2, 2), dt.date(2026, 3, 1), "en-gb", "2–28 Feb 2026"),
+    ],
+)
+def test_a_period_has_a_name_that_no_other_one_has(start: dt.date, end: dt.date, language: str, expected: str) -> None:
+    with translation.override(language):
+        assert period_name(start, end) == expected
 
 
 def test_dates_and_moments() -> None:

@@ -96,9 +96,24 @@ def test_only_one_client() -> None:
     make_work(make_project(brio))
     generate("--month", "2025-12", "--client", acme.ninja_id)
     assert [str(invoice.client) for invoice in Invoice.objects.all()] == ["Acme"]
-    generate("--month", "2025-12", "--client", "Brio")
+    answer = json.loads(generate("--month", "2025-12", "--client", "Brio", "--json"))
+    assert [row["name"] for row in answer["invoices"]] == ["Brio"]
+    assert [row["client"] for row in answer["clients"]] == [brio.ninja_id]
+    text = generate("--month", "2025-12", "--client", "Brio")
+    assert ("Brio: 2.25" in text, "Acme" in text, "1 invoice stands" in text) == (True, False, True)
     assert Invoice.objects.count() == 2
     assert InvoiceRun.objects.count() == 1
+
+
+def test_what_another_client_waits_for_does_not_concern_the_one_that_was_asked_for() -> None:
+    acme, brio = make_client("Acme"), make_client("Brio")
+    unswept = make_project(acme)
+    make_work(unswept)
+    make_work(make_project(brio))
+    sweep_project(unswept, IN_JANUARY - dt.timedelta(days=90), error="Taiga does not answer")
+    with pytest.raises(CommandError, match="1 client could not be built"):
+        generate("--month", "2025-12")
+    assert "1 invoice stands" in generate("--month", "2025-12", "--client", "Brio")
 
 
 @pytest.mark.parametrize("text", ["2025", "2025-13", "2025-1", "25-12", "2025-12-01", "0000-01", "x"])

@@ -132,6 +132,18 @@ def test_one_invoice_per_currency_and_project() -> None:
     assert run.invoices.exclude(group_key="").count() == 2
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "name"),
+    [
+        (dt.date(2025, 12, 1), dt.date(2026, 1, 1), "Acme Corp, December 2025"),
+        (dt.date(2025, 10, 6), dt.date(2025, 10, 13), "Acme Corp, week 41 of 2025"),
+        (dt.date(2025, 9, 29), dt.date(2025, 10, 13), "Acme Corp, 29 Sep – 12 Oct 2025"),
+    ],
+)
+def test_an_invoice_is_called_by_its_client_and_period(start: dt.date, end: dt.date, name: str) -> None:
+    assert str(Invoice(client=make_client(), period_start=start, period_end=end)) == name
+
+
 def test_a_total_of_zero_makes_no_invoice() -> None:
     project = make_project(make_client())
     entry = make_work(project)

@@ -142,6 +142,7 @@ def test_the_second_cycle_and_one_with_nothing_more(office: Office) -> None:
 def test_free_of_charge_and_unusual_hours_say_that_somebody_confirmed(office: Office) -> None:
     free = office.entry(office.item(1, who=office.alice, hours=1, rate=0))
     asked = explain.explain(free)
+    assert "(typed on the item: free of charge, not confirmed yet; role senior_dev" in asked
     assert asked.endswith(
         "= 0.00 EUR. #101 has a rate of 0. Confirm that it is free of charge, or correct the rate in Taiga."
     )

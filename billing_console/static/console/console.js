@@ -250,6 +250,35 @@
         if (isDone) event.preventDefault(); // else the letter lands in the field that just got the focus
     });
 
+    // --- the search: Enter opens the first hit, also where it was pressed before the hits came ---
+
+    const FIELD = "search-input-command";
+    let foundFor = null; // what the hits that are shown were looked for
+    let isAwaited = false;
+    const press = (field, key) => field.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+
+    document.addEventListener(
+        "keydown",
+        (event) => {
+            if (event.target.id !== FIELD) return;
+            isAwaited = event.key === "Enter" && event.target.value.trim() !== "" && event.target.value !== foundFor;
+            const hasHits = document.querySelector("#command-results a, #command-history a");
+            if (event.key !== "Enter" || (hasHits && !isAwaited)) return;
+            event.preventDefault();
+            event.stopPropagation(); // the kit would open what was found before, or stumble over nothing
+        },
+        true,
+    );
+    document.addEventListener("htmx:after-swap", (event) => {
+        if (event.target.id !== "command-results") return;
+        const field = document.getElementById(FIELD);
+        foundFor = event.detail.requestConfig?.parameters?.s ?? null;
+        const opens = isAwaited && field.value === foundFor;
+        if (!document.querySelector("#command-results-list a")) return;
+        press(field, "ArrowDown");
+        if (opens) press(field, "Enter");
+    });
+
     // A project of Invoice Ninja is looked for among those of the client that stands on the form.
     const narrowChoices = () => {
         const client = document.getElementById("id_client");

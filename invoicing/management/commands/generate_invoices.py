@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -19,7 +20,7 @@ from billing_console.errors import ConsoleError
 from billing_console.formats import hours, money, period
 from billing_console.money import quantize
 from invoicing import build
-from invoicing.models import InvoiceRun, RunClient, RunClientState, RunTrigger
+from invoicing.models import Invoice, RunClient, RunClientState, RunTrigger
 from invoicing.preview import PreviewRow, preview
 from invoicing.run import DEAD, find_run, start_run
 from invoicing.schedule import RunKey, plan_month
@@ -75,18 +76,20 @@ class Command(BaseCommand):
                 ]
         except ConsoleError as error:
             raise CommandError(error.sentence) from error
-        rows = self._wait(runs, options["timeout"], is_quiet=options["json"])
-        self._print_result(runs, rows, as_json=options["json"])
+        # A run that stood already may have more clients than those that were asked for.
+        asked = RunClient.objects.filter(run__in=runs, client__in={one for chosen in plan.values() for one in chosen})
+        rows = self._wait(asked, options["timeout"], is_quiet=options["json"])
+        self._print_result(rows, as_json=options["json"])
 
     # --- building ---
 
-    def _wait(self, runs: list[InvoiceRun], timeout: float, *, is_quiet: bool) -> list[RunClient]:
-        """Build until no client waits, or for `timeout` seconds; does the worker's part as well, in case none runs."""
+    def _wait(self, asked: QuerySet[RunClient], timeout: float, *, is_quiet: bool) -> list[RunClient]:
+        """Build until none of `asked` waits, or for `timeout` seconds; does the worker's part, in case none runs."""
         until = time.monotonic() + timeout
         told = ""
         while True:
             build.build_due()
-            rows = list(RunClient.objects.filter(run__in=runs).select_related("client", "run").order_by("run_id", "pk"))
+            rows = list(asked.select_related("client", "run").order_by("run_id", "pk"))
             waiting = [row for row in rows if row.state == RunClientState.WAITING]
             words = _("%(done)d of %(all)d clients built.") % {"done": len(rows) - len(waiting), "all": len(rows)}
             if waiting and waiting[0].sentence:
@@ -125,12 +128,11 @@ class Command(BaseCommand):
         if not found:
             self.stdout.write(_("  Nothing: no entry is ready."))
 
-    def _print_result(self, runs: list[InvoiceRun], rows: list[RunClient], *, as_json: bool) -> None:
-        invoices = [
-            invoice
-            for run in runs
-            for invoice in run.invoices.exclude(state__in=DEAD).select_related("client").order_by("client__name", "pk")
-        ]
+    def _print_result(self, rows: list[RunClient], *, as_json: bool) -> None:
+        pairs = {(row.run_id, row.client_id) for row in rows}
+        living = Invoice.objects.exclude(state__in=DEAD).filter(run__in={row.run_id for row in rows})
+        found = living.select_related("client").order_by("run_id", "client__name", "pk")
+        invoices = [invoice for invoice in found if (invoice.run_id, invoice.client_id) in pairs]
         waiting = [row for row in rows if row.state == RunClientState.WAITING]
         failed = [row for row in rows if row.state == RunClientState.FAILED]
         if as_json:
