@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -62,9 +63,14 @@ def settle(invoice: Invoice, *, user: User, note: str) -> Invoice:
     return row
 
 
+def asking() -> QuerySet[Invoice]:
+    """The invoices of which a mail came back and nobody said yet what was done."""
+    return Invoice.objects.exclude(bounce_sentence="")
+
+
 def questions() -> list[Question]:
     """Each invoice of which a mail came back, for the page "Needs attention"."""
-    rows = Invoice.objects.exclude(bounce_sentence="").select_related("client").order_by("state_since")
+    rows = asking().select_related("client").order_by("state_since")
     return [
         Question(
             what=f"{invoice.client} {invoice.number}",

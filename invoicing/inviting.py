@@ -81,3 +81,13 @@ def is_stuck(invoice: Invoice) -> bool:
     """Whether a change of its invitations waits for a person, who may give it up."""
     remote = invoice.remote
     return remote is not None and is_to_invite(remote) and remote.state == RecordState.ATTENTION
+
+
+def is_on_its_way(invoice: Invoice) -> bool:
+    """Whether a change of its invitations is being written, and nobody is asked about it."""
+    remote = invoice.remote
+    return (
+        remote is not None
+        and is_to_invite(remote)
+        and remote.state not in (RecordState.SYNCED, RecordState.DROPPED, RecordState.ATTENTION)
+    )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.money import ZERO
 from billing_console.states import InvoiceState
-from invoicing import credit_use, crediting, deviations, ending, inviting, receivers, releasing
+from invoicing import credit_use, crediting, deviations, ending, inviting, late_proof, receivers, releasing
 from invoicing.fees import net_there
 from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
@@ -57,6 +57,7 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         **_corrections(invoice),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
         **_receivers(invoice),
+        "was_refused": late_proof.was_refused(invoice),
         "deviation": deviations.open_of(invoice),
         "pdf": InvoicePdf.objects.filter(invoice=invoice).defer("content").first(),
         "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],
@@ -68,9 +69,12 @@ def _receivers(invoice: Invoice) -> dict[str, Any]:
     if invoice.state not in inviting.POSSIBLE:
         return {}
     found = receivers.known(invoice)
+    wrong = found.difference() if found.differ else ""
     return {
         "receivers": found.emails,
-        "wrong_receivers": found.difference() if found.differ else "",
+        "wrong_receivers": wrong,
+        "is_said_already": bool(wrong) and wrong in invoice.attention_sentence,
+        "is_inviting": inviting.is_on_its_way(invoice),
         "may_invite": not inviting.why_not(invoice),
         "may_leave": inviting.is_stuck(invoice),
     }

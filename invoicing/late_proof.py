@@ -53,6 +53,14 @@ def unproven(invoice: Invoice) -> Sending | None:
     return rows.order_by("-pk").first()
 
 
+def was_refused(invoice: Invoice) -> bool:
+    """Whether what is asked is about a mail that was refused before Invoice Ninja was told to mail: nothing left."""
+    if invoice.state != InvoiceState.ATTENTION:
+        return False
+    last = invoice.sendings.order_by("-pk").first()
+    return last is not None and not last.is_called and last.sentence == invoice.attention_sentence
+
+
 def look(ninja: InvoiceNinjaClient, sending: Sending, there: NinjaInvoice) -> tuple[list[ContactMail], Verdict]:
     """What `there`, as just read, says of the mail: its contacts with their message ids of now (not saved)."""
     mails, marks = list(sending.mails.all()), []

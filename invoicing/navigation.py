@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.cached import remember
 from billing_console.states import DifferenceState, InvoiceState, ReminderState
-from invoicing import releasing
+from invoicing import bouncing, releasing
 from invoicing.models import Invoice, Reminder
 from sync.attention import held, stuck_writes, unreadable_items
 from sync.models import Difference
@@ -173,6 +173,7 @@ def count_waiting() -> dict[str, int]:
             ("attention", unreadable_items()),
             ("attention", releasing.blocked()),
             ("attention", ended),
+            ("attention", bouncing.asking()),
             ("drafts", Invoice.objects.filter(state=InvoiceState.DRAFT)),
             ("differences", Difference.objects.filter(state=DifferenceState.OPEN)),
             ("reminders", Reminder.objects.filter(state=ReminderState.ATTENTION)),

@@ -53,16 +53,18 @@ class PutReceiversRight(ReceiversPage):
         people = {person.id: person for person in (*found.invited, *found.wanted)}
         invited, wanted = receivers.ids_of(found.invited), receivers.ids_of(found.wanted)
         return Confirmation(
-            question=_("Mail %(number)s to %(who)s and nobody else?") % words,
+            question=_("Make %(who)s the receiver of %(number)s, and nobody else?") % words
+            if len(wanted) == 1
+            else _("Make %(who)s the receivers of %(number)s, and nobody else?") % words,
             consequence=_(
                 "The invitations of the invoice are changed in Invoice Ninja and read back. Nothing is mailed by this. "
                 "Whoever is taken off can no longer open the invoice by the link of an earlier mail."
             ),
-            submit_label=_("Mail it to %(who)s") % words,
+            submit_label=_("Change the receivers, mail nothing"),
             cancel_label=_("Back, change nothing"),
             cancel_url=self.get_failure_url(),
             facts=[(_("Client"), str(self.invoice.client)), (_("Now"), found.difference())],
-            columns=[_("Contact"), _("Address"), _("Mailed until now"), _("Wants mail")],
+            columns=[_("Contact"), _("Address"), _("Receiver until now"), _("Wants invoices by mail")],
             rows=[
                 [
                     person.name or _("a contact"),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from invoicing.models import Invoice
 from sync.clients.ninja_rows import NinjaClient, NinjaInvoice
@@ -82,14 +83,19 @@ class Receivers:
         """How the invitations and the contacts differ, with the names; "" where they do not."""
         parts = []
         if self.superfluous:
-            parts.append(
-                _("Invoice Ninja would mail it to %(who)s, who does not want invoices by mail.")
-                % {"who": _names(self.superfluous)}
+            sentence = ngettext(
+                "Invoice Ninja would mail it to %(who)s, who does not want invoices by mail.",
+                "Invoice Ninja would mail it to %(who)s, who do not want invoices by mail.",
+                len(self.superfluous),
             )
+            parts.append(sentence % {"who": _names(self.superfluous)})
         if self.missing:
-            parts.append(
-                _("%(who)s wants invoices by mail, but would not be mailed this one.") % {"who": _names(self.missing)}
+            sentence = ngettext(
+                "%(who)s wants invoices by mail, but would not be mailed this one.",
+                "%(who)s want invoices by mail, but would not be mailed this one.",
+                len(self.missing),
             )
+            parts.append(sentence % {"who": _names(self.missing)})
         return " ".join(parts)
 
 

@@ -157,8 +157,8 @@ def waiting() -> QuerySet[Invoice]:
 
 
 def blocked() -> QuerySet[Invoice]:
-    """Invoices of which something is wrong that only a person can mend."""
-    return Invoice.objects.exclude(attention_sentence="").exclude(state=InvoiceState.ATTENTION)
+    """Invoices of which something is wrong that only a person can mend, a mail in doubt too."""
+    return Invoice.objects.exclude(attention_sentence="")
 
 
 def undecided() -> QuerySet[Invoice]:
@@ -174,7 +174,7 @@ def questions() -> list[Question]:
             what=f"{invoice.client} {invoice.number}",
             sentence=invoice.attention_sentence,
             url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
-            verb=_("Look at it"),
+            verb=_("Decide") if invoice.state == InvoiceState.ATTENTION else _("Look at it"),
             amount=formats.money(invoice.gross, invoice.currency),
             since=invoice.state_since,
         )

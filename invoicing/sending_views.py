@@ -18,7 +18,7 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
-from invoicing import receivers, redating, selections, sending
+from invoicing import late_proof, receivers, redating, selections, sending
 from invoicing.models import Invoice, Sending
 from invoicing.redating_views import PAGES as REDATING_PAGES
 from invoicing.selections import Chosen
@@ -280,17 +280,21 @@ class DecideSending(ConfirmView):
     def get_confirmation(self) -> Confirmation:
         invoice = self._invoice()
         words = {"invoice": invoice, "number": invoice.number}
-        arrived = self._arrived()
+        arrived, refused = self._arrived(), late_proof.was_refused(invoice)
+        nothing_left = _("No mail left. It can be sent after this; everything is checked again right before the mail.")
+        read_first = _(
+            "Invoice Ninja is read once more first: if the proof of the first mail is there, the invoice counts as "
+            "sent. If that mail arrived without a proof, the client gets the invoice twice."
+        )
         return Confirmation(
             question=_("Did %(number)s of %(invoice)s arrive?") % words
             if arrived
             else _("Allow %(number)s of %(invoice)s to be sent again?") % words,
             consequence=_("It counts as sent from now on, and is never mailed by the console again.")
             if arrived
-            else _(
-                "Invoice Ninja is read once more first: if the proof of the first mail is there, the invoice counts as "
-                "sent. If that mail arrived without a proof, the client gets the invoice twice."
-            ),
+            else nothing_left
+            if refused
+            else read_first,
             submit_label=_("It arrived") if arrived else _("Allow sending again"),
             cancel_label=_("Back, decide nothing"),
             cancel_url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
@@ -299,7 +303,7 @@ class DecideSending(ConfirmView):
                 (_("To pay"), formats.money(invoice.gross, invoice.currency)),
                 (_("To"), ", ".join(receivers.known(invoice).emails)),
             ],
-            is_destructive=not arrived,
+            is_destructive=not arrived and not refused,
             needs_reason=True,
         )
 

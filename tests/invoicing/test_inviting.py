@@ -257,11 +257,41 @@ def test_the_page_of_the_invoice_offers_to_put_them_right(wrong: Invoice) -> Non
     assert "Put the receivers right…" not in words(browser_of("viewer").get(page_of(wrong, "change")))
 
 
+def test_a_refused_mail_is_said_once_with_what_mends_it(world: World, wrong: Invoice) -> None:
+    send(wrong)
+    approver = browser_of("approver")
+    said = "Invoice Ninja would mail it to Ann A (ann@acme.example), who does not want invoices by mail."
+
+    boxes = words(approver.get(page_of(wrong, "change"))).split("Both sides")[0]
+    assert boxes.count(said) == 1
+    assert "Put the receivers right…" in boxes
+    assert "It arrived…" not in boxes  # nothing left that could have
+    again = words(approver.get(reverse("admin:invoicing_invoice_decide", args=[wrong.pk, "again"])))
+    assert "No mail left. It can be sent after this; everything is checked again right before the mail." in again
+    assert "gets the invoice twice" not in again
+    asked = words(approver.get(reverse("admin:sync_attention")))
+    assert said in asked
+    assert "Nothing is stuck" not in asked
+
+
+def test_a_change_that_waits_for_a_person_can_be_left_from_the_page_though_nobody_is_wrong_any_more(
+    world: World, wrong: Invoice
+) -> None:
+    send(wrong)
+    ask_right(wrong)
+    other_people(world)
+    creating.create_due()
+    page = words(browser_of("approver").get(page_of(wrong, "change")))
+    assert "Other contacts of Acme Corp want mail by now." in page
+    assert "Leave them as they are…" in page
+
+
 def test_the_question_names_both_and_get_changes_nothing(wrong: Invoice) -> None:
     before = list(RemoteRecord.objects.values()), list(Invoice.objects.values())
     page = words(browser_of("approver").get(page_of(wrong, "receivers")))
-    assert f"Mail {wrong.number} to bea@acme.example and nobody else?" in page
+    assert f"Make bea@acme.example the receiver of {wrong.number}, and nobody else?" in page
     assert "Nothing is mailed by this." in page
+    assert "Change the receivers, mail nothing" in page
     assert (list(RemoteRecord.objects.values()), list(Invoice.objects.values())) == before
 
 
@@ -269,6 +299,9 @@ def test_the_button_asks_once(world: World, wrong: Invoice) -> None:
     approver, address = browser_of("approver"), page_of(wrong, "receivers")
     form = hidden_fields(approver, address)
     assert "being changed in Invoice Ninja" in words(approver.post(address, form, follow=True))
+    page = words(approver.get(page_of(wrong, "change")))  # the message is gone, the page still says it
+    assert "They are being changed in Invoice Ninja. It is not mailed before they were read back." in page
+    assert "Invoice Ninja would mail it to Ann A" not in page
     revision = fresh(wrong.remote).revision
     assert "just being written" in words(approver.post(address, form, follow=True))
     assert fresh(wrong.remote).revision == revision

@@ -12,6 +12,8 @@ from mappings.models import Client
 
 ANN = {"id": "a", "name": "Ann", "email": "ann@acme.example", "send_email": True}
 BEN = {"id": "b", "name": "Ben", "email": "ben@acme.example", "send_email": True}
+CY = {"id": "c", "name": "Cy", "email": "cy@acme.example", "send_email": True}
+DAN = {"id": "d", "name": "Dan", "email": "dan@acme.example", "send_email": True}
 ANN_TOO = "Invoice Ninja would mail it to Ann (ann@acme.example), who does not want invoices by mail."
 NOBODY = "No contact of client Acme gets invoices by mail."
 RIGHT = "Put the receivers right on the page of the invoice, then try again."
@@ -57,6 +59,16 @@ def off(contact: dict[str, Any]) -> dict[str, Any]:
             "Client Acme: Ben has no e-mail address. Add it in Invoice Ninja, then try again.",
         ),
         ([ANN, off(BEN)], None, ["ann@acme.example"], ""),
+        (
+            [off(ANN), off(BEN), CY, DAN],
+            ["a", "b"],
+            ["ann@acme.example", "ben@acme.example"],
+            (
+                "Invoice Ninja would mail it to Ann (ann@acme.example), Ben (ben@acme.example), who do not want invoices "
+                "by mail. Cy (cy@acme.example), Dan (dan@acme.example) want invoices by mail, but would not be mailed "
+                f"this one. {RIGHT}"
+            ),
+        ),
     ],
 )
 def test_who_is_mailed_and_why_not(

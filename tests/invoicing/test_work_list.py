@@ -422,14 +422,15 @@ def test_the_number_beside_needs_attention_is_of_everything_that_its_page_lists(
     for number, (attempts, error) in enumerate([(3, "403"), (2, "403"), (3, "")]):
         WorkItem.objects.create(kind="T", taiga_id=9000 + number, is_dirty=True, read_attempts=attempts, error=error)
     work.invoice("approved", attention_sentence="Its client was deleted.")
-    work.invoice("attention", attention_sentence="It differs there.")  # listed among its drafts and invoices
+    work.invoice("attention", attention_sentence="There is no proof that it left.")
+    work.invoice("sent", bounce_sentence="It came back.")
     ended = work.invoice("cancelled")
     work.line(ended, work.entry("invoiced"))
     work.line(work.invoice("cancelled"), work.entry("written_off"))  # decided
 
     listed = 1 + len(attention.stuck_writes()) + len(attention.unreadable_items()) + len(hooks.questions())
 
-    assert waiting_counts()["attention"] == listed == 1 + 3 + 1 + 2
+    assert waiting_counts()["attention"] == listed == 1 + 3 + 1 + 4
 
 
 @pytest.mark.parametrize("reason", ["next_run", "reopened"])
