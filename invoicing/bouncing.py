@@ -77,7 +77,7 @@ def questions() -> list[Question]:
             sentence=invoice.bounce_sentence,
             url=reverse("admin:invoicing_invoice_bounced", args=[invoice.pk]),
             verb=_("Say what was done"),
-            amount=formats.money(invoice.gross, invoice.currency),
+            amount=formats.money(invoice.net, invoice.currency),
             since=invoice.sent_at,
         )
         for invoice in rows[:100]

@@ -58,6 +58,7 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
         **_receivers(invoice),
         "was_refused": late_proof.was_refused(invoice),
+        "is_allowed": late_proof.waiting().filter(invoice=invoice).exclude(allowed_note="").exists(),
         "deviation": deviations.open_of(invoice),
         "pdf": InvoicePdf.objects.filter(invoice=invoice).defer("content").first(),
         "transitions": Transition.objects.filter(trail).select_related("user").order_by("-id")[:100],

@@ -175,7 +175,7 @@ def questions() -> list[Question]:
             sentence=invoice.attention_sentence,
             url=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
             verb=_("Decide") if invoice.state == InvoiceState.ATTENTION else _("Look at it"),
-            amount=formats.money(invoice.gross, invoice.currency),
+            amount=formats.money(invoice.net, invoice.currency),
             since=invoice.state_since,
         )
         for invoice in blocked().select_related("client").order_by("state_since")[:100]

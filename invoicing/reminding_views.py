@@ -276,7 +276,10 @@ class DecideReminder(ConfirmView):
 
     def _reminder(self) -> Reminder:
         rows = Reminder.objects.select_related("invoice__client", "by")
-        reminder = rows.filter(pk=self.kwargs["pk"], state=ReminderState.ATTENTION).first()
+        reminder = rows.filter(pk=self.kwargs["pk"]).first()
         if reminder is None:
-            raise NotAllowed(_("This reminder does not wait for a decision any more."))
+            raise NotAllowed(_("This reminder is not there. Open it from the list of reminders."))
+        if reminder.state != ReminderState.ATTENTION:
+            words = {"reminder": reminder, "state": reminder.get_state_display()}
+            raise NotAllowed(_("%(reminder)s does not wait for a decision any more: it is “%(state)s” by now.") % words)
         return reminder

@@ -328,9 +328,15 @@ class DecideSending(ConfirmView):
 
     def _invoice(self) -> Invoice:
         invoice = Invoice.objects.select_related("client").filter(pk=self.kwargs["pk"]).first()
-        if invoice is None or invoice.state != InvoiceState.ATTENTION:
-            raise NotAllowed(_("This invoice does not wait for a decision any more."))
+        if invoice is None:
+            raise NotAllowed(_("This invoice is not there. Open it from the list of invoices."))
+        if invoice.state != InvoiceState.ATTENTION:
+            words = {"invoice": invoice, "state": invoice.get_state_display()}
+            raise NotAllowed(_("%(invoice)s does not wait for a decision any more: it is “%(state)s” by now.") % words)
         return invoice
+
+    def get_failure_url(self) -> str:
+        return reverse("admin:invoicing_invoice_change", args=[self.kwargs["pk"]])
 
 
 INVOICE_PAGES = (

@@ -24,7 +24,7 @@ AskQuestions = Callable[[], "list[Question]"]
 
 @dataclass(frozen=True)
 class Question:
-    """Something only a person can decide, for the page "Needs attention"; `amount` is money as text."""
+    """Something only a person can decide, for the page "Needs attention"; `amount` is money before tax, as text."""
 
     what: str
     sentence: str

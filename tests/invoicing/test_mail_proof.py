@@ -8,14 +8,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from billing_console.states import InvoiceState, ReminderState
 from invoicing import late_proof, payments, reminding, sending
 from invoicing.models import Invoice, Reminder, Sending
+from sync import hooks
 from sync.models import UpstreamGate
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, fresh
+from tests.people import browser_of
 from tests.standins import World
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +157,22 @@ def test_a_new_message_id_without_an_activity_of_its_own_is_no_proof(world: Worl
 
 
 # --- a late proof ---------------------------------------------------------------------------------------------------
+
+
+def test_a_mail_in_doubt_is_asked_about_before_tax_and_what_was_allowed_is_not_offered_again(world: World) -> None:
+    invoice, _row = given_up(world)
+    (question,) = hooks.questions()
+    assert (question.sentence, question.verb) == (invoice.attention_sentence, "Decide")
+    assert question.amount == "337.50\u00a0EUR"  # as all amounts of that page
+    browser, address = browser_of("approver"), reverse("admin:invoicing_invoice_change", args=[invoice.pk])
+    assert "Allow sending again…" in browser.get(address).content.decode()
+
+    sending.decide(invoice, was_sent=False, user=make_user("Approver"), note="asked them")
+
+    page = browser.get(address).content.decode()
+    assert "It may be sent again (asked them), once Invoice Ninja was read once more." in page
+    assert "It arrived…" in page
+    assert "Allow sending again…" not in page
 
 
 def test_a_late_proof_settles_itself(world: World) -> None:

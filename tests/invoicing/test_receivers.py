@@ -64,9 +64,9 @@ def off(contact: dict[str, Any]) -> dict[str, Any]:
             ["a", "b"],
             ["ann@acme.example", "ben@acme.example"],
             (
-                "Invoice Ninja would mail it to Ann (ann@acme.example), Ben (ben@acme.example), who do not want invoices "
-                "by mail. Cy (cy@acme.example), Dan (dan@acme.example) want invoices by mail, but would not be mailed "
-                f"this one. {RIGHT}"
+                "Invoice Ninja would mail it to Ann (ann@acme.example), Ben (ben@acme.example), who do not want "
+                "invoices by mail. Cy (cy@acme.example), Dan (dan@acme.example) want invoices by mail, but would not "
+                f"be mailed this one. {RIGHT}"
             ),
         ),
     ],

@@ -190,13 +190,14 @@ def test_a_person_decides_about_an_unknown_outcome(owed: Invoice) -> None:
     said = browser.post(f"{PAGE}{reminder.pk}/decide/not-sent/", {"reason": "asked them"}, follow=True)
     assert "Invoice Ninja is read once more first" in text_of(said)
     assert Reminder.objects.get().state == "attention"
+    assert "It did not leave…" not in text_of(browser.get(PAGE))
     twice = browser.post(f"{PAGE}{reminder.pk}/decide/not-sent/", {"reason": "asked them"}, follow=True)
     assert "That was said already" in text_of(twice)
     browser.post(f"{PAGE}{reminder.pk}/decide/arrived/", {"reason": "they found it"})
     again = browser.post(f"{PAGE}{reminder.pk}/decide/arrived/", {"reason": "asked them"}, follow=True)
 
     assert Reminder.objects.get().state == "sent"
-    assert "does not wait for a decision any more" in text_of(again)
+    assert "does not wait for a decision any more: it is “Sent” by now." in text_of(again)
     assert Transition.objects.filter(model="invoicing.reminder").count() == 1
     assert "either that it arrived" not in text_of(again)
 

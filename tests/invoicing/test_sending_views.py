@@ -354,7 +354,10 @@ def test_a_person_decides_with_a_reason_once(approver: Browser, answer: str, sta
     approver.post(address, {"reason": "they called"})
     assert Invoice.objects.get().state == state
 
-    assert "does not wait for a decision any more" in words(approver.post(address, {"reason": "x"}, follow=True))
+    too_late = approver.post(address, {"reason": "x"}, follow=True)
+    said = f"does not wait for a decision any more: it is “{Invoice.objects.get().get_state_display()}” by now."
+    assert said in words(too_late)
+    assert too_late.request["PATH_INFO"] == reverse("admin:invoicing_invoice_change", args=[invoice.pk])
     assert Invoice.objects.get().state == state
 
 
