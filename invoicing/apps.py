@@ -10,7 +10,7 @@ class InvoicingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what invoicing offers to the steps before it."""
-        from invoicing import bouncing, effects, hooks, releasing  # noqa: PLC0415 -- models are loaded only now
+        from invoicing import bouncing, effects, hooks, record_pages, releasing  # noqa: PLC0415 -- models load only now
         from mappings import hooks as mappings_hooks  # noqa: PLC0415
         from sync import hooks as sync_hooks  # noqa: PLC0415
 
@@ -19,6 +19,7 @@ class InvoicingConfig(AppConfig):
         sync_hooks.on_invoice_stage(hooks.invoice_stage)
         sync_hooks.on_billed(hooks.billed_of)
         sync_hooks.on_left_invoices(releasing.left_invoices)
+        sync_hooks.on_record_pages(record_pages.pages_of)
         sync_hooks.on_questions(releasing.questions)
         sync_hooks.on_questions(bouncing.questions)
         mappings_hooks.on_changed(hooks.apply_tax_decision)

@@ -94,6 +94,9 @@ class DecidePage(DifferencePage):
             difference=difference,
             line=self.line,
             sides=self._sides(),
+            now_words=_("Now, for %(client)s") % {"client": difference.entry.client}
+            if difference.payer_now
+            else _("Taiga says now"),
             ways=self._ways() if is_open else [],
             credits=Credit.objects.filter(difference=difference).select_related("remote", "invoice"),
             taiga_url=links.taiga_item(difference.item),
@@ -112,9 +115,7 @@ class DecidePage(DifferencePage):
         amount = sum((piece.amount for piece in then), start=row.amount * 0)
         rates = sorted({piece.rate for piece in then if not piece.is_given})
         now = [row.rate_now] if row.rate_now is not None else rates
-        payer = [Side(_("Client"), str(row.entry.client), str(row.payer_now), "–")] if row.payer_now else []
         return [
-            *payer,
             Side(
                 _("Hours"),
                 formats.hours(row.billed_hours),

@@ -89,6 +89,8 @@ class AttentionPage(PageView):
         calm = group_by_reason(waiting.order_by("state_since")[:SHOWN_PER_GROUP])
         stuck = attention.stuck_writes().select_related("item__project")
         unreadable = attention.unreadable_items().select_related("project").order_by("dirty_at")
+        writes = list(stuck.order_by("state_since")[:SHOWN_PER_GROUP])
+        pages = hooks.record_pages(writes)
         today = clock.today(settings.BILLING_TIMEZONE)
         groups = group_by_reason(attention.held().select_related(*about).order_by("state_since")[:1000])
         return super().get_context_data(
@@ -98,7 +100,7 @@ class AttentionPage(PageView):
             long_weeks=weeks.long_weeks(today - WEEKS_SHOWN * weeks.WEEK, today),
             questions=hooks.questions(),
             unreadable=[(item, links.taiga_item(item)) for item in unreadable[:SHOWN_PER_GROUP]],
-            writes=[_write(record) for record in stuck.order_by("state_since")[:SHOWN_PER_GROUP]],
+            writes=[_write(record, pages.get(record.pk, "")) for record in writes],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,
         )
@@ -149,7 +151,9 @@ def _row(entry: TimeEntry) -> Row:
     )
 
 
-def _write(record: RemoteRecord) -> Write:
+def _write(record: RemoteRecord, page: str) -> Write:
+    if page:
+        return Write(record, page, gettext("Look at the invoice"))
     if record.reason == Reason.UNKNOWN_CLIENT:
         return Write(record, reverse(reasons.mend_url_name(record.reason)), reasons.mend_verb(record.reason))
     if record.kind == RecordKind.STATUS and record.item is not None:

@@ -42,7 +42,7 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
     if item.state == ItemState.OPEN:
         hooks.claimed_entry_changed(last, _("#%(ref)s was reopened in Taiga.") % {"ref": item.ref})
         return False
-    changes = _changes(last.facts.get("inputs", {}), pricing.read_inputs(item))
+    changes = _changes(last, item, world)
     is_closed_again = item.closings > last.closing
     credited = credited_of(item.pk)
     if not changes:
@@ -251,7 +251,9 @@ def _is_unreadable(item: WorkItem) -> bool:
     return False
 
 
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _changes(last: TimeEntry, item: WorkItem, world: World) -> list[str]:
+    """What somebody typed otherwise since `last` was priced, in words for who bills: names instead of ids."""
+    before, now = last.facts.get("inputs", {}), pricing.read_inputs(item)
     labels = {
         "hours": _("hours"),
         "billable": _("billable"),
@@ -260,8 +262,22 @@ def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         "not_billable": _("not billable"),
         "project": _("project"),
     }
+    payers = ["", ""]
+    if before.get("client") != now["client"] and (payer := pricing.client_of(item, world)) != last.client:
+        payers = [str(last.client or ""), str(payer or "")]
     return [
-        f"{label} {before.get(name)} → {now.get(name)}"
+        f"{label} {_in_words(name, before.get(name), payers[0], world)} → "
+        f"{_in_words(name, now.get(name), payers[1], world)}"
         for name, label in labels.items()
         if before.get(name) != now.get(name)
     ]
+
+
+def _in_words(name: str, value: Any, payer: str, world: World) -> str:
+    if name == "client" and payer:
+        return payer
+    if name == "project" and (mapping := world.mappings.get(value)) is not None:
+        return str(mapping)
+    words = {"true": _("yes"), "false": _("no"), "null": _("nothing"), '""': _("nothing"), "": _("nothing")}
+    text = str(value).lower() if isinstance(value, bool) else str(value if value is not None else "")
+    return words.get(text, text)

@@ -6,12 +6,12 @@ Invoicing registers both in `AppConfig.ready`. Callbacks run in the caller's tra
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from sync.models import TimeEntry
+from sync.models import RemoteRecord, TimeEntry
 
 DRAFT: Final = "draft"
 
@@ -57,6 +57,7 @@ class Billed:
 
 
 FindBilled = Callable[[TimeEntry], "Billed | None"]
+FindRecordPages = Callable[[Sequence[RemoteRecord]], dict[int, str]]
 
 _on_changed: Final[list[OnClaimedEntryChanged]] = []
 _on_restored: Final[list[OnClaimedEntryRestored]] = []
@@ -64,6 +65,7 @@ _find_stage: Final[list[FindInvoiceStage]] = []
 _find_left: Final[list[FindLeftInvoices]] = []
 _ask: Final[list[AskQuestions]] = []
 _find_billed: Final[list[FindBilled]] = []
+_find_pages: Final[list[FindRecordPages]] = []
 
 
 def on_claimed_entry_changed(callback: OnClaimedEntryChanged) -> OnClaimedEntryChanged:
@@ -128,6 +130,17 @@ def on_questions(callback: AskQuestions) -> AskQuestions:
 def questions() -> list[Question]:
     """Everything that a later step wants a person to decide, oldest first; a constant number of queries."""
     return [question for callback in _ask for question in callback()]
+
+
+def on_record_pages(callback: FindRecordPages) -> FindRecordPages:
+    """Register the one who knows on which page the write of a later step is mended. Usable as a decorator."""
+    _find_pages[:] = [callback]
+    return callback
+
+
+def record_pages(records: Sequence[RemoteRecord]) -> dict[int, str]:
+    """Addresses of the pages of later steps where these writes are mended, by the id of the record."""
+    return _find_pages[0](records) if _find_pages else {}
 
 
 def on_billed(callback: FindBilled) -> FindBilled:

@@ -148,7 +148,14 @@ class DifferenceAdmin(IndexedSearchAdmin):
         """With the way from the open ones to those that are settled, and back."""
         shown = request.GET.get("show") or OPEN
         ways = [(OPEN, _t("Open")), (SETTLED, _t("Settled")), (ALL, _t("All"))]
-        about = {"shown": shown, "ways": ways, "empty_heading": _t("No open differences") if shown == OPEN else ""}
+        about = {
+            "shown": shown,
+            "ways": ways,
+            "empty_heading": _t("No open differences") if shown == OPEN else "",
+            "empty_sentence": _t(
+                "What somebody changes in Taiga after it was billed appears here, with the money and what can be done."
+            ),
+        }
         return super().changelist_view(request, {**(extra_context or {}), **about})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:

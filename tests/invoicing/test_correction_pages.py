@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from django.urls import reverse
 from billing_console import clock
 from billing_console.states import RecordState
 from invoicing.models import Credit, Invoice, InvoiceRun
+from sync import entries
 from sync.models import Difference, RemoteRecord, TimeEntry, WorkItem
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_work
 from tests.people import browser_of
@@ -96,6 +98,32 @@ def test_the_page_says_then_now_and_delta_with_the_money_on_each_way(approver: B
     ):  # fmt: skip
         assert part in text
     assert "Write off" not in text
+
+
+def test_another_client_now_is_said_by_name_with_what_follows(approver: Browser) -> None:
+    hotel, invoice = make_client("Hotel de Ville"), billed()
+    item = WorkItem.objects.get(entries__lines__invoice=invoice)
+    item.attributes = {**item.attributes, "client": hotel.ninja_id}
+    item.save()
+    entries.evaluate(item)
+    text = words(approver.get(decide_url(Difference.objects.get(item=item))))
+    for part in (
+        "changed in Taiga: client Acme Corp → Hotel de Ville.",
+        "What Acme Corp was billed for it is to be given back; only once it was credited can the hours be billed",
+        "Now, for Acme Corp",
+        "−190.00 EUR",
+    ):
+        assert part in text
+    assert "Taiga says now" not in text
+
+
+def test_a_credit_without_a_number_yet_is_not_called_by_the_number_of_its_invoice(approver: Browser) -> None:
+    invoice = billed()
+    row = difference("1", invoice)
+    posted(approver, decide_url(row, "credit"))
+    assert f"No number yet, for {invoice.number}: 114.95 EUR with tax" in re.sub(
+        r"<[^>]+>", "", words(approver.get(decide_url(row)))
+    )
 
 
 def test_more_hours_offer_the_next_cycle_at_once_or_as_a_gift(approver: Browser) -> None:

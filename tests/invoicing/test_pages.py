@@ -484,6 +484,20 @@ def test_the_preview_writes_nothing_and_starts_on_post() -> None:
     assert (response["Location"], run.trigger) == (url("invoicerun_review", run.pk), "person")
 
 
+def test_a_preview_of_what_is_billed_already_says_so_and_offers_no_main_button() -> None:
+    project = make_project(make_client())
+    make_work(project)
+    draft = built().invoices.get()
+    review.approve(draft, revision=draft.revision, user=make_user())
+    make_work(project, "1")
+    text = " ".join(
+        browser("Billing clerk").get(url("invoicerun_preview"), {"month": "2025-12"}).content.decode().split()
+    )
+    assert "95.00 EUR came after the approval: a supplement or the next run bills it." in text
+    assert "exact" not in text  # no hours, so nothing is exact
+    assert '<button class="bc-button" type="submit">Start the run all the same</button>' in text
+
+
 def test_an_unfinished_month_needs_the_tick() -> None:
     make_work(make_project(make_client()))
     client = browser("Billing clerk")

@@ -166,6 +166,13 @@ def test_an_unapproved_draft_is_told_and_nothing_else_happens(office: Office, mo
     assert TimeEntry.objects.get().billed_hours == 2
 
 
+def test_what_changed_is_said_in_words(office: Office, told: list[str]) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.type(item, billable=False, rate=80)
+    assert Difference.objects.get().sentence == "#101 changed in Taiga: billable yes → no; hourly rate nothing → 80."
+
+
 @pytest.mark.parametrize("state", [ItemState.OPEN, ItemState.GONE])
 def test_reopened_or_gone_after_the_claim_is_told_and_is_no_difference(
     office: Office, told: list[str], state: str
@@ -247,10 +254,11 @@ def test_after_a_merge_fewer_hours_give_back_only_the_hours_that_are_gone(office
 
 def test_another_client_on_the_item_itself_asks_for_all_of_it(office: Office, hotel: Client) -> None:
     item = office.item(who=office.alice, hours=8)
-    office.claim(office.entry(item))
+    billed = office.claim(office.entry(item)).client
     office.type(item, client=hotel.ninja_id)
     difference = Difference.objects.get()
     assert (difference.hours_now, difference.amount, difference.payer_now) == (0, -760, hotel)
+    assert difference.sentence == f"#101 changed in Taiga: client {billed} → {hotel}."
 
 
 def test_credited_whole_the_hours_are_billed_to_the_right_client(office: Office, hotel: Client) -> None:
