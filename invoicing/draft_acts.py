@@ -152,7 +152,7 @@ class LineAct(DraftAct):
 
     def get_failure_url(self) -> str:
         page = self.request.POST.get("page", "")
-        query = f"?page={page}" if page.isdecimal() else ""
+        query = f"?page={page}" if page.isdecimal() else "?look=1" if page == "look" else ""
         return f"{super().get_failure_url()}{query}#line-{self.kwargs['line']}"
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from decimal import Decimal
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Sum, When
+from django.db.models.functions import Abs
 from django.utils.translation import gettext as _
 
 from billing_console import formats
+from billing_console.money import ZERO
 from billing_console.states import InvoiceState
 from invoicing.calculator import LOOK_AT_UPLIFT, Oddity, find_oddities, uplift_percent
 from invoicing.models import Invoice, InvoiceLine
@@ -97,9 +100,39 @@ def count_oddities(invoice_ids: Iterable[int]) -> dict[int, Oddities]:
 
 
 def odd_lines(invoice: Invoice, found: list[LongWeek]) -> QuerySet[InvoiceLine]:
-    """The printed lines of a draft that are worth a look, in order; `found` are its long weeks."""
+    """The printed lines of a draft that are worth a look; `found` are its long weeks.
+
+    What a person wrote or what came late stands first, then by money, a discount by its size.
+    """
     lines = invoice.lines.filter(IS_ODD | _is_in(found), is_voided=False).select_related("entry")
-    return lines.order_by("position", "pk")
+    rank = Case(When(IS_ADJUSTED | IS_LATE | IS_MANUAL | IS_DROPPED, then=0), default=1)
+    return lines.order_by(rank, Abs("amount").desc(), "position", "pk")
+
+
+@dataclass(frozen=True)
+class LookAt:
+    """The lines of a draft that are worth a look: how many, before tax; the `first` of them, and what is not named."""
+
+    count: int
+    net: Decimal
+    first: list[InvoiceLine]
+
+    @property
+    def more(self) -> int:
+        """How many are not among the first."""
+        return self.count - len(self.first)
+
+    @property
+    def more_net(self) -> Decimal:
+        """What those come to before tax, in the currency of the draft."""
+        return self.net - sum((line.amount for line in self.first), ZERO)
+
+
+def look_at(invoice: Invoice, found: list[LongWeek], most: int) -> LookAt:
+    """All odd lines of a draft counted, the first `most` of them named: two queries."""
+    lines = odd_lines(invoice, found)
+    sums = lines.order_by().aggregate(count=Count("pk"), net=Sum("amount", default=ZERO))
+    return LookAt(sums["count"], sums["net"], list(lines[:most]))
 
 
 def words_of(line: InvoiceLine, currency: str, found_weeks: list[LongWeek]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from billing_console import clock
 from billing_console.states import InvoiceState
-from invoicing import build, review
+from invoicing import adjusting, build, review
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Selection
 from mappings.models import Company, ProjectMapping
 from sync.models import TimeEntry, Transition
@@ -180,6 +180,35 @@ def test_the_draft_page_says_who_how_much_and_why() -> None:
     assert "due 1 Feb 2026 if approved today" in text
     assert "quarter hour" in text
     assert "project default" in text
+
+
+def test_the_yellow_box_counts_all_odd_lines_and_names_the_written_late_and_dear_ones_first() -> None:
+    project = make_project(make_client())
+    for ref in range(1, 42):
+        make_work(project, "0.05", ref=ref)  # uplift of 400 %, 23.75
+    make_work(project, "2.10", ref=90, closed=dt.datetime(2025, 11, 28, 9, tzinfo=dt.UTC))  # late, 213.75
+    make_work(project, "1.10", ref=91)  # 118.75, nothing odd until its hours are written
+    make_work(project, "0.10", ref=92, rate=D(130))  # uplift, 32.50
+    invoice = built().invoices.get()
+    clerk = make_user("Billing clerk")
+    line = invoice.lines.get(ref=91)
+    adjusting.adjust_line(line, hours=D(1), rate=D(95), revision=invoice.revision, user=clerk, reason="agreed")
+    page = browser().get(url("invoice_review", invoice.pk))
+    text = page.content.decode().replace("\xa0", " ")
+    assert (page.context["odd"].count, page.context["odd"].net) == (44, D("1315.00"))
+    assert "44 lines to look at, 1,315.00 EUR" in text
+    named = [row.ref for row, _page, _words in page.context["odd_named"]]
+    assert (len(named), named[:4], named[-1]) == (12, [90, 91, 92, 1], 9)
+    assert 'href="?look=1#lines">and 32 more, 760.00 EUR</a>' in text
+    looking = browser().get(url("invoice_review", invoice.pk), {"look": "1"})
+    assert [shown.row.ref for shown in looking.context["lines"]][:5] == [90, 91, 92, 1, 2]
+    assert len(looking.context["lines"]) == 44
+    assert "Only the 44 lines to look at are shown." in looking.content.decode()
+    # A line that is written from there comes back there.
+    invoice.refresh_from_db()
+    typed = {"hours": "1", "rate": "90", "reason": "agreed", "page": "look", "revision": invoice.revision}
+    answer = browser().post(url("invoice_adjust_line", invoice.pk, line.pk), typed)
+    assert answer["Location"].endswith(f"?look=1#line-{line.pk}")
 
 
 def test_a_line_says_why_for_good_on_the_draft_and_on_the_invoice() -> None:
