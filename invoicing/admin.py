@@ -35,6 +35,7 @@ from invoicing import (
     draft_views,
     ending_views,
     invoice_page,
+    lacking_views,
     marking_views,
     payment_admin,  # noqa: F401 - puts its list on the site
     pdf_views,
@@ -135,6 +136,7 @@ class InvoiceAdmin(IndexedSearchAdmin):
     pages = (
         *draft_views.PAGES,
         *draft_acts.PAGES,
+        *lacking_views.PAGES,
         *approve_views.INVOICE_PAGES,
         *sending_views.INVOICE_PAGES,
         *marking_views.PAGES,

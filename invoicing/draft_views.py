@@ -15,7 +15,7 @@ from django.utils.functional import cached_property
 from billing_console import clock
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
-from invoicing import comparison, four_eyes, oddities, review_queue
+from invoicing import comparison, four_eyes, lacking, lacking_views, oddities, review_queue
 from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
 from invoicing.models import Invoice, InvoiceLine
@@ -30,7 +30,7 @@ from sync.models import Transition
 from sync.weeks import LongWeek
 
 LINES_PER_PAGE = 100
-WARNINGS_SHOWN = 40
+WARNINGS_SHOWN = 12
 _ANY = "987654321"
 # Long JSON that the page does not show; the line's facts hold what those of the entry do.
 _UNSHOWN = (
@@ -80,10 +80,13 @@ class DraftReview(PageView):
             reverse("admin:invoicing_invoice_add_line", args=[invoice.pk]).removesuffix("add/"),
             reverse("admin:sync_timeentry_change", args=[_ANY]),
         )
-        page = Paginator(self._lines(), LINES_PER_PAGE).get_page(self.request.GET.get("page"))
         compared = comparison.compare([invoice])[invoice.pk]
         is_draft = invoice.state in UNAPPROVED
         long_weeks = oddities.long_weeks([invoice.pk])
+        is_looking = "look" in self.request.GET  # at the lines of the yellow box alone
+        lines = self._lines(oddities.odd_lines(invoice, long_weeks) if is_looking else None)
+        page = Paginator(lines, LINES_PER_PAGE).get_page(self.request.GET.get("page"))
+        odd = oddities.look_at(invoice, long_weeks, WARNINGS_SHOWN)
         obstacles = obstacles_on_row(invoice) if is_draft else []
         printed = Q(is_voided=False)
         counts = invoice.lines.aggregate(
@@ -103,16 +106,21 @@ class DraftReview(PageView):
             compared=compared,
             plot=comparison.plot(invoice, compared),
             past=[(comparison.label(one.start, invoice.run.frequency), one.net) for one in compared.past],
-            odd=[
+            odd=odd,
+            odd_named=[
                 (row, -(-row.position // LINES_PER_PAGE), oddities.words_of(row, invoice.currency, long_weeks))
-                for row in oddities.odd_lines(invoice, long_weeks)[:WARNINGS_SHOWN]
+                for row in odd.first
             ],
+            is_looking=is_looking,
+            page_after_act="look" if is_looking else page.number,
             due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
             emails=invoice.client.emails(),
             tax_percent=plain(invoice.tax_rate),
             is_draft=is_draft,
             is_undecided=invoice.tax_decision == TaxDecision.UNDECIDED,
             obstacles=obstacles,
+            lacking=lacking.of(invoice) if is_draft else None,
+            lacking_url=lacking_views.list_url(invoice),
             may_prepare=is_draft and user.has_perm(PREPARE),
             may_approve=is_draft and user.has_perm(APPROVE),
             may_approve_now=invoice.state == InvoiceState.DRAFT and not obstacles and not why_not,
@@ -126,11 +134,15 @@ class DraftReview(PageView):
             **kwargs,
         )
 
-    def _lines(self) -> QuerySet[InvoiceLine]:
-        """Printed lines first, then what a person excluded; not what only waits for a refresh of the draft."""
-        rows = self.invoice.lines.select_related(
-            "entry__item__project", "entry__remote_task", "voided_by", "edited_by", "adjusted_by"
-        ).defer(*_UNSHOWN)
+    def _lines(self, odd: QuerySet[InvoiceLine] | None) -> QuerySet[InvoiceLine]:
+        """Printed lines first, then what a person excluded; not what only waits for a refresh. Or the `odd` ones."""
+        rows = (
+            (self.invoice.lines.all() if odd is None else odd)
+            .select_related("entry__item__project", "entry__remote_task", "voided_by", "edited_by", "adjusted_by")
+            .defer(*_UNSHOWN)
+        )
+        if odd is not None:
+            return rows
         if self.invoice.state in UNAPPROVED:
             rows = rows.exclude(is_voided=True, voided_by__isnull=True)
         return rows.order_by("is_voided", "position", "pk")
