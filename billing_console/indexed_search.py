@@ -13,6 +13,7 @@ from django.utils.text import smart_split, unescape_string_literal
 
 from billing_console.admin_base import ReadOnlyModelAdmin
 
+NEVER: Final = Q(pk__in=())
 _REFERENCE: Final = re.compile(r"#\d+")
 
 
@@ -27,7 +28,15 @@ class IndexedSearchAdmin(ReadOnlyModelAdmin):
 
     reference_field = ""
 
+    def find_otherwise(self, text: str) -> Q:
+        """What a word finds beside `search_fields`, or the whole search where it has spaces ("2 696,03"); or nothing.
+
+        Only columns of the row itself: no other table is joined.
+        """
+        return Q()
+
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        words = Q()
         for word in smart_split(search_term):
             plain = unescape_string_literal(word) if word[:1] in "\"'" and word[:1] == word[-1:] else word
             names, wanted = self.search_fields, Q()
@@ -35,8 +44,9 @@ class IndexedSearchAdmin(ReadOnlyModelAdmin):
                 names, plain = (self.reference_field,), plain.removeprefix("#")
             for name in names:
                 wanted |= _condition(self.model, str(name), plain)
-            queryset = queryset.filter(wanted) if wanted else queryset.none()
-        return queryset, False
+            words &= (wanted | self.find_otherwise(plain)) or NEVER
+        whole = self.find_otherwise(search_term) if len(search_term.split()) > 1 else Q()
+        return queryset.filter(words | whole if whole else words), False
 
 
 def _condition(model: Any, name: str, word: str) -> Q:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Prefetch, QuerySet, Sum
+from django.db.models import Count, Prefetch, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
@@ -44,6 +44,7 @@ from invoicing import (
     reminding_views,  # noqa: F401 - puts its pages on the site
     report_views,  # noqa: F401 - puts its pages on the site
     run_views,
+    search,
     sending_views,
     supplement_views,
 )
@@ -129,7 +130,7 @@ class InvoiceAdmin(IndexedSearchAdmin):
         ("due_date", RangeDateFilter),
     )
     search_fields = ("client__name", "number", "lines__notes")
-    search_help_text = _("Client, invoice number, or the text of a line")
+    search_help_text = _("Client, invoice number, PO number, an amount, or the text of a line")
     secondary_columns = ("period_cell", "net_cell", "due_cell")
     list_select_related = ("client", "run")
     actions = ("approve_selected", "send_selected", "mark_selected")
@@ -146,6 +147,9 @@ class InvoiceAdmin(IndexedSearchAdmin):
         *ending_views.PAGES,
     )
     change_form_before_template = "invoicing/invoice.html"
+
+    def find_otherwise(self, text: str) -> Q:
+        return search.by_amount_or_po(text)
 
     def get_fieldsets(self, request: HttpRequest, obj: Invoice | None = None) -> list[Any]:
         """None: our own part above says it all."""

@@ -1,4 +1,5 @@
-"""What the command palette finds: a task by its reference or words, an invoice by its number, a client by its name."""
+"""What the command palette finds: a task by its reference or words, a client by its name, an invoice by its number,
+by an amount on it, or by its PO number."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from billing_console.admin_base import SearchResult
+from billing_console.amount_search import readings
 from billing_console.formats import money, period
 from invoicing.models import Invoice
 from mappings.models import Client
@@ -18,9 +20,9 @@ SHORTEST = 2  # letters; a reference may be one digit
 
 
 def find(request: HttpRequest, term: str) -> list[SearchResult]:
-    """At most eight time entries, invoices and clients each that fit `term` ("#45", "0042", "acme"), newest first.
+    """At most eight time entries, invoices and clients each that fit `term` ("#45", "0042", "2,696.03"), newest first.
 
-    Only what the person may see; one query for each kind.
+    Only what the person may see; one query for each kind, two for invoices.
     """
     term = term.strip()
     reference = term.removeprefix("#")
@@ -53,24 +55,56 @@ def _entries(term: str, reference: int | None) -> list[SearchResult]:
     ]
 
 
+def by_amount_or_po(text: str) -> Q:
+    """Invoices by their amount (before tax, with tax, or open) or by the beginning of their PO number, in any case.
+
+    An amount may be written in either decimal format; each condition has an index of its own. An empty Q for a text
+    that is neither.
+    """
+    words = text.strip()
+    if len(words) < SHORTEST:
+        return Q()
+    wanted = Q(po_number__istartswith=words)
+    if amounts := readings(words):
+        wanted |= Q(net__in=amounts) | Q(gross__in=amounts) | Q(balance__in=amounts)
+    return wanted
+
+
 def _invoices(term: str) -> list[SearchResult]:
-    fits = Q(number__icontains=term) | Q(client__in=Client.objects.filter(name__icontains=term))
-    rows = Invoice.objects.filter(fits).select_related("client").order_by("-id")[:MOST]
+    named = Q(number__icontains=term) | Q(client__in=Client.objects.filter(name__icontains=term))
+    found: dict[int, Invoice] = {}
+    for fits in (by_amount_or_po(term), named):
+        if fits and len(found) < MOST:
+            rows = Invoice.objects.filter(fits).select_related("client").order_by("-id")[:MOST]
+            found |= {row.pk: row for row in rows if row.pk not in found}
     return [
         SearchResult(
             title=f"{invoice.number or _('Draft')} · {invoice.client}",
             description=" · ".join(
                 (
                     period(invoice.period_start, invoice.period_end),
-                    money(invoice.net, invoice.currency),
+                    *_amounts(invoice),
+                    *([_("PO %(number)s") % {"number": invoice.po_number}] if invoice.po_number else []),
                     str(invoice.get_state_display()),
                 )
             ),
             link=reverse("admin:invoicing_invoice_change", args=[invoice.pk]),
             icon="receipt_long",
         )
-        for invoice in rows
+        for invoice in found.values()
     ]
+
+
+def _amounts(invoice: Invoice) -> list[str]:
+    """Before tax, with tax, and open where that is another sum: whichever was looked for is seen."""
+    sums = [_("%(net)s before tax"), _("%(gross)s with tax")]
+    if invoice.balance and invoice.balance != invoice.gross:
+        sums.append(_("%(open)s open"))
+    words = {
+        name: money(value, invoice.currency)
+        for name, value in (("net", invoice.net), ("gross", invoice.gross), ("open", invoice.balance))
+    }
+    return [text % words for text in sums]
 
 
 def _clients(term: str) -> list[SearchResult]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from decimal import Decimal
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -147,6 +149,11 @@ class Invoice(models.Model):
             models.Index(fields=["due_date"], condition=Q(balance__gt=0), name="invoice_open_by_due"),
             models.Index(fields=["state_since"], condition=~Q(bounce_sentence=""), name="invoice_bounced"),
             models.Index(fields=["id"], condition=Q(compare_asked_at__isnull=False), name="invoice_to_compare"),
+            # What is searched for.
+            models.Index(fields=["net"], name="invoice_by_net"),
+            models.Index(fields=["gross"], name="invoice_by_gross"),
+            models.Index(fields=["balance"], name="invoice_by_balance"),
+            models.Index(OpClass(Upper("po_number"), name="text_pattern_ops"), name="invoice_by_po"),
         ]
 
     def __str__(self) -> str:

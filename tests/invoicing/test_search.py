@@ -6,12 +6,13 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client as Browser
 from django.test import RequestFactory
 
 from accounts.models import User
 from invoicing.models import Invoice, InvoiceRun, RunTrigger
-from invoicing.search import find
+from invoicing.search import by_amount_or_po, find
 from mappings.models import Client, RuleSet
 from sync.models import TimeEntry, WorkItem
 
@@ -72,6 +73,56 @@ def test_a_number_finds_the_invoice_and_a_name_the_client_too(rows) -> None:
 
     assert found("0042") == [invoice]
     assert found("acme") == [invoice, f"/admin/mappings/client/{rows['client'].pk}/change/"]
+
+
+@pytest.mark.parametrize(
+    "term", ["615", "615.00", "615,00 EUR", "744,15", "744.15", "€744.15", "1 244,15", "1.244,15", "1,244.15", "po-77"]
+)
+def test_an_amount_in_either_format_or_a_po_number_finds_the_invoice(client: Browser, rows, term: str) -> None:
+    invoice = rows["invoice"]
+    amounts = {"gross": Decimal("744.15"), "balance": Decimal("1244.15")}
+    Invoice.objects.filter(pk=invoice.pk).update(**amounts, po_number="PO-7731", number="R-1")
+
+    assert found(term) == [f"/admin/invoicing/invoice/{invoice.pk}/change/"]
+
+    client.force_login(User.objects.create_superuser("root"))
+    listed = client.get("/admin/invoicing/invoice/", {"q": term}).context["cl"].result_list
+    assert [row.pk for row in listed] == [invoice.pk]
+
+
+@pytest.mark.parametrize("term", ["0.00", "744.16", "7731", "PO-78", "acme 744.15 x"])
+def test_another_amount_or_po_number_finds_nothing(client: Browser, rows, term: str) -> None:
+    Invoice.objects.update(gross=Decimal("744.15"), balance=Decimal(0), po_number="PO-7731", number="R-1")
+
+    assert found(term) == []
+
+    client.force_login(User.objects.create_superuser("root"))
+    assert list(client.get("/admin/invoicing/invoice/", {"q": term}).context["cl"].result_list) == []
+
+
+def test_an_amount_joins_the_other_words_of_the_list(client: Browser, rows) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    Invoice.objects.update(gross=Decimal("744.15"))
+    for words, count in (("acme 744,15", 1), ("beta 744,15", 0)):
+        assert len(client.get("/admin/invoicing/invoice/", {"q": words}).context["cl"].result_list) == count
+
+
+def test_a_result_says_the_amounts_it_may_have_been_found_by(rows) -> None:
+    Invoice.objects.update(gross=Decimal("744.15"), balance=Decimal("44.15"), po_number="PO-7731")
+    request = RequestFactory().get("/")
+    request.user = User.objects.create_superuser("root")
+    (result,) = find(request, "44.15")
+    assert result.description.replace("\xa0", " ") == (
+        "1–31 Dec 2025 · 615.00 EUR before tax · 744.15 EUR with tax · 44.15 EUR open · PO PO-7731 · Sent"
+    )
+
+
+def test_amounts_and_po_numbers_have_an_index_each(rows) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = Invoice.objects.filter(by_amount_or_po("2,696")).order_by("-id")[:8].explain()
+    for name in ("invoice_by_net", "invoice_by_gross", "invoice_by_balance", "invoice_by_po"):
+        assert name in plan, plan
 
 
 @pytest.mark.parametrize("term", ["", " ", "a", "#", "²", "9" * 30, "no such thing", "%", "'; --"])
