@@ -23,6 +23,7 @@ from invoicing import forgotten
 from invoicing.fees import net_there
 from invoicing.identities import Amounts, Identity, Leftover, Term, add, identity_of, unequal
 from invoicing.listed_hours import listed_hours, never_read
+from invoicing.listed_money import money_of_clients
 from invoicing.models import CountedInvoice, CountedLine, Invoice, InvoiceLine, Reading
 from invoicing.reconcile import THERE, entries_of
 from mappings.rules import Period
@@ -169,7 +170,10 @@ def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice], unknown: Ite
 
 
 def _listed_payments(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
-    """Gross there = paid + settled by credits + open, by the payments themselves; and our payments are these."""
+    """Gross there = paid + settled by credits + open, by the payments themselves; and our payments are these.
+
+    Beside it, of the clients of these invoices as a whole: all payments = on invoices + on none.
+    """
     sums: dict[str, Amounts] = {name: defaultdict(Decimal) for name in ("gross", "paid", "credited", "open")}
     leftovers = []
     count = 0
@@ -190,12 +194,14 @@ def _listed_payments(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
                 words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
                 leftovers.append(_of(reading, invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
     left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]), report=THEIRS)
-    right = (
+    right: tuple[Term, ...] = (
         Term(_("paid"), amounts=add(sums["paid"])),
         Term(_("settled by credits"), amounts=add(sums["credited"])),
         Term(_("open"), amounts=add(sums["open"])),
     )
     residue = unequal(left.amounts, add(*(term.amounts for term in right)))
+    beside = money_of_clients(reading, invoices)
+    right, residue, leftovers = right + beside.terms, residue + beside.residue, leftovers + beside.leftovers
     return identity_of(_("Payments in Invoice Ninja, gross"), left, right, residue, leftovers)
 
 

@@ -12,7 +12,17 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.money import ZERO
 from billing_console.states import InvoiceState
-from invoicing import credit_use, crediting, deviations, ending, inviting, late_proof, receivers, releasing
+from invoicing import (
+    credit_use,
+    crediting,
+    deviations,
+    ending,
+    inviting,
+    late_proof,
+    receivers,
+    releasing,
+    unapplied,
+)
 from invoicing.fees import net_there
 from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
@@ -54,6 +64,7 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "has_more_lines": len(lines) > LINES_SHOWN,
         "is_owed": owed,
         "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
+        "came_in_otherwise": unapplied.hint_for(invoice) if owed else "",
         **_corrections(invoice),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
         **_receivers(invoice),

@@ -16,8 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from billing_console import formats
 from billing_console.admin_base import RangeDateFilter, RelatedDropdownFilter, badge, display
 from billing_console.indexed_search import IndexedSearchAdmin
+from invoicing import unapplied
 from invoicing.models import Payment
 from invoicing.owed import buckets
+
+UNAPPLIED_SHOWN = 50  # the largest; the report has them all
 
 
 @admin.register(Payment)
@@ -32,8 +35,11 @@ class PaymentAdmin(IndexedSearchAdmin):
     list_before_template = "invoicing/_owed.html"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """With what is owed above what was paid."""
-        return super().changelist_view(request, {**(extra_context or {}), "owed_buckets": buckets()})
+        """With what is owed, and what came in without an invoice, above what was paid."""
+        found = unapplied.left().select_related("client").order_by("-amount", "pk")[:UNAPPLIED_SHOWN]
+        return super().changelist_view(
+            request, {**(extra_context or {}), "owed_buckets": buckets(), "unapplied": list(found)}
+        )
 
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Payment]) -> list[tuple[str, str]]:
         sums = (

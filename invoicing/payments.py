@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import bouncing, comparing, creating, deviations, receivers
+from invoicing import bouncing, comparing, creating, deviations, receivers, unapplied
 from invoicing.fees import fees_of
 from invoicing.models import Invoice, Payment, PollCursor
 from invoicing.reading_rows import shares_of
@@ -84,6 +84,7 @@ def poll() -> int:
         seen, faults = _poll_invoices(ninja)
         payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
         observe_payments(payments)
+        unapplied.observe(payments, ninja)
         _advance_cursor(PAYMENTS, payments)
         faults += _catch_up(ninja)
         comparing.watch_currencies()

@@ -8,7 +8,7 @@ from typing import Any, Final
 from billing_console import clock, money
 from billing_console.money import ZERO
 from invoicing.fees import Fees, fees_of, is_fee
-from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, Reading
+from invoicing.models import CountedInvoice, CountedItem, CountedLine, CountedPayment, Invoice, Reading
 from mappings.models import ProjectMapping
 from sync import attributes
 from sync.census import Counted
@@ -104,6 +104,33 @@ def shares_of(payment: NinjaPayment) -> dict[NinjaId, tuple[Decimal, Decimal]]:
         before = shares.get(part.invoice_id, (ZERO, ZERO))
         shares[part.invoice_id] = before[0] + amount - by_credit, before[1] + by_credit
     return shares
+
+
+def unapplied_of(payment: NinjaPayment) -> Decimal:
+    """What of it is on no invoice, in its currency; 0 for one that was deleted or brought no money.
+
+    `applied` there is without credits, and a refund does not lower it (recordings 1265 to 1300). What was refunded
+    beyond the parts was of what is on no invoice.
+    """
+    if payment.is_deleted or payment.status_id in VAIN:
+        return ZERO
+    of_parts = sum((part.refunded for part in payment.allocations), ZERO)
+    return payment.amount - payment.applied - (payment.refunded - of_parts)
+
+
+def counted_payment(reading: Reading, payment: NinjaPayment, currency: str) -> CountedPayment:
+    """A payment as Invoice Ninja lists it; what is applied by its parts, what is not by the server's own sum."""
+    applied = sum((brought for brought, _credit in shares_of(payment).values()), ZERO)
+    return CountedPayment(
+        reading=reading,
+        ninja_id=payment.id,
+        client_ninja_id=payment.client_id,
+        number=clean_text(payment.number, 191),
+        currency=currency,
+        received=payment.amount - payment.refunded,
+        applied=applied,
+        unapplied=unapplied_of(payment),
+    )
 
 
 def _uncovered(value: Any) -> Any:

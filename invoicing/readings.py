@@ -26,11 +26,11 @@ from billing_console.errors import ClaimLost, ConfigError, Forbidden, NotAllowed
 from billing_console.money import ZERO
 from invoicing import payments
 from invoicing.forgotten import forgotten_keys
-from invoicing.models import CountedInvoice, CountedItem, CountedLine, Invoice, Reading
-from invoicing.reading_rows import counted_invoice, counted_item, counted_line, shares_of
+from invoicing.models import CountedInvoice, CountedItem, CountedLine, CountedPayment, Invoice, Reading
+from invoicing.reading_rows import VAIN, counted_invoice, counted_item, counted_line, counted_payment, shares_of
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Company, ProjectMapping
-from sync import attribute_names, attributes, census, doorbell, gate, stories, unpaid, upstreams
+from sync import attribute_names, attributes, census, currencies, doorbell, gate, stories, unpaid, upstreams
 from sync.census import Counted
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
@@ -150,8 +150,8 @@ def _finish(reading: Reading) -> None:
 
 
 def _throw_away(which: Q) -> None:
-    """Delete rows of readings, lines before their invoices: three statements, however many rows there are."""
-    for model in (CountedLine, CountedInvoice, CountedItem):
+    """Delete rows of readings, lines before their invoices: four statements, however many rows there are."""
+    for model in (CountedLine, CountedInvoice, CountedItem, CountedPayment):
         rows = model._default_manager.filter(which)
         rows._raw_delete(rows.db)
 
@@ -258,15 +258,23 @@ def _store_invoices(reading: Reading, rows: list[NinjaInvoice], ninja: InvoiceNi
 def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
     """What every invoice was paid, by the payments and not by what the invoice says of itself."""
     paid: dict[NinjaId, dict[NinjaId, tuple[Decimal, Decimal]]] = {}
-    for row in ninja.payments_updated_since(None):
-        paid[row.id] = shares_of(row)  # the last of several readings of one payment counts
+    for batch in in_batches(ninja.payments_updated_since(None), BATCH):
+        _renew(reading)
+        newest = {row.id: row for row in batch}  # the last of several readings of one payment counts
+        paid |= {row.id: shares_of(row) for row in newest.values()}
+        CountedPayment.objects.filter(reading=reading, ninja_id__in=newest).delete()
+        CountedPayment.objects.bulk_create(
+            counted_payment(reading, row, currencies.code_of_id(ninja, row.currency_id))
+            for row in newest.values()
+            if not row.is_deleted and row.status_id not in VAIN
+        )
     sums: dict[NinjaId, tuple[Decimal, Decimal]] = {}
     for shares in paid.values():
         for invoice_id, (money, credit) in shares.items():
             before = sums.get(invoice_id, (ZERO, ZERO))
             sums[invoice_id] = before[0] + money, before[1] + credit
-    for batch in read_in_batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums), BATCH):
+    for counted in read_in_batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums), BATCH):
         _renew(reading)
-        for invoice in batch:
+        for invoice in counted:
             invoice.paid, invoice.credited = sums[NinjaId(invoice.ninja_id)]
-        CountedInvoice.objects.bulk_update(batch, ["paid", "credited"])
+        CountedInvoice.objects.bulk_update(counted, ["paid", "credited"])

@@ -20,7 +20,7 @@ from billing_console.admin_base import PageView, site_page
 from billing_console.money import ZERO, quantize
 from billing_console.plots import BarPlot, Column, Numbers, Series, numbers_of, stack_bars
 from billing_console.states import InvoiceState
-from invoicing import against_readings, certificate, readings
+from invoicing import against_readings, certificate, listed_money, readings
 from invoicing.drawn import Drawn, choose_currency
 from invoicing.identities import Identity, Term
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Reading
@@ -296,13 +296,14 @@ def _url(term: Term, wanted: Wanted) -> str:
 
 
 def _report_url(term: Term, wanted: Wanted) -> str:
-    """The report with the filters of the page that it has; what Invoice Ninja lists is of any day."""
+    """The report with the filters of the page that it has; what Invoice Ninja lists, and money on no invoice,
+    is of any day."""
     uses = REPORTS[term.report].uses
     chosen = {"client": wanted.client, "project": wanted.project, "person": wanted.person}
     query: list[tuple[str, str]] = [
         (name, str(row.pk)) for name, row in chosen.items() if row is not None and name in uses
     ]
-    if term.report != against_readings.THEIRS and wanted.start and wanted.end:
+    if term.report not in (against_readings.THEIRS, listed_money.REPORT) and wanted.start and wanted.end:
         query += [("start", wanted.start.isoformat()), ("end", wanted.end.isoformat())]
     return f"{reverse('admin:invoicing_report', args=[term.report])}?{urlencode(query)}"
 

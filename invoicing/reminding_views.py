@@ -25,7 +25,7 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView, site_page
 from billing_console.errors import NotAllowed
 from billing_console.states import ReminderState
-from invoicing import payments, receivers, reminding, reminding_rules
+from invoicing import payments, receivers, reminding, reminding_rules, unapplied
 from invoicing.models import Invoice, Reminder, ReminderText
 from invoicing.payments import OWED
 from sync.models import Heartbeat
@@ -62,13 +62,15 @@ class Reminders(PageView):
         page = Paginator(rows.order_by(F("next_reminder_at").asc(nulls_last=True), "due_date", "pk"), ROWS_ON_A_PAGE)
         by_hand = Reminder.objects.select_related("invoice__client", "by")
         beat = Heartbeat.objects.filter(name="payments").first()
+        current = page.get_page(self.request.GET.get("page"))
+        here = unapplied.by_client({invoice.client_id for invoice in current})
         asking = list(by_hand.filter(state=ReminderState.ATTENTION).order_by("pk"))
         return super().get_context_data(
             tabs=[Tab(key, str(label), found.count(), key == wanted) for key, (label, found) in tabs.items()],
             shown=wanted,
             query=f"show={wanted}",
-            page_of_rows=(current := page.get_page(self.request.GET.get("page"))),
-            rows=[_row(invoice) for invoice in current],
+            page_of_rows=current,
+            rows=[{**_row(invoice), "hint": _hint(here.get(invoice.client_id))} for invoice in current],
             tonight=_tonight_in_words(tabs[TONIGHT][1]),
             asking=asking,
             by_hand=by_hand.exclude(state=ReminderState.ATTENTION).order_by("-pk")[:SHOWN_BY_HAND],
@@ -128,6 +130,12 @@ def _went(invoice: Invoice) -> list[str]:
     return [f"{formats.day(_as_day(day))}: {words}" for day, words in sorted(found)]
 
 
+def _hint(amounts: dict[str, Decimal] | None) -> str:
+    """What of the client came in without an invoice, short."""
+    money = " + ".join(formats.money(amount, code) for code, amount in sorted((amounts or {}).items()))
+    return _("%(money)s came in without an invoice") % {"money": money} if money else ""
+
+
 def _as_day(text: str) -> Any:
     return clock.dt.date.fromisoformat(text)
 
@@ -170,6 +178,7 @@ class ConfirmReminder(ConfirmView):
                     else []
                 ),
                 (_("Open"), owed),
+                *([(_("Paid already?"), hint)] if (hint := unapplied.hint_for(invoice)) else []),
                 (_("Due"), f"{due}, {_('not overdue yet')}" if late <= 0 else f"{due}, {_days_late(late)}"),
                 (_("To"), to),
                 (_("Text"), self._texts(text)),

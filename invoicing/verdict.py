@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from billing_console import formats
 from invoicing import against_readings, readings, reconcile
 from invoicing.identities import Identity
-from invoicing.models import Credit, Deviation, Invoice, InvoiceLine, Reading
+from invoicing.models import Credit, Deviation, Invoice, InvoiceLine, Reading, UnappliedPayment
 from mappings.rules import Period
 from sync.models import TimeEntry, WorkItem
 
@@ -136,6 +136,8 @@ def _changes(entries: QuerySet[TimeEntry], by_hand: QuerySet[InvoiceLine]) -> It
     invoices = Invoice.objects.filter(pk__in=lines.values("invoice"))
     yield from _latest(invoices, "created_at", "state_since", "changed_at", "remote__state_since")
     yield from _latest(Deviation.objects.filter(invoice__in=invoices), "decided_at")
+    clients = invoices.order_by().values("client")
+    yield from _latest(UnappliedPayment.objects.filter(client__in=clients), "changed_at")
     credits = Credit.objects.filter(invoice__in=invoices)
     yield from _latest(credits, "made_at", "remote__state_since", "use__state_since")
 

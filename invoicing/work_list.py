@@ -60,6 +60,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         draft_tile(invoices["draft"]),
         send_tile(invoices["send"]),
         overdue_tile(invoices["overdue"]),
+        *([unapplied_tile(asked["unapplied"])] if asked["unapplied"].count else []),
         difference_tile(asked["more"], asked["less"]),
         unbilled_tile(entries[EntryState.READY]),
         failed_tile(asked["failed"], checked),
@@ -158,6 +159,22 @@ def overdue_tile(pile: Pile) -> Tile:
         shape="triangle" if pile.count else "check",
         edge="danger" if pile.count else "",
         is_zero=not pile.count,
+    )
+
+
+def unapplied_tile(pile: Pile) -> Tile:
+    """Came in without an invoice or above what was owed: somebody may be reminded of what is paid. With tax."""
+    return Tile(
+        name=_("On no invoice"),
+        figure=str(pile.count),
+        unit=ngettext("payment", "payments", pile.count),
+        money=_money_lines(pile),
+        foot=_oldest(pile),
+        verb=_("Open list"),
+        url=link(("admin:invoicing_report",), "unapplied"),
+        tone="warning",
+        shape="triangle",
+        edge="warning",
     )
 
 

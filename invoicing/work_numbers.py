@@ -26,7 +26,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
 from billing_console.states import DeliveryState, DifferenceState, EntryState, InvoiceState, RecordState
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Invoice, InvoiceLine, UnappliedPayment
 from invoicing.run import DEAD
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
@@ -178,10 +178,9 @@ def invoice_piles(today: dt.date) -> dict[str, Pile]:
 
 def questions() -> dict[str, Pile]:
     """failed: writes whose outcome is unknown or that a person must look at; more, less: open Differences to bill and
-
-    to give back (before tax), by when they were noticed.
+    to give back (before tax), by when they were noticed; unapplied: money that is on no invoice, as it came in.
     """
-    piles = {"failed": Pile(), "more": Pile(), "less": Pile()}
+    piles = {"failed": Pile(), "more": Pile(), "less": Pile(), "unapplied": Pile()}
     failed = RemoteRecord.objects.filter(state__in=BROKEN).order_by().values(what=Value("failed"), currency=Value(""))
     failed = failed.annotate(count=Count("pk"), amount_sum=Value(None, _MONEY), oldest=Min("state_since"))
     sign = Case(When(amount__lt=0, then=Value("less")), default=Value("more"), output_field=CharField())
@@ -192,7 +191,10 @@ def questions() -> dict[str, Pile]:
         .annotate(count=Count("pk"), amount_sum=Sum("amount"), oldest=Min("noticed_at"))
     )
     columns = ("what", "currency", "count", "amount_sum", "oldest")
-    for row in failed.values_list(*columns).union(changed.values_list(*columns), all=True):
+    came_in = UnappliedPayment.objects.exclude(amount=0).order_by().values("currency", what=Value("unapplied"))
+    came_in = came_in.annotate(count=Count("pk"), amount_sum=Sum("amount"), oldest=Min("noticed_at"))
+    others = (changed.values_list(*columns), came_in.values_list(*columns))
+    for row in failed.values_list(*columns).union(*others, all=True):
         found = dict(zip(columns, row, strict=True))
         piles[found["what"]].add(found, found["amount_sum"])
     return piles

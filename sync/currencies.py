@@ -17,8 +17,14 @@ def code_of(ninja: InvoiceNinjaClient, client: NinjaClient) -> str:
 
     Calls the server where the number is not known yet. Raises UpstreamError.
     """
-    if not client.currency_id:
-        return Company.current().currency
-    if client.currency_id not in _codes.get(ninja.base_url, {}):
+    return code_of_id(ninja, client.currency_id) if client.currency_id else Company.current().currency
+
+
+def code_of_id(ninja: InvoiceNinjaClient, currency_id: str) -> str:
+    """The ISO code of a currency's number there; "" for a number that the server lacks.
+
+    Calls the server where the number is not known yet. Raises UpstreamError.
+    """
+    if currency_id not in _codes.get(ninja.base_url, {}):
         _codes[ninja.base_url] = {str(row.id): row.code for row in ninja.currencies()}
-    return _codes[ninja.base_url].get(client.currency_id, "")
+    return _codes[ninja.base_url].get(currency_id, "")

@@ -3,9 +3,9 @@
 from invoicing.models.credits import Credit
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine
-from invoicing.models.payments import Payment, PollCursor
+from invoicing.models.payments import Payment, PollCursor, UnappliedPayment
 from invoicing.models.pdfs import InvoicePdf
-from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, Reading
+from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, CountedPayment, Reading
 from invoicing.models.reminders import Reminder, ReminderText
 from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.models.sendings import ContactMail, Selection, Sending
@@ -16,6 +16,7 @@ __all__ = [
     "CountedInvoice",
     "CountedItem",
     "CountedLine",
+    "CountedPayment",
     "Credit",
     "Decision",
     "Deviation",
@@ -34,4 +35,5 @@ __all__ = [
     "RunTrigger",
     "Selection",
     "Sending",
+    "UnappliedPayment",
 ]

@@ -39,6 +39,47 @@ class Payment(models.Model):
         return self.amount - self.by_credit
 
 
+class UnappliedPayment(models.Model):
+    """What came in of a client and is on no invoice: no invoice was named, or more came than was owed.
+
+    `amount` is what is left of `received`, in the payment's `currency`: without what was applied or given back; 0 when
+    it was applied, refunded or deleted since, below 0 for money that was given back by a payment of its own. The row is
+    kept, so that an older reading cannot bring it back.
+    """
+
+    ninja_id = models.CharField(_("Invoice Ninja id"), max_length=64, unique=True)
+    client_ninja_id = models.CharField(_("client there"), max_length=64, db_index=True)
+    client = models.ForeignKey(
+        "mappings.Client",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="unapplied_payments",
+        verbose_name=_("client"),
+        help_text=_("None until Invoice Ninja's list of clients has it."),
+    )
+    number = models.CharField(_("number"), max_length=191, blank=True)
+    reference = models.CharField(_("reference"), max_length=255, blank=True)
+    currency = models.CharField(_("currency"), max_length=3)
+    received = models.DecimalField(_("received"), max_digits=14, decimal_places=3)
+    amount = models.DecimalField(_("on no invoice"), max_digits=14, decimal_places=3)
+    paid_on = models.DateField(_("paid on"), null=True, blank=True)
+    noticed_at = models.DateTimeField(_("noticed"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed"), help_text=_("When the amount changed here last; real time."))
+    remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("unapplied payment")
+        verbose_name_plural = _("unapplied payments")
+        ordering = ["paid_on", "id"]
+        indexes = [
+            models.Index(fields=["client", "currency"], condition=~models.Q(amount=0), name="unapplied_of_a_client")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number or self.ninja_id}"
+
+
 class PollCursor(models.Model):
     """How far the changes in Invoice Ninja have been read, in its own seconds."""
 

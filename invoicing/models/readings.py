@@ -120,6 +120,30 @@ class CountedInvoice(models.Model):
         return self.number
 
 
+class CountedPayment(models.Model):
+    """One living payment as Invoice Ninja has it, refunds taken off; what its credits settled is no money.
+
+    `received` = `applied` + `unapplied`, if the server's own figures fit together; in the payment's currency.
+    """
+
+    reading = models.ForeignKey(Reading, models.CASCADE, related_name="counted_payments")
+    ninja_id = models.CharField(_("id there"), max_length=64)
+    client_ninja_id = models.CharField(_("client there"), max_length=64, db_index=True)
+    number = models.CharField(_("number"), max_length=191, blank=True)
+    currency = models.CharField(_("currency"), max_length=3)
+    received = models.DecimalField(_("received"), max_digits=18, decimal_places=6)
+    applied = models.DecimalField(_("on invoices"), max_digits=18, decimal_places=6)
+    unapplied = models.DecimalField(_("on no invoice"), max_digits=18, decimal_places=6)
+
+    class Meta:
+        verbose_name = _("payment as counted")
+        verbose_name_plural = _("payments as counted")
+        constraints = [models.UniqueConstraint(fields=["reading", "ninja_id"], name="counted_payment_once")]
+
+    def __str__(self) -> str:
+        return self.number
+
+
 class CountedLine(models.Model):
     """One line of such an invoice that names a task, or has an amount; `amount` is the server's rounded line total."""
 

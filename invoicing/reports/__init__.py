@@ -15,13 +15,14 @@ from invoicing.reports.lines import Annex, OnInvoice
 from invoicing.reports.listed import NinjaListed, TaigaListed, TaigaListedUnpaid
 from invoicing.reports.revenue import Revenue
 from invoicing.reports.rounding import Rounding
+from invoicing.reports.unapplied import Unapplied
 from invoicing.reports.unbilled import Unbilled
 
 REPORTS: Final[dict[str, Report]] = {
     report.name: report
     for report in (
         *(Unbilled(), HoursPerPerson(), Estimates(), Revenue()),
-        *(Ageing(), OnInvoice(), Annex(), Rounding()),
+        *(Ageing(), Unapplied(), OnInvoice(), Annex(), Rounding()),
         *(TaigaListed(), TaigaListedUnpaid(), NinjaListed()),
     )
 }

@@ -47,6 +47,7 @@ EMPTY: Row = {
     "paymentables": [],
 }
 OVERPAID = "The amount is greater than the invoice balance. You cannot overpay an invoice."
+NO_INVOICE = "Attempting to refund a payment with invoices attached, please specify valid invoice/s to be refunded."
 FILTERS: dict[str, Filter] = {
     "filter": contains("amount", "date", "transaction_reference", "number", *CUSTOM),
     "transaction_reference": equals("transaction_reference"),
@@ -106,6 +107,34 @@ def create_payment(call: Call) -> dict[str, Any]:
     return answer_one(call, "payments", row)
 
 
+def update_payment(call: Call, payment_id: str) -> dict[str, Any]:
+    """PUT /payments/{id}: `invoices` are added to what is applied; the amount never changes (recordings 1268 to 1279).
+
+    An empty list unapplies nothing, and the status is 4 again (1336).
+    """
+    payment, store = _payment(call, payment_id), call.store
+    client_id = payment["client_id"]
+    errors: Row = {}
+    invoices = _read_invoices(store, call.body, client_id, {})
+    if any(amount > invoice["balance"] for invoice, amount in invoices) or len(invoices) < len(
+        call.body.get("invoices") or []
+    ):
+        errors["invoices"] = ["Amount cannot be greater than invoice balance"]
+    elif sum(amount for _, amount in invoices) > payment["amount"] - payment["applied"] + 1e-9:
+        errors["invoices"] = ["Insufficient applied amount remaining to cover payment."]
+    if errors:
+        raise invalid(errors)
+    for invoice, part in invoices:
+        apply_to_invoice(call, payment_id, invoice, part)
+    applied = whole(round(payment["applied"] + sum(amount for _, amount in invoices), 6))
+    values = {name: as_text(call.body[name]) for name in TEXTS if name in call.body}
+    if "invoices" in call.body:
+        values["status_id"] = "4"
+    row = store.save("payments", payment_id, applied=applied, **values)
+    fire(call, "payment_update", "payments", row)
+    return answer_one(call, "payments", row)
+
+
 def delete_payment(call: Call, payment_id: str) -> dict[str, Any]:
     """DELETE /payments/{id}: the invoices owe again and the credits are open again; the answer still says that it is
     not deleted (recordings 1229, 1230)."""
@@ -127,11 +156,17 @@ def delete_payment(call: Call, payment_id: str) -> dict[str, Any]:
 
 
 def refund_payment(call: Call) -> dict[str, Any]:
-    """POST /payments/refund: part of a payment goes back and the invoice is open again by as much."""
+    """POST /payments/refund: part of a payment goes back and the invoice is open again by as much.
+
+    What is on invoices is refunded by what these name, whatever the amount says, and never without one (1297, 1299).
+    """
     store, body = call.store, call.body
     payment = _payment(call, as_text(body.get("id")))
     parts = {as_text(p.get("invoice_id")): as_number(p.get("amount")) for p in body.get("invoices") or []}
-    amount = as_number(body["amount"]) if body.get("amount") is not None else sum(parts.values())
+    is_applied = any(part.get("invoice_id") for part in payment["paymentables"])
+    if is_applied and not parts:
+        raise invalid({"id": [NO_INVOICE]})
+    amount = sum(parts.values()) if parts else as_number(body.get("amount") or 0)
     if amount > payment["amount"] - payment["refunded"]:
         raise invalid({"amount": ["Attempting to refund more than allowed for this payment"]})
     paymentables = []

@@ -68,6 +68,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("POST", "/payments", payments.create_payment),
     ("POST", "/payments/refund", payments.refund_payment),
     ("GET", "/payments/<payment_id>", payments.get_payment),
+    ("PUT", "/payments/<payment_id>", payments.update_payment),
     ("DELETE", "/payments/<payment_id>", payments.delete_payment),
     ("GET", "/credits", credits.list_credits),
     ("POST", "/credits", credits.create_credit),

@@ -33,6 +33,8 @@ def invoice(world: World) -> Invoice:
     sending.send_due()
     part = {"invoice_id": made.remote.remote_id, "amount": 300}
     world.api_ninja("POST", "/payments", {"client_id": "client_abc123", "amount": 300, "invoices": [part]})
+    beside = {"client_id": "client_abc123", "amount": 765, "transaction_reference": "BANK-1 salaries and rent"}
+    world.api_ninja("POST", "/payments", beside)
     world.go_to(FEBRUARY)
     payments.poll()
     owed = Invoice.objects.get()
@@ -76,6 +78,8 @@ def test_the_pages_of_money_fit_a_phone(page: Page, live_server: LiveServer, inv
         "ageing": "reports/ageing/",
         "estimates": f"reports/estimates/?{days}",
         "taiga-list": f"reports/taiga-list/?{days}",
+        "unapplied": "reports/unapplied/",
+        "invoice": f"invoice/{invoice.pk}/change/",
         "ninja-list": "reports/invoice-ninja-list/?start=",
         "remind": f"reminders/invoice/{invoice.pk}/",
     }

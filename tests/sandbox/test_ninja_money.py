@@ -182,6 +182,39 @@ def test_a_refund_opens_the_invoice_by_as_much(api: Api) -> None:
     assert (open_again["status_id"], open_again["balance"]) == ("3", 40)
 
 
+def test_money_without_an_invoice_is_put_on_one_later_and_its_amount_never_changes(api: Api) -> None:
+    """Recordings 1265 to 1279 and 1336."""
+    invoice = api.bulk("mark_sent", api.invoice()["id"])[0]["id"]
+    payment = api.post("/payments", {"client_id": "client_abc123", "amount": 130})["id"]
+    assert api.get(f"/payments/{payment}")["applied"] == 0
+
+    part = {"invoice_id": invoice, "amount": 60}
+    applied = api.json("PUT", f"/payments/{payment}", {"amount": 500, "invoices": [part]})["data"]
+    assert (applied["amount"], applied["applied"], len(applied["paymentables"])) == (130, 60, 1)
+    assert api.get(f"/invoices/{invoice}")["balance"] == 40
+
+    refused = api.json("PUT", f"/payments/{payment}", {"invoices": [part]})
+    assert (api.status, refused["errors"]) == (422, {"invoices": ["Amount cannot be greater than invoice balance"]})
+    other = api.bulk("mark_sent", api.invoice()["id"])[0]["id"]
+    too_much = {"invoices": [{"invoice_id": other, "amount": 80}]}
+    refused = api.json("PUT", f"/payments/{payment}", too_much)
+    assert refused["errors"] == {"invoices": ["Insufficient applied amount remaining to cover payment."]}
+
+
+def test_what_is_on_invoices_is_refunded_by_what_these_name(api: Api) -> None:
+    """Recordings 1297 and 1299."""
+    invoice = api.bulk("mark_sent", api.invoice()["id"])[0]["id"]
+    part = {"invoice_id": invoice, "amount": 40}
+    payment = api.post("/payments", {"client_id": "client_abc123", "amount": 80, "invoices": [part]})["id"]
+
+    refused = api.json("POST", "/payments/refund", {"id": payment, "amount": 40})
+    assert api.status == 422
+    assert refused["errors"]["id"][0].startswith("Attempting to refund a payment with invoices attached")
+
+    body = {"id": payment, "amount": 10, "invoices": [{"invoice_id": invoice, "amount": 4}]}
+    assert api.post("/payments/refund", body)["refunded"] == 4
+
+
 def test_deleting_a_paid_invoice_takes_its_payment_along_and_restoring_brings_both_back(api: Api) -> None:
     invoice = api.bulk("mark_paid", api.invoice()["id"])[0]["id"]
 
