@@ -1,7 +1,8 @@
 """What the server writes down of invoices, payments and credits: POST /activities/entity, newest first.
 
-Recorded on 5.10.42 (685 to 721, 1485): every mail of an invoice is a 6 whatever its template, written when mailing is
-asked for, not when a mail left; a receipt is a 138 of the payment, and nothing of the invoice.
+Recorded on 5.10.42 (685 to 721, 1358, 1485): every mail of an invoice is a 6 whatever its template, written when it is
+asked for, not when a mail left; a 5 is a marking as sent or a PUT; a receipt is a 138 of the payment, and nothing of
+the invoice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sandbox.ninja.money_text import money_text
 from sandbox.ninja.store import Store
 from sandbox.ninja.values import as_text
 
-CREATED, MARKED_SENT, MAILED, PAID, CREDIT_CREATED, REFUNDED, RECEIPT = 4, 5, 6, 10, 14, 40, 138
+CREATED, UPDATED, MAILED, PAID, CREDIT_CREATED, REFUNDED, CANCELLATION, RECEIPT = 4, 5, 6, 10, 14, 40, 59, 138
 ENTITIES = ("invoice", "payment", "credit")
 
 
@@ -31,7 +32,7 @@ def list_activities(call: Call) -> dict[str, Any]:
 
 
 def note_invoice(store: Store, kind: int, invoice: Row, *, user_id: str = "", contact: Row | None = None) -> None:
-    """It was created, marked as sent or mailed; a mail names its first contact, with the id of the client."""
+    """It was created, changed, marked sent, mailed, cancelled; a mail names its first contact, by the client's id."""
     row: Row = {**_user(store, user_id), "invoice": _named(invoice)}
     if contact is not None:
         name = f"{contact['first_name']} {contact['last_name']}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.memory import Row
 from sandbox.ninja.call import Call
+from sandbox.ninja.credit_use import mark_credit_sent
 from sandbox.ninja.errors import Refusal, broken, invalid
 from sandbox.ninja.invoices import find_invoice
 from sandbox.ninja.lifecycle import archive, cancel, delete_invoice_row, mark_paid, restore
@@ -44,7 +45,7 @@ ACTIONS: dict[str, Action] = {
     "restore": restore,
     "delete": delete_invoice_row,
     "auto_bill": mark_sent,
-    # Answered 200, and nothing happens: so it was seen on a partly paid invoice.
+    # Answered 200, and nothing happens (1349, 1394); by GET it is refused (1350).
     "reverse": _nothing,
     "download": _no_pdf,
     "bulk_download": _no_pdf,
@@ -70,8 +71,8 @@ def bulk_invoices(call: Call) -> dict[str, Any]:
 def act_by_get(call: Call, invoice_id: str, action: str) -> dict[str, Any]:
     """GET /invoices/{id}/{action}"""
     row = find_invoice(call.store, invoice_id)
-    if action not in ACTIONS:
-        raise Refusal(400, {"message": f"The requested action `{action}` is not available."})
+    if action not in ACTIONS or action == "reverse":
+        raise Refusal(400, {"message": f"The requested action {action} is not available."})
     return answer_one(call, "invoices", ACTIONS[action](call, row))
 
 
@@ -87,7 +88,10 @@ def send_email(call: Call) -> dict[str, Any]:
     row = call.store[table].get(as_text(body.get("entity_id"))) if table else None
     if table is None or row is None:
         raise Refusal(401, {"message": ""})
-    if table == "invoices" and has_address(call.store, row):
-        row = mark_sent(call, row)
+    if has_address(call.store, row):
+        row = mark_sent(call, row) if table == "invoices" else mark_credit_sent(call, row)
     texts = {name: as_text(body.get(name)) for name in ("subject", "body", "cc_email")}
-    return answer_one(call, table, send_mails(call, table, row, template, **texts))
+    row = send_mails(call, table, row, template, **texts)
+    if table == "credits":  # a bulk email leaves it empty (1238, 1247)
+        row = call.store.save(table, row["id"], last_sent_date=call.store.moment())
+    return answer_one(call, table, row)

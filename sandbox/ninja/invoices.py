@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from sandbox.memory import Row
-from sandbox.ninja.activities import CREATED, note_invoice
+from sandbox.ninja.activities import CREATED, UPDATED, note_invoice
 from sandbox.ninja.call import Call
 from sandbox.ninja.errors import DELETED_RECORD, LOCKED_INVOICE, Refusal, broken, invalid, missing, unauthorized
 from sandbox.ninja.filters import select
@@ -112,10 +112,11 @@ def create_invoice(call: Call) -> dict[str, Any]:
     row = _invite(call, row)
     _keep_defaults(call, row)
     link_tasks(store, row)
-    note_invoice(store, CREATED, row, user_id=call.user["id"])
     fire(call, "invoice_create", "invoices", row)
     apply_flags(call, row["id"], is_new=True)
-    return answer_one(call, "invoices", find_invoice(store, row["id"]))
+    row = find_invoice(store, row["id"])
+    note_invoice(store, CREATED, row, user_id=call.user["id"])  # after what the flags did (1358)
+    return answer_one(call, "invoices", row)
 
 
 def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
@@ -143,7 +144,13 @@ def update_invoice(call: Call, invoice_id: str) -> dict[str, Any]:
     if invoice["status_id"] not in ("1", "5", "6"):
         changes["balance"] = whole(round(totals.amount - invoice["paid_to_date"], 6))
     row = store.save("invoices", invoice["id"], **changes)
-    row = note_payment_status(store, row)
+    if invoice["status_id"] not in ("1", "2", "3"):  # nobody is reminded of what was settled before (1347, 1380)
+        row = store.save("invoices", row["id"], next_send_date="")
+    if invoice["status_id"] == "5":  # any PUT makes a cancelled one a paid one (1347, 1400)
+        row = store.save("invoices", row["id"], status_id="4")
+    else:
+        row = note_payment_status(store, row)
+    note_invoice(store, UPDATED, row, user_id=call.user["id"])
     store.move_client_money(row["client_id"], balance=row["balance"] - before["balance"])
     row = _invite(call, row)
     link_tasks(store, row)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.memory import Row
+from sandbox.ninja.activities import CANCELLATION, note_invoice
 from sandbox.ninja.call import Call
 from sandbox.ninja.mail import send_mails, send_receipts, wants_receipts
-from sandbox.ninja.payments import pay_by_hand, take_money_back, undo_take_back
+from sandbox.ninja.payment_undo import take_money_back, undo_take_back
+from sandbox.ninja.payments import pay_by_hand
 from sandbox.ninja.status import CANCELLED, PAID, PARTIAL, SENT, mark_sent
 from sandbox.ninja.values import as_number, is_on
 from sandbox.ninja.webhooks import fire
@@ -26,11 +28,13 @@ def mark_paid(call: Call, invoice: Row) -> Row:
 
 
 def cancel(call: Call, invoice: Row) -> Row:
-    """A sent, partly paid or paid invoice is cancelled: balance 0, its tasks stay linked. A draft stays a draft."""
-    if invoice["status_id"] not in (SENT, PARTIAL, PAID) or invoice["is_deleted"]:
+    """A sent or partly paid invoice is cancelled: balance 0, its tasks stay linked; a draft or a paid one is left as it
+    is (1359 to 1362)."""
+    if invoice["status_id"] not in (SENT, PARTIAL) or invoice["is_deleted"]:
         return invoice
     call.store.move_client_money(invoice["client_id"], balance=-invoice["balance"])
     row = call.store.save("invoices", invoice["id"], status_id=CANCELLED, balance=0)
+    note_invoice(call.store, CANCELLATION, row, user_id=call.user["id"])
     fire(call, "invoice_update", "invoices", row)
     return row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from sandbox.memory import Row
-from sandbox.ninja.activities import MARKED_SENT, note_invoice
+from sandbox.ninja.activities import UPDATED, note_invoice
 from sandbox.ninja.call import Call
 from sandbox.ninja.invitations import mark_invitations
 from sandbox.ninja.reminders import next_send_date
@@ -34,7 +34,7 @@ def mark_sent(call: Call, invoice: Row, *, is_new: bool = False) -> Row:
     changes["next_send_date"] = next_send_date(store, {**invoice, **changes})
     row = store.save("invoices", invoice["id"], **changes)
     store.move_client_money(row["client_id"], balance=row["balance"])
-    note_invoice(store, MARKED_SENT, row, user_id=call.user["id"])
+    note_invoice(store, UPDATED, row, user_id=call.user["id"])
     if not is_new:
         fire(call, "invoice_update", "invoices", row)
     fire(call, "invoice_sent", "invoices", row)
@@ -42,16 +42,18 @@ def mark_sent(call: Call, invoice: Row, *, is_new: bool = False) -> Row:
 
 
 def note_payment_status(store: Store, invoice: Row) -> Row:
-    """Sets sent, partly paid or paid by what was paid and what is open; drafts and cancelled ones stay.
+    """Sets sent, partly paid or paid by what was paid and what is open; drafts and cancelled ones stay. Lowered below
+    what was paid it is sent, with a balance below 0 (1380).
 
     As long as less came in than the deposit that is asked for, it stays sent (recordings 806, 821 and 822).
     """
     if invoice["status_id"] not in (SENT, PARTIAL, PAID):
         return invoice
-    if invoice["paid_to_date"] <= 0 or (invoice["partial"] and invoice["balance"] > 0):
+    has_deposit_open = invoice["partial"] and invoice["balance"] > 0
+    if invoice["paid_to_date"] <= 0 or has_deposit_open or invoice["balance"] < 0:
         status = SENT
     else:
-        status = PAID if invoice["balance"] <= 0 else PARTIAL
+        status = PARTIAL if invoice["balance"] > 0 else PAID
     if status == invoice["status_id"]:
         return invoice
     return store.save("invoices", invoice["id"], status_id=status)

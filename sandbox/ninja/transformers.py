@@ -38,8 +38,14 @@ def _payments_of(store: Store, invoice: Row) -> list[dict[str, Any]]:
 
 def _invoices_of(store: Store, payment: Row) -> list[dict[str, Any]]:
     ids = [part["invoice_id"] for part in payment["paymentables"] if "invoice_id" in part]
+    ids += payment.get("_gone", [])  # deleted ones too, though their parts are gone (1333)
     rows = [store["invoices"].get(i) for i in dict.fromkeys(ids)]
     return [transform(store, "invoices", row) for row in rows if row is not None]
+
+
+def _credits_of(store: Store, payment: Row) -> list[dict[str, Any]]:
+    rows = [store["credits"].get(part.get("credit_id", "")) for part in payment["paymentables"]]
+    return [transform(store, "credits", row) for row in rows if row is not None]
 
 
 def _tasks_of(store: Store, project: Row) -> list[dict[str, Any]]:
@@ -70,7 +76,12 @@ INCLUDES: dict[str, dict[str, Include]] = {
         "activities": _none,
         "credits": _none,
     },
-    "payments": {"client": _one("clients", "client_id"), "invoices": _invoices_of, "documents": _none},
+    "payments": {
+        "client": _one("clients", "client_id"),
+        "invoices": _invoices_of,
+        "credits": _credits_of,
+        "documents": _none,
+    },
     "projects": {"client": _one("clients", "client_id"), "tasks": _tasks_of, "documents": _none},
     "clients": {
         "documents": _none,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sandbox.ninja.app import InvoiceNinja
+from sandbox.ninja.mail import run_queue
 from tests.contract.invoice_ninja.mail_cases import ITS_CLIENT, LIVED, alive, bulk, client_of, lived
 from tests.contract.invoice_ninja.recording import Tables, recordings
 from tests.contract.invoice_ninja.sending import post
-from tests.contract.invoice_ninja.stories import Story, steps
+from tests.contract.invoice_ninja.stories import Story, in_euro, reminding, sent_invoice, steps
 from tests.contract.invoice_ninja.world import make, merged, newer, next_number
 
-MAILED = "4y1aKrReQG"
+BROKEN = "WJxbo2jagw"
 
 
 def _drafts(*numbers: int) -> Callable[[InvoiceNinja], None]:
@@ -61,7 +62,34 @@ def _mailed_clients() -> Tables:
     return merged(ann, *nobody)
 
 
+def _mailing(mode: str) -> Callable[[InvoiceNinja], None]:
+    def step(ninja: InvoiceNinja) -> None:
+        with ninja.memory.transaction():
+            ninja.store.set_switch("mail_mode", mode)
+            ninja.store.set_switch("mail_delay_seconds", None)
+
+    return step
+
+
+def _work(ninja: InvoiceNinja) -> None:
+    run_queue(ninja.store, everything=True)
+
+
+def _mailed_again(ninja: InvoiceNinja) -> None:
+    post(ninja, "/emails", recordings()[1483].body)
+
+
 STORIES = [
+    Story(
+        "mail server",
+        reminding(1480, rows=merged(in_euro("4open5Rd7A", "Xi Queued", "0048"), in_euro(BROKEN, "Xi Broken", "0049"))),
+        steps(
+            *(sent_invoice("7LDdwmwa1Y", "4open5Rd7A", 10, number="0561", is_draft=True), _mailing("queued")),
+            *("1480-1481", _work, "1482", sent_invoice("JX7axvrdyv", BROKEN, 10, number="0562", is_draft=True)),
+            *(_mailing("down"), "1483-1485", _mailing("sync"), _mailed_again, "1487"),
+        ),
+        ignore={1485: frozenset({"id"})},
+    ),
     Story(
         "mails",
         newer(601, rows=_mailed_clients()),

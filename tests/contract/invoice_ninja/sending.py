@@ -25,11 +25,16 @@ def send(ninja: InvoiceNinja, recording: Recording) -> Response:
     return _ask(ninja, recording.method, recording.path, headers, data, content_type)
 
 
-def post(ninja: InvoiceNinja, path: str, body: Any) -> None:
+def post(ninja: InvoiceNinja, path: str, body: Any, method: str = "POST") -> None:
     """What somebody did that was not recorded; it must be right."""
     headers = {"X-API-TOKEN": TOKEN, "X-Requested-With": "XMLHttpRequest", "Accept": "application/json"}
-    response = _ask(ninja, "POST", f"/api/v1{path}", headers, json.dumps(body), "application/json")
+    response = _ask(ninja, method, f"/api/v1{path}", headers, json.dumps(body), "application/json")
     assert response.status_code == 200, response.get_data()
+
+
+def put(ninja: InvoiceNinja, path: str, body: Any) -> None:
+    """The same with PUT."""
+    post(ninja, path, body, "PUT")
 
 
 def _ask(

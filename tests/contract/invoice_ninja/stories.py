@@ -13,11 +13,13 @@ from typing import Any
 from sandbox.clock import Clock
 from sandbox.memory import Memory
 from sandbox.ninja.app import InvoiceNinja
+from sandbox.ninja.data import currency_ids
 from tests.contract.invoice_ninja.comparing import differences
-from tests.contract.invoice_ninja.recording import recordings
-from tests.contract.invoice_ninja.sending import send
-from tests.contract.invoice_ninja.world import Arrange, expect_id
+from tests.contract.invoice_ninja.recording import Tables, recordings
+from tests.contract.invoice_ninja.sending import post, send
+from tests.contract.invoice_ninja.world import Arrange, a_client, expect_id, make, newer
 
+EURO = currency_ids()["EUR"]
 Step = int | Callable[[InvoiceNinja], Any]
 
 
@@ -73,3 +75,33 @@ def play(story: Story) -> dict[int, list[str]]:
             found[step].append(ninja.broken)
             ninja.broken = ""
     return found
+
+
+def reminding(number: int, **more: Any) -> Arrange:
+    """The state before `number` (from 889 on), whose company reminds of each invoice after ten days."""
+    reminder = {"enable_reminder1": True, "num_days_reminder1": 10, "schedule_reminder1": "after_invoice_date"}
+    return newer(number, settings=reminder, **more)
+
+
+def in_euro(row_id: str, name: str, number: str) -> Tables:
+    """A client of the company, not shown before, with the one contact Ann."""
+    tables = a_client(row_id, name=name, display_name=name, number=number, settings={"currency_id": EURO})
+    person = {"id": row_id, "first_name": "Ann", "last_name": name.split()[0]}
+    tables["clients"][row_id]["contacts"][0] |= person
+    return tables
+
+
+def bulk_on(table: str, action: str, row_id: str) -> Step:
+    """A bulk action that was not recorded."""
+
+    def step(ninja: InvoiceNinja) -> None:
+        ninja.store.guard.clear()
+        post(ninja, f"/{table}/bulk", {"action": action, "ids": [row_id]})
+
+    return step
+
+
+def sent_invoice(row_id: str, client_id: str, amount: float, *, number: str, is_draft: bool = False) -> Arrange:
+    """An invoice of one line that was made, and sent unless it is a draft, unrecorded."""
+    body = {"client_id": client_id, "number": number, "line_items": [{"quantity": 1, "cost": amount, "notes": "Work"}]}
+    return lambda ninja: make(ninja, "invoices", row_id, body, "" if is_draft else "?mark_sent=true")
