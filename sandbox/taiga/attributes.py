@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.memory import Row
 from sandbox.taiga.call import Call, Result
 from sandbox.taiga.errors import ApiError, ServerBreaks, invalid, not_found
-from sandbox.taiga.history import record_values_change
+from sandbox.taiga.history import record_values_change, sorted_attributes
 from sandbox.taiga.kinds import Kind, view_permission
 from sandbox.taiga.store import wire_time
 
@@ -32,7 +32,7 @@ def list_attributes(call: Call, kind: Kind) -> Result:
     rows = []
     for project in call.store.projects.all():
         if (not wanted or wanted == str(project["id"])) and call.may("view_project", project):
-            rows += call.store.project_rows(kind.attributes, project["id"])
+            rows += sorted_attributes(call.store, kind, project["id"])
     return call.paginate(rows, show_attribute)
 
 

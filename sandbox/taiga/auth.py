@@ -118,8 +118,7 @@ def register(call: Call) -> Result:
 
 
 def _application(row: Row) -> dict[str, Any]:
-    shown = {"web": None, "description": None, "icon_url": None}
-    return {"id": row["id"], "name": row["name"], **shown}
+    return {name: row.get(name) for name in ("id", "name", "web", "description", "icon_url")}
 
 
 def _grant(store: Store, row: Row) -> dict[str, Any]:

@@ -47,11 +47,18 @@ def record_change(call: Call, kind: Kind, before: Row, after: Row, comment: str 
 
 
 def record_values_change(call: Call, kind: Kind, item: Row, before: Row, after: Row) -> Row | None:
-    """Writes the entry of a change of attribute values; None if nothing changed."""
+    """Writes the entry of a change of attribute values; None if nothing changed.
+
+    The side before names the attributes as the entry before did: one renamed or retyped since is a change, in no words
+    (recording 518).
+    """
     old, new = (_described(call.store, kind, item, row["attributes_values"]) for row in (before, after))
+    told = _told(call.store, kind, item)
+    old = [{**row, **told.get(row["id"], {})} for row in old]
     if old == new:
         return None
-    words = {"custom_attributes": _values_diff(old, new)}
+    parts = _values_diff(old, new)
+    words = {"custom_attributes": parts} if any(parts.values()) else {}
     return _record(call, kind, item, {"custom_attributes": [old, new]}, {}, words, "")
 
 
@@ -152,13 +159,26 @@ def _points_diff(store: Store, before: dict[str, int], after: dict[str, int]) ->
     return found
 
 
+def _told(store: Store, kind: Kind, item: Row) -> dict[int, Row]:
+    """Name and type of each attribute as the newest entry of the item's values said them."""
+    entries = [e for e in store.history.find(key=f"{kind.model}:{item['id']}") if "custom_attributes" in e["diff"]]
+    entries.sort(key=lambda entry: entry["created_at"])
+    rows = entries[-1]["diff"]["custom_attributes"][1] if entries else []
+    return {row["id"]: {"name": row["name"], "type": row["type"]} for row in rows}
+
+
 def _described(store: Store, kind: Kind, item: Row, values: dict[str, Any]) -> list[Row]:
-    attributes = store.project_rows(kind.attributes, item["project"])
+    attributes = sorted_attributes(store, kind, item["project"])
     return [
         {"id": a["id"], "name": a["name"], "type": a["type"], "value": values[str(a["id"])]}
         for a in attributes
         if str(a["id"]) in values
     ]
+
+
+def sorted_attributes(store: Store, kind: Kind, project: int) -> list[Row]:
+    """A project's attributes of a kind by order and name (recording 517)."""
+    return sorted(store.project_rows(kind.attributes, project), key=lambda row: (row["order"], row["name"]))
 
 
 def _value_diff(attribute: str, before: Any, after: Any) -> Any:
@@ -170,7 +190,7 @@ def _value_diff(attribute: str, before: Any, after: Any) -> Any:
 def _values_diff(old: list[Row], new: list[Row]) -> dict[str, list[Row]]:
     was, now = {row["id"]: row for row in old}, {row["id"]: row for row in new}
     found: dict[str, list[Row]] = {"new": [], "changed": [], "deleted": []}
-    for number, row in now.items():
+    for number, row in sorted(now.items()):
         kept = {"id": number, "name": row["name"], "value": row["value"], "type": row["type"]}
         if number not in was:
             found["new"].append({**kept, "value_diff": _value_diff(row["type"], None, row["value"])})

@@ -33,7 +33,9 @@ def promote(call: Call, kind: Kind, number: int) -> Result:
     row, project = find_item(call, kind, number)
     call.require("add_us", project)
     call.require_open(project)
-    fields = {field: row[field] for field in ("subject", "description", "tags", "assigned_to", "milestone")}
+    fields = {field: row[field] for field in ("subject", "description", "tags", "milestone")}
+    # Nobody is assigned; the person is among assigned_users only (526, 530).
+    fields["assigned_users"] = [row["assigned_to"]] if row["assigned_to"] else []
     origin = {"generated_from_issue": number} if kind is ISSUE else {"from_task_ref": f"Task #{row['ref']}"}
     fields |= {**origin, "is_unrecorded": True}
     story = insert_item(call.store, STORY, project, call.signed_in()["id"], fields)

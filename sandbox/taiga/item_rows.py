@@ -142,15 +142,19 @@ def _story(call: Call, row: Row) -> dict[str, Any]:
         "blocked_note": row["blocked_note"],
         "total_points": total_points(store, row),
         "comment": "",
-        "origin_issue": None,
+        "origin_issue": _named(store.items(ISSUE).get(row["generated_from_issue"])),
         "origin_task": None,
         "epics": None,
         "epic_order": None,
         "tasks": [],
         "total_attachments": 0,
         "swimlane": None,
-        "assigned_users": row["assigned_users"],
+        "assigned_users": sorted(row["assigned_users"]),
     }
+
+
+def _named(row: Row | None) -> dict[str, Any] | None:
+    return None if row is None else {name: row[name] for name in ("id", "ref", "subject")}
 
 
 def _issue(call: Call, row: Row) -> dict[str, Any]:
@@ -187,7 +191,8 @@ def show_in_full(call: Call, kind: Kind, row: Row) -> dict[str, Any]:
     shown = show_in_list(call, kind, row)
     shown["comment"] = ""
     if kind is not STORY:
-        shown["generated_user_stories"] = None
+        made = [_named(story) for number in row["promoted_to"] if (story := call.store.items(STORY).get(number))]
+        shown["generated_user_stories"] = made or None
     shown["blocked_note_html"] = html_of(row["blocked_note"])
     shown["description"] = row["description"]
     shown["description_html"] = html_of(row["description"])

@@ -73,6 +73,26 @@ def get_user(call: Call, number: int) -> Result:
     return Result(200, (full_user if is_full else short_user)(call.store, user))
 
 
+def delete_user(call: Call, number: int) -> Result:
+    """DELETE /users/{id}, for oneself and a superuser: the row stays as "Deleted user", and so does what is assigned to
+    it; its memberships are gone and the projects it owns are blocked (recordings 547 to 561)."""
+    asking, store = call.signed_in(), call.store
+    user = store.users.get(number)
+    if user is None:
+        raise not_found("User")
+    if not asking["is_superuser"] and asking["id"] != number:
+        raise denied()
+    name = f"deleted-user-{store.now_ms()}"
+    gone = {"username": name, "email": f"{name}@taiga.io", "full_name": "Deleted user", "color": "", "lang": ""}
+    store.users.update(number, **gone, is_active=False)
+    for membership in store.memberships.find(user=number):
+        store.memberships.delete(membership["id"])
+    for project in store.projects.all():
+        if project["owner"] == number:
+            store.projects.update(project["id"], blocked_code="blocked-by-owner-leaving")
+    return Result(204, None)
+
+
 def list_users(call: Call) -> Result:
     """GET /users?project=: the people one shares a project with; a superuser sees all, whatever the filter."""
     store = call.store
@@ -166,11 +186,22 @@ def create_membership(call: Call) -> Result:
     return Result(201, show_membership(call, row, project))
 
 
+def get_membership(call: Call, number: int) -> Result:
+    """GET /memberships/{id}."""
+    row = call.store.memberships.get(number)
+    project = call.store.projects.get(row["project"]) if row else None
+    if row is None or project is None:
+        raise not_found("Membership")
+    call.require("view_project", project)
+    return Result(200, show_membership(call, row, project))
+
+
 def change_membership(call: Call, number: int) -> Result:
-    """PATCH /memberships/{id}: role and is_admin."""
+    """PATCH /memberships/{id}: role and is_admin; the answer has no addresses (520)."""
     row, project = _membership(call, number)
     changes = {field: call.data[field] for field in ("role", "is_admin") if field in call.data}
-    return Result(200, show_membership(call, call.store.memberships.update(row["id"], **changes), project))
+    shown = show_membership(call, call.store.memberships.update(row["id"], **changes), project)
+    return Result(200, {name: value for name, value in shown.items() if name not in ("email", "user_email")})
 
 
 def delete_membership(call: Call, number: int) -> Result:

@@ -9,7 +9,7 @@ from sandbox.ninja.mail import run_queue
 from tests.contract.invoice_ninja.mail_cases import ITS_CLIENT, LIVED, alive, bulk, client_of, lived
 from tests.contract.invoice_ninja.recording import Tables, recordings
 from tests.contract.invoice_ninja.sending import post
-from tests.contract.invoice_ninja.stories import Story, in_euro, reminding, sent_invoice, steps
+from tests.contract.invoice_ninja.stories import Story, in_euro, sent_invoice, steps
 from tests.contract.invoice_ninja.world import make, merged, newer, next_number
 
 BROKEN = "WJxbo2jagw"
@@ -82,7 +82,7 @@ def _mailed_again(ninja: InvoiceNinja) -> None:
 STORIES = [
     Story(
         "mail server",
-        reminding(1480, rows=merged(in_euro("4open5Rd7A", "Xi Queued", "0048"), in_euro(BROKEN, "Xi Broken", "0049"))),
+        newer(1480, rows=merged(in_euro("4open5Rd7A", "Xi Queued", "0048"), in_euro(BROKEN, "Xi Broken", "0049"))),
         steps(
             *(sent_invoice("7LDdwmwa1Y", "4open5Rd7A", 10, number="0561", is_draft=True), _mailing("queued")),
             *("1480-1481", _work, "1482", sent_invoice("JX7axvrdyv", BROKEN, 10, number="0562", is_draft=True)),
