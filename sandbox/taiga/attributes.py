@@ -12,7 +12,7 @@ from sandbox.taiga.call import Call, Result
 from sandbox.taiga.errors import ApiError, ServerBreaks, invalid, not_found
 from sandbox.taiga.history import record_values_change, sorted_attributes
 from sandbox.taiga.kinds import Kind, view_permission
-from sandbox.taiga.store import wire_time
+from sandbox.taiga.store import Store, wire_time
 
 TYPES = ("text", "multiline", "richtext", "date", "url", "dropdown", "checkbox", "number")
 _VERSION_INVALID = {"version": "The version parameter is not valid"}
@@ -66,7 +66,7 @@ def create_attribute(call: Call, kind: Kind) -> Result:
             "name": data["name"],
             "description": data.get("description") or "",
             "type": data.get("type") or "text",
-            "order": data.get("order") or store.now_ms(),
+            "order": data.get("order") or _next_order(store, kind, project["id"]),
             "project": project["id"],
             "extra": data.get("extra"),
             "created_date": store.now(),
@@ -74,6 +74,13 @@ def create_attribute(call: Call, kind: Kind) -> Result:
         }
     )
     return Result(201, show_attribute(row))
+
+
+def _next_order(store: Store, kind: Kind, project: int) -> int:
+    """The instant in milliseconds, as Taiga orders what is made without an order; never one twice, under a clock that
+    stands still either."""
+    last = max((row["order"] for row in store.attributes(kind).find(project=project)), default=0)
+    return max(store.now_ms(), int(last) + 1)
 
 
 def _attribute(call: Call, kind: Kind, number: int) -> Row:

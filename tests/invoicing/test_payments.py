@@ -113,14 +113,11 @@ def test_deleted_without_money_counts_as_cancelled_and_keeps_its_number(world: W
     assert (row.state, row.number) == (InvoiceState.CANCELLED, sent.number)
 
 
-@pytest.mark.parametrize("act", ["delete", "cancel"])
-@pytest.mark.parametrize("amount", ["300", "408.38"])
+@pytest.mark.parametrize(("act", "amount"), [("delete", "300"), ("delete", "408.38"), ("cancel", "300")])
 def test_gone_although_money_came_in_asks_first(world: World, sent: Invoice, act: str, amount: str) -> None:
     pay(world, sent, amount)
     state = polled(sent).state
     bulk(world, act, there_id(sent))
-    if world.invoices()[0]["status_id"] != "5" and act == "cancel":
-        pytest.skip("this server does not cancel a paid invoice")
 
     for _again in range(2):
         row = polled(sent)
