@@ -73,7 +73,7 @@ def read_more_invoices(store: Store, payment: Row, body: Row) -> Parts:
     found: Parts = []
     for part in body.get("invoices") or []:
         invoice = store["invoices"].get(as_text(part.get("invoice_id")))
-        if invoice is None or invoice["is_deleted"]:
+        if invoice is None or invoice["is_deleted"] or invoice["client_id"] != payment["client_id"]:
             raise invalid({"invoices": ["The requested invoice is not available"]})
         amount = as_number(part.get("amount"))
         if amount > invoice["balance"]:
