@@ -116,7 +116,8 @@ def may_open(user: Any, url: str) -> bool:
 class Confirmation:
     """What a confirm page says (ui: Confirm). `rows` are cells of `columns`; SafeString cells are printed as they are.
 
-    `facts` are (label, value); `skipped` are (what stays behind, why, address or ""); `fields` are hidden inputs.
+    `facts` are (label, value); `skipped` are (what stays behind, why, address or ""); `fields` are hidden inputs;
+    `options` are (value, words) of which the person must choose one, `option_name` what it is sent as.
     """
 
     question: Text
@@ -132,6 +133,9 @@ class Confirmation:
     fields: dict[str, str] = field(default_factory=dict)
     is_destructive: bool = False
     needs_reason: bool = False
+    option_name: str = ""
+    option_label: Text = ""
+    options: Sequence[tuple[str, Text]] = ()
 
     @property
     def first_rows(self) -> Sequence[Sequence[Text]]:

@@ -122,6 +122,7 @@ class Reason(TextChoices):
     ON_UNKNOWN_INVOICE = "on_unknown_invoice", _("On an unknown invoice of ours")
     NEXT_RUN = "next_run", _("Put off to the next run")
     BY_PERSON = "by_person", _("Held by a person")
+    SAID_OTHERWISE = "said_otherwise", _("Billed otherwise before?")
     BRAKE_RATE = "brake_rate", _("Unusual rate?")
     BRAKE_MONTH = "brake_month", _("Unusual month?")
     BRAKE_UPLIFT = "brake_uplift", _("Unusual uplift?")

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
 from invoicing import content, guards
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Invoice, InvoiceLine, Meaning
 from mappings.rules import ONE_DAY
 from sync.clients.ninja_texts import neutralise, trim
 from sync.transitions import record
@@ -29,11 +29,14 @@ MOST_HOURS = Decimal("9999.99")
 MOST_RATE = Decimal("999999.99")
 
 
-def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal, rate: Decimal, reason: str) -> Invoice:
+def adjust_line(
+    line: InvoiceLine, *, revision: int, user: User, hours: Decimal, rate: Decimal, reason: str, meaning: str = ""
+) -> Invoice:
     """Bill other hours or another rate on this line; the amount is rounded anew. Returns the draft with its totals.
 
-    Writing the first figures again takes the adjustment back. Raises NotAllowed without a reason, for figures that
-    cannot be printed exactly, on a line that Taiga changed, and where the draft would come to nothing.
+    `meaning` says what other hours mean, a `Meaning`. Writing the first figures again takes the adjustment back.
+    Raises NotAllowed without a reason, for other hours without a meaning, for figures that cannot be printed exactly,
+    on a line that Taiga changed, and where the draft would come to nothing.
     """
     guards.need_reason(reason)
     with transaction.atomic():
@@ -47,7 +50,8 @@ def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal,
         amount = money.line_amount(hours, rate, invoice.currency)
         if row.is_manual and not amount:
             raise NotAllowed(_("A line added by hand must come to an amount. Remove it instead."))
-        changes = {"billed_hours": hours, "rate": rate, "amount": amount} | marks_of(row, hours, rate, user, reason)
+        marks = marks_of(row, hours, rate, user, reason, meaning)
+        changes = {"billed_hours": hours, "rate": rate, "amount": amount} | marks
         InvoiceLine.objects.filter(pk=row.pk).update(**changes)
         why = _("Line %(line)s: %(before)s is now %(after)s: %(reason)s") % {
             "line": row.notes,
@@ -59,9 +63,9 @@ def adjust_line(line: InvoiceLine, *, revision: int, user: User, hours: Decimal,
     return invoice
 
 
-def marks_of(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason: str) -> dict[str, Any]:
+def marks_of(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason: str, meaning: str) -> dict[str, Any]:
     """Columns that say who wrote these figures over the row's, and what it said first; empty ones when it says that
-    again."""
+    again. Raises NotAllowed where the hours are other ones and nobody says what that means."""
     first = (row.billed_hours, row.rate, row.amount)
     if row.original_hours is not None and row.original_rate is not None and row.original_amount is not None:
         first = (row.original_hours, row.original_rate, row.original_amount)
@@ -70,8 +74,23 @@ def marks_of(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason
         zip(("original_hours", "original_rate", "original_amount"), (None,) * 3 if is_back else first, strict=True)
     )
     if is_back and not row.is_manual:
-        return marks | {"adjust_reason": "", "adjusted_by": None, "adjusted_at": None, "dropped_sentence": ""}
+        return marks | {
+            "meaning": "",
+            "adjust_reason": "",
+            "adjusted_by": None,
+            "adjusted_at": None,
+            "dropped_sentence": "",
+        }
+    has_other_hours = hours != first[0] and not row.is_manual
+    if has_other_hours and meaning not in Meaning.values:
+        raise NotAllowed(
+            _(
+                "Say whether the hours in Taiga are wrong, or whether other hours are billed on purpose: later changes "
+                "in Taiga are measured against that."
+            )
+        )
     return marks | {
+        "meaning": meaning if has_other_hours else "",
         "adjust_reason": reason,
         "adjusted_by": user,
         "adjusted_at": timezone.now(),

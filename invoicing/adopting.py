@@ -59,11 +59,12 @@ def choice(deviation: Deviation) -> Choice:
     return Choice(common or _against_adopting(deviation, invoice), common or overwriting)
 
 
-def adopt(deviation: Deviation, *, user: User, reason: str) -> Invoice:
+def adopt(deviation: Deviation, *, user: User, reason: str, meaning: str = "") -> Invoice:
     """Take over what Invoice Ninja holds, as the person saw it; sealed anew and compared once more by the worker.
 
     Lines that vanished give their entries back: held until the next run. What the lines now say beside their entries
-    stands as adjustments. Locks items, entries, the invoice and its record. Raises NotAllowed with what speaks against.
+    stands as adjustments; where hours are other ones than were priced, `meaning` says what that means. Locks items,
+    entries, the invoice and its record. Raises NotAllowed with what speaks against.
     """
     with transaction.atomic():
         row, deviation = _lock(deviation, reason)
@@ -71,7 +72,7 @@ def adopt(deviation: Deviation, *, user: User, reason: str) -> Invoice:
         theirs = deviation.theirs
         why = _("taken over from Invoice Ninja: %(reason)s") % {"reason": reason.strip()}
         before = row.net
-        _take_over_lines(row, theirs, user=user, why=why)
+        _take_over_lines(row, theirs, user=user, why=why, meaning=meaning)
         _take_over_head(row, theirs)
         content.retotal(row)
         row.seal = content.seal_of(row)
@@ -204,6 +205,18 @@ def _refuse(sentences: list[str]) -> None:
         raise NotAllowed(" ".join(sentences))
 
 
+def changes_hours(deviation: Deviation) -> bool:
+    """Whether a line of ours has other hours there, so that who takes it over says what that means."""
+    ours, theirs = deviation.ours["lines"], deviation.theirs["lines"]
+    return any(
+        mine is not None
+        and their is not None
+        and ours[mine]["task_id"]
+        and Decimal(ours[mine]["quantity"]) != Decimal(theirs[their]["quantity"])
+        for mine, their in snapshots.pair_lines(ours, theirs)
+    )
+
+
 # --- taking over --------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +264,7 @@ def _take_over_head(row: Invoice, theirs: snapshots.Snapshot) -> None:
     row.tax_name = theirs["tax_name"] if row.tax_rate else ""
 
 
-def _take_over_lines(row: Invoice, theirs: snapshots.Snapshot, *, user: User, why: str) -> None:
+def _take_over_lines(row: Invoice, theirs: snapshots.Snapshot, *, user: User, why: str, meaning: str) -> None:
     rows = content.printed_rows(row)
     ours = snapshots.ours_of(creating.desired_invoice(row))["lines"]
     gone = []
@@ -260,7 +273,7 @@ def _take_over_lines(row: Invoice, theirs: snapshots.Snapshot, *, user: User, wh
             gone.append(rows[mine])  # type: ignore[index]
         else:
             line = rows[mine] if mine is not None else _line_by_hand(row)
-            _take_over_line(line, theirs["lines"][their], position=their + 1, user=user, why=why)
+            _take_over_line(line, theirs["lines"][their], their + 1, user=user, why=why, meaning=meaning)
     _release(gone, user=user, why=why)
 
 
@@ -269,7 +282,9 @@ def _line_by_hand(row: Invoice) -> InvoiceLine:
     return InvoiceLine(invoice=row, raw_hours=money.ZERO, work_date=row.period_end - ONE_DAY)
 
 
-def _take_over_line(line: InvoiceLine, theirs: dict[str, str], *, position: int, user: User, why: str) -> None:
+def _take_over_line(
+    line: InvoiceLine, theirs: dict[str, str], position: int, *, user: User, why: str, meaning: str
+) -> None:
     """The line says what theirs says, and who said so; what it said first stays beside it."""
     quantity, cost, amount = (Decimal(theirs[name]) for name in ("quantity", "cost", "amount"))
     is_new = line.pk is None
@@ -279,7 +294,7 @@ def _take_over_line(line: InvoiceLine, theirs: dict[str, str], *, position: int,
     if is_new:
         line.adjust_reason, line.adjusted_by, line.adjusted_at = why, user, timezone.now()
     elif (line.billed_hours, line.rate) != (quantity, cost):
-        for name, value in adjusting.marks_of(line, quantity, cost, user, why).items():
+        for name, value in adjusting.marks_of(line, quantity, cost, user, why, line.meaning or meaning).items():
             setattr(line, name, value)
     line.position, line.notes = position, theirs["notes"]
     line.billed_hours, line.rate, line.amount = quantity, cost, amount

@@ -18,6 +18,7 @@ class InvoicingConfig(AppConfig):
         sync_hooks.on_claimed_entry_restored(hooks.unmark_draft)
         sync_hooks.on_invoice_stage(hooks.invoice_stage)
         sync_hooks.on_billed(hooks.billed_of)
+        sync_hooks.on_printed(hooks.printed_of)
         sync_hooks.on_left_invoices(releasing.left_invoices)
         sync_hooks.on_record_pages(record_pages.pages_of)
         sync_hooks.on_questions(releasing.questions)

@@ -18,7 +18,7 @@ from billing_console.states import DifferenceState, EntryState
 from invoicing import credit_offer
 from invoicing.credit_offer import Offer
 from invoicing.models import Credit, InvoiceLine
-from sync import claimed, links, settled, supplements
+from sync import claimed, hooks, links, settled, supplements
 from sync.models import Difference, TimeEntry, Transition
 
 VIEW, APPROVE = "sync.view_difference", "invoicing.approve_invoice"
@@ -111,16 +111,18 @@ class DecidePage(DifferencePage):
             e for e in TimeEntry.objects.filter(item=row.item_id).order_by("cycle") if e.cycle <= row.entry.cycle
         ]
         earlier = [credit for credit in claimed.credited_of(row.item_id) if credit.pk < row.pk]
-        then = settled.stand(entries, earlier)
+        then = settled.stand(entries, earlier, hooks.printed([entry.pk for entry in entries]))
+        waived = settled.settled_hours(then) - settled.hours_of(then)
+        words = {"hours": formats.hours(row.billed_hours), "waived": formats.hours(waived, is_signed=True)}
         amount = sum((piece.amount for piece in then), start=row.amount * 0)
         rates = sorted({piece.rate for piece in then if not piece.is_given})
         now = [row.rate_now] if row.rate_now is not None else rates
         return [
             Side(
                 _("Hours"),
-                formats.hours(row.billed_hours),
+                _("%(hours)s (%(waived)s on purpose)") % words if waived else words["hours"],
                 formats.hours(row.hours_now),
-                formats.hours(row.hours_now - row.billed_hours, is_signed=True),
+                formats.hours(settled.moved_hours(then, row.hours_now), is_signed=True),
             ),
             Side(
                 _("Rate"),

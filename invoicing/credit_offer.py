@@ -7,7 +7,7 @@ down. Amounts are positive, in the invoice's currency. Reads rows, writes none, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.states import InvoiceState
 from invoicing.models import Credit, Invoice, InvoiceLine
-from sync import claimed, settled
+from sync import claimed, hooks, settled
 from sync.clients.ninja_texts import neutralise
 from sync.models import Difference, TimeEntry
 from sync.settled import Delta, Piece
@@ -52,7 +52,7 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
     last = lines.get(difference.entry_id)
     if last is None:
         return None, _("What was billed is on no invoice any more, so there is nothing to credit.")
-    pieces = _as_printed(_standing(difference, entries), lines)
+    pieces = _standing(difference, entries)
     parts = settled.deltas(pieces, difference.hours_now, difference.rate_now, difference.currency)
     if why := _why_not(difference, parts, [lines.get(part.entry_id) for part in parts], last.invoice):
         return None, why
@@ -70,28 +70,14 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
 def _standing(difference: Difference, entries: list[TimeEntry]) -> list[Piece]:
     """The pieces that the Difference is measured against: the cycles up to its own."""
     own = [entry for entry in entries if entry.cycle <= difference.entry.cycle]
-    return settled.stand(own, claimed.credited_of(difference.item_id))
+    printed = hooks.printed([entry.pk for entry in own])
+    return settled.stand(own, claimed.credited_of(difference.item_id), printed)
 
 
 def _lines_of(entries: list[TimeEntry]) -> dict[int, InvoiceLine]:
     rows = InvoiceLine.objects.filter(entry__in=entries, is_voided=False)
     found = rows.select_related("invoice__client", "invoice__remote", "entry__item")
     return {line.entry_id: line for line in found if line.entry_id is not None}
-
-
-def _as_printed(pieces: Sequence[Piece], lines: dict[int, InvoiceLine]) -> list[Piece]:
-    """Pieces that stand as they were billed, with hours, rate and amount of their lines; credited ones as they are."""
-    return [
-        replace(piece, hours=line.billed_hours, rate=line.rate, amount=line.amount)
-        if (line := lines.get(piece.entry_id)) is not None and line.entry is not None and _is_as_billed(piece, line)
-        else piece
-        for piece in pieces
-    ]
-
-
-def _is_as_billed(piece: Piece, line: InvoiceLine) -> bool:
-    entry = line.entry
-    return entry is not None and (piece.hours, piece.rate) == (entry.billed_hours, entry.rate)
 
 
 def _why_not(
@@ -120,8 +106,13 @@ def _why_not(
 
 
 def _credit_line(part: Delta, line: InvoiceLine) -> CreditLine:
-    """Printed for clients, so its words are not translated: the text that was confirmed is the text that is sent."""
-    hours, rate = abs(part.hours), abs(part.rate)
-    shown = money.quantize(rate, line.invoice.currency)
-    words = f"{hours:f} h less" if part.hours < 0 else f"{shown:f} {line.invoice.currency} less per hour"
+    """Printed for clients, so its words are not translated: the text that was confirmed is the text that is sent.
+
+    Printed hours × printed rate must be the amount: where rounding keeps it from that, the line is 1 × its amount.
+    """
+    hours, rate, currency = abs(part.hours), abs(part.rate), line.invoice.currency
+    shown = money.quantize(rate, currency)
+    words = f"{hours:f} h less" if part.hours < 0 else f"{shown:f} {currency} less per hour"
+    if money.line_amount(hours, rate, currency) != -part.amount:
+        words, hours, rate = f"{words}, {hours:f} h" if part.hours > 0 else words, Decimal(1), -part.amount
     return CreditLine(neutralise(f"{line.notes} ({words})"), hours, rate, -part.amount)

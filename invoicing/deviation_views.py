@@ -17,7 +17,7 @@ from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
 from invoicing import adopting, comparing, snapshots
-from invoicing.models import Decision, Deviation, Invoice
+from invoicing.models import Decision, Deviation, Invoice, Meaning
 from sync import links
 
 VIEW, SEND, APPROVE = "invoicing.view_invoice", "invoicing.send_invoice", "invoicing.approve_invoice"
@@ -117,11 +117,17 @@ class Decide(ConfirmView):
             rows=[(cell.where, cell.what, cell.ours, cell.theirs) for cell in differing],
             is_destructive=not is_adopting,
             needs_reason=True,
+            option_name="meaning",
+            option_label=_("Where the hours are other ones than in Taiga"),
+            options=Meaning.choices if is_adopting and adopting.changes_hours(deviation) else (),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        act = adopting.adopt if self._is_adopting() else adopting.overwrite
-        invoice = act(self.deviation, user=request.user, reason=request.POST.get("reason", ""))  # type: ignore[arg-type]
+        said: dict[str, Any] = {"user": request.user, "reason": request.POST.get("reason", "")}
+        if self._is_adopting():
+            invoice = adopting.adopt(self.deviation, meaning=request.POST.get("meaning", ""), **said)
+        else:
+            invoice = adopting.overwrite(self.deviation, **said)
         text = (
             _("%(invoice)s is sealed as it stands in Invoice Ninja; it is compared once more now.")
             if self._is_adopting()

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from billing_console.admin_base import PageView
 from billing_console.errors import StaleRevision
 from billing_console.formats import money
-from invoicing import adjusting, review, review_queue
+from billing_console.money import total as money_total
+from invoicing import adjusting, carrying, review, review_queue
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
 from invoicing.typed import read_figures
@@ -108,6 +109,12 @@ class RejectDraft(DraftAct):
     def do(self, invoice: Invoice) -> str:
         self.following = review_queue.place_of(invoice).next_draft_id
         review.reject_draft(invoice, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        by_hand = money_total(carrying.waiting().filter(invoice=invoice).values_list("amount", flat=True))
+        if by_hand:
+            return _(
+                "The draft of %(client)s is rejected; its entries are ready to be billed again, and %(by_hand)s that "
+                "were added by hand wait for the next draft of this client."
+            ) % {"client": invoice.client, "by_hand": money(by_hand, invoice.currency)}
         return _("The draft of %(client)s is rejected; its entries are ready to be billed again.") % {
             "client": invoice.client
         }
@@ -192,6 +199,7 @@ class AdjustLine(LineAct):
             hours=hours,
             rate=rate,
             reason=self.reason,
+            meaning=self.request.POST.get("meaning", ""),
         )
         row = after.lines.get(pk=line.pk)
         return _("“%(line)s” is now %(figures)s. %(now)s") % {

@@ -18,7 +18,7 @@ from billing_console.states import InvoiceState
 from invoicing import comparison, four_eyes, lacking, lacking_views, oddities, review_queue
 from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Invoice, InvoiceLine, Meaning
 from invoicing.review import obstacles_on_row
 from invoicing.run import UNAPPROVED
 from invoicing.typed import written
@@ -122,6 +122,7 @@ class DraftReview(PageView):
             lacking=lacking.of(invoice) if is_draft else None,
             lacking_url=lacking_views.list_url(invoice),
             may_prepare=is_draft and user.has_perm(PREPARE),
+            meanings=Meaning.choices,
             may_approve=is_draft and user.has_perm(APPROVE),
             may_approve_now=invoice.state == InvoiceState.DRAFT and not obstacles and not why_not,
             four_eyes_sentence=why_not,

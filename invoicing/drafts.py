@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from billing_console.formats import money
 from billing_console.states import EntryState, InvoiceState, RecordState
-from invoicing import claim, content, refreshing, regrouping
+from invoicing import carrying, claim, content, refreshing, regrouping
 from invoicing.models import Invoice, InvoiceRun, RunClient
 from invoicing.run import UNAPPROVED
 from mappings.models import Grouping
@@ -120,7 +120,18 @@ def _groups(run: InvoiceRun, rows: Mapping[int, RunClient]) -> dict[tuple[int, s
         by_project = rows[found["client"]].rule_set.grouping == Grouping.PROJECT
         group_key = str(found["project"] or "") if by_project else ""
         amounts[found["client"], found["currency"], group_key] += found["amount_sum"]
+    _add_waiting(amounts, run, rows)
     return amounts
+
+
+def _add_waiting(amounts: dict[tuple[int, str, str], Decimal], run: InvoiceRun, rows: Mapping[int, RunClient]) -> None:
+    """Lines by hand that wait for these clients: they join the client's draft, and make one where there is none."""
+    waiting = carrying.waiting().filter(invoice__client__in=rows, work_date__lt=run.period_end)
+    for line in waiting:
+        client_id, currency = line.invoice.client_id, line.invoice.currency
+        mine = [key for key in amounts if key[:2] == (client_id, currency)]
+        wanted = (client_id, currency, line.invoice.group_key)
+        amounts[wanted if wanted in mine or not mine else mine[0]] += line.amount
 
 
 def _make(run: InvoiceRun, missing: list[Invoice]) -> list[Invoice]:
@@ -132,6 +143,7 @@ def _make(run: InvoiceRun, missing: list[Invoice]) -> list[Invoice]:
             made = Invoice.objects.bulk_create(missing)
             record_new(made, InvoiceState.DRAFT, why=_("built by the run"), user=run.started_by)
             claim.claim_entries(made, why=_("claimed by the run"), user=run.started_by)
+            carrying.carry(made)
             if not all(totals.net for totals in content.retotal_many(made).values()):
                 raise _NothingToBill
             return made

@@ -5,6 +5,8 @@ Registered in `AppConfig.ready`. The callbacks run in the caller's transaction a
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import models, transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,7 +17,7 @@ from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import DEAD, UNAPPROVED
 from mappings.lookups import rule_sets_for
 from mappings.models import RuleSet, TaxDecision
-from sync.hooks import DRAFT, Billed
+from sync.hooks import DRAFT, Billed, Printed
 from sync.models import Heartbeat, TimeEntry
 
 NONE, APPROVED, SENT = "", "approved", "sent"
@@ -106,6 +108,28 @@ def billed_of(entry: TimeEntry) -> Billed | None:
         made_at=remote.seen_at if remote else None,
         read_at=max(readings) if is_there and readings else None,
     )
+
+
+def printed_of(entry_ids: Collection[int]) -> dict[int, Printed]:
+    """What the line of each entry says: the living one, else the last one if a person wrote over it; one query."""
+    found: dict[int, Printed] = {}
+    lines = InvoiceLine.objects.filter(entry__in=entry_ids).select_related("adjusted_by").order_by("is_voided", "-pk")
+    for line in lines.defer("facts", "notes", "original_notes"):
+        if line.entry_id in found or line.entry_id is None:
+            continue
+        found[line.entry_id] = Printed(
+            hours=line.billed_hours,
+            rate=line.rate,
+            amount=line.amount,
+            is_living=not line.is_voided,
+            is_said=line.is_adjusted,
+            first_hours=line.original_hours,
+            first_rate=line.original_rate,
+            waived=line.waived_hours,
+            who=str(line.adjusted_by or ""),
+            reason=line.adjust_reason,
+        )
+    return found
 
 
 def apply_tax_decision(row: models.Model) -> None:

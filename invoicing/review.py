@@ -18,7 +18,7 @@ from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import money
 from billing_console.money import exponent, to_five_cents
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
-from invoicing import adjusting, calculator, claim, content, creating, four_eyes, guards
+from invoicing import adjusting, calculator, carrying, claim, content, creating, four_eyes, guards
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import settle_run
 from mappings import rules
@@ -56,7 +56,7 @@ def _take_off(line: InvoiceLine, *, revision: int, user: User, reason: str, hold
         invoice = guards.lock_draft(line.invoice_id, revision)
         row = guards.lock_line(invoice, line.pk)
         if row.entry is not None:
-            if invoice.lines.filter(is_voided=False, entry__isnull=False).count() == 1:
+            if invoice.lines.filter(is_voided=False).count() == 1:
                 raise NotAllowed(_("This is the only line. Reject the draft instead."))
             sentence = reasons.sentence(hold, {**row.entry.facts, "ref": row.ref})
             claim.release_entries([row.pk], why=reason, user=user, hold=hold, note=reason, sentence=sentence)
@@ -131,7 +131,8 @@ def unhold_draft(invoice: Invoice, *, revision: int, user: User) -> Invoice:
 def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) -> Invoice:
     """Throw a draft away: its entries are ready again, as Taiga has them now. Raises NotAllowed without a reason.
 
-    A later run, or this one when it is asked for again, bills them anew.
+    A later run, or this one when it is asked for again, bills them anew, with what people wrote over them, and takes
+    the lines along that were added by hand.
     """
     guards.need_reason(reason)
     with transaction.atomic():
@@ -143,7 +144,7 @@ def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) ->
         changed = set(lines.exclude(change_sentence="").values_list("entry__item_id", flat=True))
         why = _("the draft was rejected: %(reason)s") % {"reason": reason}
         claim.release_entries(lines.values_list("pk", flat=True), why=why, user=user)
-        lines.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now())
+        carrying.put_off(lines, why, user)
         advance(row, InvoiceState.REJECTED, why=reason, user=user, note=reason, is_stale=False, stale_sentence="")
         if changed:
             entries.evaluate_many(changed - {None}, user=user)

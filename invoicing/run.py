@@ -18,7 +18,7 @@ from billing_console import clock
 from billing_console.errors import NotAllowed
 from billing_console.formats import period as period_words
 from billing_console.states import EntryState, InvoiceState, Reason, RunState
-from invoicing.models import Invoice, InvoiceRun, RunClient, RunClientState, RunTrigger
+from invoicing.models import Invoice, InvoiceLine, InvoiceRun, RunClient, RunClientState, RunTrigger
 from mappings.lookups import rule_sets_for, zone_of
 from mappings.models import Client, ProjectMapping, RuleSet
 from mappings.rules import Period
@@ -192,7 +192,8 @@ def clients_of(frequency: str, period: Period, timezone: str) -> dict[Client, Ru
     """Every client whose current rules have this frequency and zone, with a live project or entries to bill."""
     waiting = TimeEntry.objects.filter(billable_before(period.end), client=OuterRef("pk"))
     projects = ProjectMapping.objects.filter(client=OuterRef("pk"), is_active=True)
-    candidates = Client.objects.filter(Exists(projects) | Exists(waiting))
+    by_hand = InvoiceLine.objects.filter(is_waiting=True, invoice__client=OuterRef("pk"), work_date__lt=period.end)
+    candidates = Client.objects.filter(Exists(projects) | Exists(waiting) | Exists(by_hand))
     return {
         client: rule_set
         for client, rule_set in rules_of(candidates).items()

@@ -17,13 +17,14 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.batches import read_in_batches
-from billing_console.states import EntryState, ItemState, Reason
+from billing_console.states import DifferenceState, EntryState, ItemState, Reason
 from invoicing.identities import Identity, Leftover, Term
 from mappings.lookups import hour_rules
 from mappings.rules import bill_hours
-from sync import attributes
+from sync import attributes, hooks, settled
 from sync.entries import is_given_away
 from sync.models import Difference, TimeEntry, WorkItem
+from sync.settled import Piece
 
 UNREADABLE = (Reason.UNREADABLE_HOURS, Reason.UNREADABLE_BILLABLE, Reason.UNREADABLE_RATE)
 AFTER_BILLING, AFTER_DECISION, WHILE_OPEN, UNREADABLE_NOW = "billed", "decided", "open", "unreadable"
@@ -64,13 +65,15 @@ def hours_identity(
         typed += money.total(hours.values())
         changes = {item: change for item in batch if (change := hours[item] - _carried(item))}
         cycles = _cycles_of(changes)
+        standing = _standing(cycles)
         differing = set(Difference.objects.filter(item__in=cycles).values_list("item_id", flat=True)) if cycles else ()
         for item, change in changes.items():
             gap = formats.hours(change, is_signed=True)
             words = {"item": item, "typed": formats.hours(hours[item]), "gap": gap}
             sentence = _("%(item)s: %(typed)s typed in Taiga, its cycles carry %(gap)s otherwise") % words
             row = Leftover(sentence, reverse("admin:sync_timeentry_change", args=[cycles[item.pk][-1].pk]))
-            why = _typed_since(item, hours[item], cycles[item.pk], has_difference=item.pk in differing)
+            has_difference = item.pk in differing
+            why = _typed_since(item, hours[item], cycles[item.pk], standing[item.pk], has_difference=has_difference)
             if why:
                 found[why].append((change, row))
             else:
@@ -114,7 +117,21 @@ def _cycles_of(items: dict[WorkItem, Decimal]) -> dict[int, list[TimeEntry]]:
     return cycles
 
 
-def _typed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has_difference: bool) -> str:
+def _standing(cycles: dict[int, list[TimeEntry]]) -> dict[int, list[Piece]]:
+    """What stands billed of each item, by its key: two queries."""
+    if not cycles:
+        return {}
+    printed = hooks.printed([entry.pk for some in cycles.values() for entry in some])
+    credited: dict[int, list[Difference]] = defaultdict(list)
+    rows = Difference.objects.filter(item__in=cycles, state=DifferenceState.CREDITED).select_related("entry")
+    for row in rows.order_by("pk"):
+        credited[row.item_id].append(row)
+    return {pk: settled.stand(some, credited[pk], printed) for pk, some in cycles.items()}
+
+
+def _typed_since(
+    item: WorkItem, hours: Decimal, cycles: list[TimeEntry], pieces: list[Piece], *, has_difference: bool
+) -> str:
     """Why other hours than the cycles carry are typed in Taiga now; "" where nothing explains it.
 
     A cycle that is claimed, or decided by a person, is never priced again; one of an item that is open waits until it
@@ -132,8 +149,9 @@ def _typed_since(item: WorkItem, hours: Decimal, cycles: list[TimeEntry], *, has
         return AFTER_DECISION
     if last.state not in (EntryState.CLAIMED, EntryState.INVOICED) and not is_given_away(last):
         return ""
-    billed = money.total(entry.billed_hours or money.ZERO for entry in cycles)
-    is_explained = has_difference or (
-        last.rule_set is not None and bill_hours(hours, hour_rules(last.rule_set)).billed == billed
+    if has_difference:
+        return AFTER_BILLING
+    is_settled = last.rule_set is not None and not settled.moved_hours(
+        pieces, bill_hours(hours, hour_rules(last.rule_set)).billed
     )
-    return AFTER_BILLING if is_explained else ""
+    return AFTER_BILLING if is_settled else ""

@@ -27,6 +27,7 @@ CONFIRMABLE = (
     Reason.FREE_OF_CHARGE,
     Reason.BILLED_ELSEWHERE,
     Reason.STORY_AND_TASK,
+    Reason.SAID_OTHERWISE,
     *BRAKES,
 )
 RELEASABLE = (Reason.BY_PERSON, Reason.BILLED_ELSEWHERE, *entries.STICKY)
@@ -266,7 +267,7 @@ def _asked_token(row: TimeEntry) -> str:
         return pricing.FREE
     if row.reason == Reason.STORY_AND_TASK:
         return stories.BOTH
-    if row.reason in BRAKES:
+    if row.reason in BRAKES or row.reason == Reason.SAID_OTHERWISE:
         return str(row.facts["asked"])
     return pricing.confirm_hours_token(attributes.parse_hours(row.item.attributes.get(attributes.HOURS)))
 

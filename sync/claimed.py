@@ -17,7 +17,7 @@ from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.lookups import hour_rules
 from mappings.models import Client, RuleSet
 from mappings.rules import bill_hours
-from sync import attributes, hooks, pricing, settled
+from sync import attributes, hooks, pricing, reasons, settled
 from sync.attributes import Unreadable
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.pricing import Judgement
@@ -47,18 +47,22 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
     credited = credited_of(item.pk)
     if not changes:
         hooks.claimed_entry_restored(last)
-    if not changes and not credited:
+    pieces = settled.stand(entries, credited, world.printed)
+    if not changes and not credited and not _asks_for_word(item, pieces, is_closed_again=is_closed_again):
         _count_closing(last, item)
         _close_difference(item, _("Taiga says again what was billed."), user)
         return False
-    pieces = settled.stand(entries, credited)
     payer = _new_payer(item, last, pieces, world)
     if changes:
         sentence = _("#%(ref)s changed in Taiga: %(changes)s.") % {"ref": item.ref, "changes": "; ".join(changes)}
         if hooks.claimed_entry_changed(last, sentence) == hooks.DRAFT:
             return False
-    else:
+    elif credited:
         sentence = _("#%(ref)s says again what was billed at first, but a part was credited.") % {"ref": item.ref}
+    else:
+        sentence = _("#%(ref)s still says in Taiga what a person billed otherwise.") % {"ref": item.ref}
+    if word := word_of(entries, world):
+        sentence += " " + reasons.word_sentence(word)
     if is_closed_again:
         return _close_again(item, last, pieces, world, sentence, user, payer)
     _note_difference(item, last, pieces, world, sentence, user, payer)
@@ -71,9 +75,28 @@ def credited_of(item_id: int) -> list[Difference]:
     return list(rows.select_related("entry").order_by("pk"))
 
 
-def billed_before(entries: list[TimeEntry]) -> Decimal:
-    """Billed hours of these (earlier) cycles of one item, without what was credited since."""
-    return settled.hours_of(settled.stand(entries, credited_of(entries[0].item_id))) if entries else money.ZERO
+def settled_before(entries: list[TimeEntry], world: World) -> Decimal:
+    """Settled hours of these (earlier) cycles of one item: what was printed, with what was waived and without what was
+    added on purpose, less what was credited since (billing-rules: What was billed)."""
+    if not entries:
+        return money.ZERO
+    return settled.settled_hours(settled.stand(entries, credited_of(entries[0].item_id), world.printed))
+
+
+def word_of(entries: list[TimeEntry], world: World) -> dict[str, str]:
+    """What a person last wrote over a line of these cycles, as facts for a sentence; {} where nobody did."""
+    for entry in reversed(entries):
+        line = world.printed.get(entry.pk)
+        if line is not None and line.is_said:
+            return pricing.word_facts(line)
+    return {}
+
+
+def _asks_for_word(item: WorkItem, pieces: list[Piece], *, is_closed_again: bool) -> bool:
+    """Whether a closing without a change is asked about: a person had written what Taiga still does not say."""
+    if not any(piece.is_said for piece in pieces):
+        return False
+    return is_closed_again or Difference.objects.filter(item=item, state=DifferenceState.OPEN).exists()
 
 
 def _close_again(
@@ -92,7 +115,7 @@ def _close_again(
     elif payer is not None:
         is_more = is_same = False
     else:
-        is_more = hours_now > settled.hours_of(pieces)
+        is_more = settled.moved_hours(pieces, hours_now) > 0
         is_same = not settled.deltas(pieces, hours_now, _rate_now(item, world, last), last.currency)
     if is_more:
         _close_difference(item, _("Closed again: what changed is billed in the next cycle."), user)
@@ -105,15 +128,15 @@ def _close_again(
     return False
 
 
-def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgement) -> None:
+def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgement, world: World) -> None:
     """For an unclaimed later cycle: hours taken away below what earlier cycles billed stand as a Difference."""
     words = judgement.facts.get("hours_words", {})
     if judgement.state not in (EntryState.VOID, EntryState.BELOW_MINIMUM):
         return
     earlier = entries[:-1]
-    pieces = settled.stand(earlier, credited_of(item.pk))
+    pieces = settled.stand(earlier, credited_of(item.pk), world.printed)
     hours_now = money.ZERO if judgement.state == EntryState.VOID else Decimal(words.get("billed_total", "0"))
-    if hours_now < settled.hours_of(pieces):
+    if settled.moved_hours(pieces, hours_now) < 0:
         sentence = _("#%(ref)s now has fewer hours in Taiga than were billed.") % {"ref": item.ref}
         _write_difference(item, earlier[-1], pieces, hours_now, None, sentence, None)
 
@@ -129,7 +152,7 @@ def _note_difference(
 ) -> None:
     hours_now = _hours_now(item, last.rule_set or world.rule_set(last.client)) if payer is None else money.ZERO
     if hours_now is None:
-        hours_now, sentence = settled.hours_of(pieces), sentence + " " + _("The hours can no longer be read.")
+        hours_now, sentence = settled.settled_hours(pieces), sentence + " " + _("The hours can no longer be read.")
     _write_difference(item, last, pieces, hours_now, _rate_now(item, world, last), sentence, user, payer)
 
 
@@ -160,7 +183,7 @@ def _write_difference(
         "payer_now": payer,
         "sentence": sentence,
     }
-    if hours_now == columns["billed_hours"] and columns["amount"] == 0 and not _is_unreadable(item):
+    if not settled.moved_hours(pieces, hours_now) and columns["amount"] == 0 and not _is_unreadable(item):
         _close_difference(item, _("Taiga says again what stands billed."), user)
         return
     if latest is not None and latest.state == DifferenceState.OPEN:
@@ -193,7 +216,8 @@ def _new_payer(item: WorkItem, last: TimeEntry, pieces: list[Piece], world: Worl
     nothing stands billed against any more.
     """
     billed, now = last.facts.get("inputs", {}), pricing.read_inputs(item)
-    if all(billed.get(name) == now[name] for name in ("client", "project")) or not settled.hours_of(pieces):
+    is_same = all(billed.get(name) == now[name] for name in ("client", "project"))
+    if is_same or not settled.hours_of(pieces):
         return None
     client = pricing.client_of(item, world)
     if client is None or client.pk == last.client_id:

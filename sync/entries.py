@@ -97,7 +97,9 @@ def _evaluate_one(
     return last
 
 
-def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool, typed_at: dt.datetime | None) -> Cycle:
+def _cycle_of(
+    entry: TimeEntry, earlier: list[TimeEntry], world: World, is_known_there: bool, typed_at: dt.datetime | None
+) -> Cycle:
     if entry.first_closed_at is None:
         raise ValueError(f"entry {entry.pk} has no closing")
     return Cycle(
@@ -105,7 +107,9 @@ def _cycle_of(entry: TimeEntry, earlier: list[TimeEntry], is_known_there: bool, 
         person=entry.person,
         confirmed=confirmed_tokens(entry),
         raw_before=money.total(other.raw_hours or money.ZERO for other in earlier),
-        billed_before=claimed.billed_before(earlier),
+        billed_before=claimed.settled_before(earlier, world),
+        word=claimed.word_of(earlier, world),
+        own_word=world.printed.get(entry.pk),
         is_known_there=is_known_there or bool(entry.facts.get("is_known_there")),
         is_pushed=any(other.remote_task_id is not None for other in [*earlier, entry]),
         typed_at=typed_at,
@@ -123,9 +127,14 @@ def is_given_away(entry: TimeEntry) -> bool:
 
 
 def next_cycle(
-    item: WorkItem, earlier: list[TimeEntry], world: World, *, is_known_there: bool = False
+    item: WorkItem,
+    earlier: list[TimeEntry],
+    world: World,
+    *,
+    is_known_there: bool = False,
+    confirmed: str = "",
 ) -> tuple[TimeEntry, Judgement]:
-    """The cycle after `earlier` as it would be priced now; nothing is written."""
+    """The cycle after `earlier` as it would be priced now, with `confirmed` answered already; nothing is written."""
     entry = TimeEntry(
         item=item,
         cycle=len(earlier) + 1,
@@ -133,9 +142,11 @@ def next_cycle(
         person=item.assignee,
         first_closed_at=item.finished_at or item.closed_seen_at or timezone.now(),
         correlation_id=item.correlation_id,
+        is_confirmed=bool(confirmed),
+        confirmed_value=confirmed,
     )
     typist = _find_typist(entry, world)
-    judgement = _judge(item, _cycle_of(entry, earlier, is_known_there, typist.at if typist else None), world)
+    judgement = _judge(item, _cycle_of(entry, earlier, world, is_known_there, typist.at if typist else None), world)
     if typist:
         judgement.facts["typed_by"] = _name_of(typist)
     judgement.facts["values_version"] = item.values_version
@@ -151,9 +162,10 @@ def open_cycle(
     *,
     why: str = "",
     is_given: bool = False,
+    confirmed: str = "",
 ) -> TimeEntry:
     """Write the cycle after `earlier`, priced now; with `is_given` it is written off at once. Items are locked."""
-    entry, judgement = next_cycle(item, earlier, world, is_known_there=is_known_there)
+    entry, judgement = next_cycle(item, earlier, world, is_known_there=is_known_there, confirmed=confirmed)
     if is_given:
         judgement.state, judgement.reason = EntryState.WRITTEN_OFF, ""
         judgement.facts[GIVEN_AWAY] = True
@@ -176,7 +188,7 @@ def judge_again(
     is_known_there: bool = False,
 ) -> Judgement:
     """What pricing the last, unclaimed one of a closed item's entries again comes to; reads and writes no row."""
-    judgement = _judge(item, _cycle_of(entries[-1], entries[:-1], is_known_there, typed_at), world)
+    judgement = _judge(item, _cycle_of(entries[-1], entries[:-1], world, is_known_there, typed_at), world)
     _keep_holds(entries[-1], judgement)
     return judgement
 
@@ -206,7 +218,7 @@ def _judge_again(
         _change(entry, changes, user)
     world.past.note(entry)
     if earlier:
-        claimed.note_lost_hours(item, entries, judgement)
+        claimed.note_lost_hours(item, entries, judgement, world)
     _tell_outward(entry)
 
 

@@ -6,7 +6,7 @@ Invoicing registers both in `AppConfig.ready`. Callbacks run in the caller's tra
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -56,8 +56,30 @@ class Billed:
     read_at: dt.datetime | None = None
 
 
+@dataclass(frozen=True)
+class Printed:
+    """What a line says of its entry: `hours` × `rate` = `amount` before tax, in the currency of its invoice.
+
+    `is_living`: an invoice or draft bills it so; else it is what a person wrote on the last draft that held it, which
+    the next line takes over. `is_said`: a person wrote hours or rate, over `first_hours` and `first_rate`, for
+    `reason`. `waived`: hours left out on purpose; negative for hours that were added on purpose.
+    """
+
+    hours: Decimal
+    rate: Decimal
+    amount: Decimal
+    is_living: bool = True
+    is_said: bool = False
+    first_hours: Decimal | None = None
+    first_rate: Decimal | None = None
+    waived: Decimal = Decimal(0)
+    who: str = ""
+    reason: str = ""
+
+
 FindBilled = Callable[[TimeEntry], "Billed | None"]
 FindRecordPages = Callable[[Sequence[RemoteRecord]], dict[int, str]]
+FindPrinted = Callable[[Collection[int]], "dict[int, Printed]"]
 
 _on_changed: Final[list[OnClaimedEntryChanged]] = []
 _on_restored: Final[list[OnClaimedEntryRestored]] = []
@@ -66,6 +88,7 @@ _find_left: Final[list[FindLeftInvoices]] = []
 _ask: Final[list[AskQuestions]] = []
 _find_billed: Final[list[FindBilled]] = []
 _find_pages: Final[list[FindRecordPages]] = []
+_find_printed: Final[list[FindPrinted]] = []
 
 
 def on_claimed_entry_changed(callback: OnClaimedEntryChanged) -> OnClaimedEntryChanged:
@@ -154,3 +177,14 @@ def billed_of(entry: TimeEntry) -> Billed | None:
     for find in _find_billed:
         return find(entry)
     return None
+
+
+def on_printed(callback: FindPrinted) -> FindPrinted:
+    """Register the one who knows what the lines of entries say. Usable as a decorator."""
+    _find_printed[:] = [callback]
+    return callback
+
+
+def printed(entry_ids: Collection[int]) -> dict[int, Printed]:
+    """What the line of each of these entries says, by entry id, where it has one: at most one query."""
+    return _find_printed[0](entry_ids) if _find_printed and entry_ids else {}

@@ -7,6 +7,7 @@ amounts and rates are in the currency beside them, dates are local dates of the 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from mappings.rules import bill_hours
 from sync import attributes, brakes, stories
 from sync.attributes import BILLABLE, CLIENT, HOURS, RATE, STATUS, Unreadable
 from sync.brakes import plain
+from sync.hooks import Printed
 from sync.models import WorkItem
 from sync.world import World
 
@@ -33,7 +35,8 @@ class Cycle:
 
     `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja was asked and holds a task of this
     item; `is_pushed`: we wanted one there ourselves. `typed_at`: when the hours were typed, as far as anybody told us.
-    `was_billed`: it was billed once, so whatever a brake would ask has been answered.
+    `was_billed`: it was billed once, so whatever a brake would ask has been answered. `word`: what a person wrote over
+    the line of an earlier cycle, as facts; `own_word`: what one wrote over a line of this cycle, on no draft now.
     """
 
     first_closed_at: dt.datetime
@@ -45,6 +48,8 @@ class Cycle:
     is_pushed: bool = False
     typed_at: dt.datetime | None = None
     was_billed: bool = False
+    word: Mapping[str, str] = field(default_factory=dict)
+    own_word: Printed | None = None
 
 
 @dataclass
@@ -60,6 +65,21 @@ class Judgement:
 def confirm_hours_token(raw_hours: Decimal) -> str:
     """What is remembered when a person confirms unusual hours: another number of hours asks again."""
     return f"hours={plain(raw_hours)}"
+
+
+def said_token(raw_hours: Decimal) -> str:
+    """What is remembered when a person confirms a change after somebody's word: other hours ask again."""
+    return f"said={plain(raw_hours)}"
+
+
+def word_facts(line: Printed) -> dict[str, str]:
+    """Who wrote what over what, and why, as facts for `reasons`."""
+    return {
+        "who": line.who,
+        "first": f"{line.first_hours:.2f} h × {plain(line.first_rate or money.ZERO)}",
+        "said": f"{line.hours:.2f} h × {plain(line.rate)}",
+        "said_why": line.reason.rstrip("."),
+    }
 
 
 def judge(item: WorkItem, cycle: Cycle, world: World) -> Judgement:
@@ -318,6 +338,7 @@ class _Judge:
         if self.cycle.was_billed:
             return
         columns = self.columns
+        self._ask_about_word(hours, billed)
         priced = brakes.Priced(
             item=self.item,
             mapping=columns["project"],
@@ -335,6 +356,17 @@ class _Judge:
         for brake in brakes.applied(priced, self.world):
             if brake.token not in self.cycle.confirmed:
                 self.hold(brake.reason, asked=brake.token, **brake.facts)
+
+    def _ask_about_word(self, hours: Decimal, billed: Decimal) -> None:
+        """After a person's word every change is asked, unless Taiga says now what they said (billing-rules)."""
+        own, word, token = self.cycle.own_word, self.cycle.word, said_token(hours)
+        if own is not None and own.is_said:
+            rate = self.columns["rate"]
+            if (billed, rate) in ((own.first_hours, own.first_rate), (own.hours, own.rate)):
+                return
+            word, token = word_facts(own), f"{token}@{plain(rate)}"
+        if word and token not in self.cycle.confirmed:
+            self.hold(Reason.SAID_OTHERWISE, asked=token, now=plain(hours), billed=f"{billed:.2f}", **word)
 
     def _read_item_rate(self, currency: str) -> Decimal | None:
         raw = self.raw.get(RATE)

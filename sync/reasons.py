@@ -140,6 +140,14 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
         ENTRY,
         gettext_lazy("Release"),
     ),
+    Reason.SAID_OTHERWISE: ReasonText(
+        gettext_lazy(
+            "%(who)s wrote %(said)s over %(first)s of #%(ref)s (%(said_why)s). Taiga says %(now)s h now, which would "
+            "bill %(billed)s h. Confirm that, write it off, or correct it in Taiga."
+        ),
+        ENTRY,
+        gettext_lazy("Confirm the hours"),
+    ),
     Reason.BRAKE_RATE: ReasonText(
         gettext_lazy(
             "#%(ref)s is priced at %(rate_now)s an hour, but %(person)s's work in %(project)s before it "
@@ -222,6 +230,11 @@ def sentence(reason: str, facts: Mapping[str, Any]) -> str:
     elif reason == Reason.NO_RATE and not facts.get("person"):
         template = _NOBODY
     return str(template) % _Gaps({key: value for key, value in facts.items() if value not in (None, "")})
+
+
+def word_sentence(word: Mapping[str, Any]) -> str:
+    """What a person wrote over a line that was billed: `word` as `pricing.word_facts` makes it."""
+    return _("%(who)s had written %(said)s over %(first)s: %(said_why)s.") % _Gaps(word)
 
 
 def mend_url_name(reason: str) -> str:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, EntryState, ItemState
-from sync import entries
+from sync import attributes, entries, pricing
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.transitions import advance
 from sync.world import World
@@ -85,7 +85,7 @@ def _open(difference: Difference, *, mark: str, user: User, note: str, is_given:
         row = lock_open(difference, mark)
         item, earlier = items[row.item_id], by_item[row.item_id]
         _check(item, earlier, world)
-        entry = entries.open_cycle(item, earlier, world, user, why=reason, is_given=is_given)
+        entry = entries.open_cycle(item, earlier, world, user, why=reason, is_given=is_given, confirmed=_answered(item))
         to = DifferenceState.WRITTEN_OFF if is_given else DifferenceState.SUPPLEMENTED
         advance(row, to, why=reason, user=user, reason=reason)
     return entry
@@ -100,7 +100,7 @@ def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
         )
     if not earlier or not (earlier[-1].state in entries.CLAIMED or entries.is_given_away(earlier[-1])):
         raise NotAllowed(_("The item has an unbilled cycle already: what changes is priced there."))
-    entry, judgement = entries.next_cycle(item, earlier, world)
+    entry, judgement = entries.next_cycle(item, earlier, world, confirmed=_answered(item))
     billed = judgement.columns["billed_hours"]
     if judgement.state in (EntryState.VOID, EntryState.BELOW_MINIMUM) or billed is None or billed <= money.ZERO:
         raise NotAllowed(_("There are no more hours than were billed, so there is nothing for a next cycle to bill."))
@@ -108,3 +108,11 @@ def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
         setattr(entry, name, value)
     entry.state, entry.reason = judgement.state, judgement.reason
     return entry
+
+
+def _answered(item: WorkItem) -> str:
+    """Who decides to bill or to give away what came to it has seen what a person wrote before; "" for no hours."""
+    try:
+        return pricing.said_token(attributes.parse_hours(item.attributes.get(attributes.HOURS)))
+    except attributes.Unreadable:
+        return ""

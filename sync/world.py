@@ -14,8 +14,9 @@ from mappings.effects import Change
 from mappings.lookups import rule_set_for, rule_sets_for
 from mappings.models import Client, Company, Membership, Person, ProjectMapping, Rate, RateLevel, RuleSet
 from mappings.rates import ChosenRate, RateRow, choose_rate
-from sync import attributes, stories
+from sync import attributes, hooks, stories
 from sync.attribute_names import configured_names
+from sync.hooks import Printed
 from sync.models import TimeEntry, WorkItem
 from sync.past import Past
 
@@ -34,6 +35,7 @@ class World:
     rates: list[Rate]
     role_keys: dict[tuple[int, int], frozenset[str]]
     past: Past
+    printed: dict[int, Printed] = field(default_factory=dict)
     story_ids: frozenset[int] = frozenset()
     stories_of_tasks: frozenset[int] = frozenset()
     _company_rules: RuleSet | None = field(default=None, repr=False)
@@ -48,7 +50,7 @@ class World:
 
     @classmethod
     def load(cls, items: Iterable[WorkItem], entries: Iterable[TimeEntry]) -> World:
-        """Read what concerns these items; at most seven queries, however many there are."""
+        """Read what concerns these items; at most eight queries, however many there are."""
         items, entries = list(items), list(entries)
         company = Company.current()
         project_ids = {item.taiga_project_id for item in items if item.taiga_project_id is not None}
@@ -74,7 +76,8 @@ class World:
         past = Past(items, entries, mappings)
         own = frozenset(item.taiga_id for item in items if item.kind == ItemKind.STORY)
         above = frozenset(item.story_taiga_id for item in items if item.story_taiga_id is not None)
-        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles, past, own, above)
+        printed = hooks.printed([entry.pk for entry in entries if entry.pk is not None])
+        return cls(company, mappings, clients, rule_sets_for(client_ids), rates, roles, past, printed, own, above)
 
     def changed_by(self, change: Change) -> World:
         """This world as it would be after `change`, which is not stored. Reads nothing; this one stays as it is."""

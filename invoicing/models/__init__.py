@@ -2,8 +2,8 @@
 
 from invoicing.models.credits import Credit
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
-from invoicing.models.invoices import Invoice, InvoiceLine
 from invoicing.models.payments import Payment, PollCursor, UnappliedPayment
+from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
 from invoicing.models.pdfs import InvoicePdf
 from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, CountedPayment, Reading
 from invoicing.models.reminders import Reminder, ReminderText
@@ -25,6 +25,7 @@ __all__ = [
     "InvoiceLine",
     "InvoicePdf",
     "InvoiceRun",
+    "Meaning",
     "Payment",
     "PollCursor",
     "Reading",

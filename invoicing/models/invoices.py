@@ -184,6 +184,13 @@ def state_words(state: str, paid_to_date: Decimal, credited: Decimal) -> str:
     return str(InvoiceState(state).label)
 
 
+class Meaning(models.TextChoices):
+    """Why a person billed other hours than were priced (billing-rules: A person's word)."""
+
+    TAIGA_IS_WRONG = "taiga", _("The hours in Taiga are wrong")
+    ON_PURPOSE = "purpose", _("On purpose: the hours in Taiga are right")
+
+
 class InvoiceLine(models.Model):
     """One entry as it is billed; a frozen copy. A voided line stays, with its reason.
 
@@ -209,6 +216,7 @@ class InvoiceLine(models.Model):
     original_hours = models.DecimalField(_("hours before"), max_digits=10, decimal_places=2, null=True, blank=True)
     original_rate = models.DecimalField(_("rate before"), max_digits=12, decimal_places=3, null=True, blank=True)
     original_amount = models.DecimalField(_("amount before"), max_digits=14, decimal_places=3, null=True, blank=True)
+    meaning = models.CharField(_("what other hours mean"), max_length=8, choices=Meaning.choices, blank=True)
     adjust_reason = models.TextField(_("why written anew or added"), blank=True)
     adjusted_by = models.ForeignKey(
         "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("written or added by")
@@ -238,6 +246,11 @@ class InvoiceLine(models.Model):
         verbose_name=_("excluded by"),
     )
     voided_at = models.DateTimeField(_("excluded at"), null=True, blank=True)
+    is_waiting = models.BooleanField(
+        _("waits for a draft"),
+        default=False,
+        help_text=_("Added by hand; the client's next draft takes it."),
+    )
     freed_at = models.DateTimeField(
         _("set free"), null=True, blank=True, help_text=_("Its invoice ended, and the entry may be billed anew.")
     )
@@ -246,12 +259,16 @@ class InvoiceLine(models.Model):
         verbose_name = _("invoice line")
         verbose_name_plural = _("invoice lines")
         ordering = ["invoice", "project_name", "ref", "id"]
+        indexes = [models.Index(fields=["work_date"], condition=Q(is_waiting=True), name="line_waiting")]
         constraints = [
             models.UniqueConstraint(fields=["entry"], condition=Q(is_voided=False), name="line_entry_billed_once"),
             models.CheckConstraint(
                 condition=Q(original_hours__isnull=True, original_rate__isnull=True, original_amount__isnull=True)
                 | Q(original_hours__isnull=False, original_rate__isnull=False, original_amount__isnull=False),
                 name="line_originals_together",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_waiting=False) | Q(is_voided=True, entry__isnull=True), name="line_waiting_by_hand"
             ),
         ]
 
@@ -272,6 +289,13 @@ class InvoiceLine(models.Model):
     def adjustment(self) -> Decimal:
         """What the person's figures added to the amount; negative where they wrote it down."""
         return Decimal(0) if self.original_amount is None else self.amount - self.original_amount
+
+    @property
+    def waived_hours(self) -> Decimal:
+        """Hours left out on purpose; negative for hours that were added on purpose. They are settled, never billed."""
+        if self.original_hours is None or self.meaning != Meaning.ON_PURPOSE or self.is_manual:
+            return Decimal(0)
+        return self.original_hours - self.billed_hours
 
     @property
     def why(self) -> str:

@@ -15,8 +15,9 @@ from accounts.models import User
 from billing_console import clock, money
 from billing_console.errors import ConsoleError, NotAllowed, StaleRevision
 from invoicing import adjusting, build, calculator, content, oddities, reconcile, review
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Invoice, InvoiceLine, Meaning
 from invoicing.run import refresh_run
+from sync import attention
 from sync.clients.ninja_texts import line_text
 from sync.models import TimeEntry, Transition
 from tests.invoicing.world import (
@@ -57,9 +58,12 @@ def fresh(invoice: Invoice) -> Invoice:
     return Invoice.objects.get(pk=invoice.pk)
 
 
-def adjust(line: InvoiceLine, hours: str, rate: str, user: User, reason: str = "Agreed") -> Invoice:
+def adjust(
+    line: InvoiceLine, hours: str, rate: str, user: User, reason: str = "Agreed", meaning: str = Meaning.ON_PURPOSE
+) -> Invoice:
     revision = Invoice.objects.get(pk=line.invoice_id).revision
-    return adjusting.adjust_line(line, revision=revision, user=user, hours=D(hours), rate=D(rate), reason=reason)
+    written: dict[str, Any] = {"hours": D(hours), "rate": D(rate), "reason": reason, "meaning": meaning}
+    return adjusting.adjust_line(line, revision=revision, user=user, **written)
 
 
 def add(invoice: Invoice, quantity: str, price: str, user: User, text: str = "Hosting") -> Invoice:
@@ -213,11 +217,28 @@ def test_a_line_by_hand_is_removed_not_put_off(user: User) -> None:
     assert (after.net, line.is_voided, line.void_reason) == (D("308.75"), True, "Not agreed")
 
 
-def test_the_last_line_with_work_stays_whatever_was_added(user: User) -> None:
+def test_a_draft_may_keep_lines_by_hand_alone_but_not_nothing(user: User) -> None:
     invoice = draft("2.1")
-    add(invoice, "1", "10", user)
     with pytest.raises(NotAllowed, match="Reject the draft"):
-        review.exclude_line(invoice.lines.get(ref=1), revision=3, user=user, reason="x")
+        review.exclude_line(invoice.lines.get(ref=1), revision=2, user=user, reason="x")
+    add(invoice, "1", "10", user)
+    after = review.exclude_line(invoice.lines.get(ref=1), revision=3, user=user, reason="x")
+    assert (after.net, review.approve(after, revision=after.revision, user=user).state) == (D(10), "approved")
+
+
+def test_other_hours_need_a_meaning_and_another_rate_does_not(user: User) -> None:
+    line = draft().lines.get(ref=1)
+    with pytest.raises(NotAllowed, match="Say whether the hours in Taiga are wrong"):
+        adjust(line, "2", "95", user, meaning="")
+    adjust(line, "2.25", "90", user, meaning="")
+    line.refresh_from_db()
+    assert (line.meaning, line.waived_hours) == ("", D(0))
+    adjust(line, "2", "90", user)
+    line.refresh_from_db()
+    assert (line.meaning, line.waived_hours) == (Meaning.ON_PURPOSE, D("0.25"))
+    adjust(line, "2.5", "90", user, meaning=Meaning.TAIGA_IS_WRONG)
+    line.refresh_from_db()
+    assert (line.meaning, line.waived_hours) == (Meaning.TAIGA_IS_WRONG, D(0))
 
 
 # --- refreshing ---------------------------------------------------------------------------------------------------
@@ -243,8 +264,15 @@ def test_an_adjustment_of_a_line_that_taiga_changed_is_neither_lost_silently_nor
     entry = TimeEntry.objects.get(item__ref=1)
     change_hours(entry, "3.1")
     refreshed(invoice)
+    entry.refresh_from_db()
+    assert (entry.state, entry.reason) == ("held", "said_otherwise")
+    assert entry.reason_sentence == (
+        "carl wrote 2.00 h × 95 over 2.25 h × 95 of #1 (As agreed). Taiga says 3.1 h now, which would bill 3.25 h. "
+        "Confirm that, write it off, or correct it in Taiga."
+    )
+    attention.confirm_entry(entry, user=user, asked=entry.facts["asked"])
     prove(entry)
-    build.build_due()
+    refreshed(invoice)
 
     line = fresh(invoice).lines.get(ref=1)
     assert (line.billed_hours, line.is_adjusted, fresh(invoice).net) == (D("3.25"), False, D("403.75"))
@@ -265,10 +293,10 @@ def test_an_adjustment_comes_back_when_taiga_says_again_what_it_was_written_over
     adjust(invoice.lines.get(ref=1), "2", "95", user)
     entry = TimeEntry.objects.get(item__ref=1)
     change_hours(entry, "3.1")
-    refreshed(invoice)  # released; its task is to be written again, so it waits outside
+    refreshed(invoice)  # released, and asked about: somebody had written other hours
     change_hours(entry, "2.1")
     prove(entry)
-    build.build_due()
+    refreshed(invoice)
     line = fresh(invoice).lines.get(ref=1)
     assert (line.billed_hours, line.amount, line.original_amount, line.adjusted_by) == (
         D("2.00"), D("190.00"), D("213.75"), user,
@@ -290,7 +318,7 @@ def test_what_was_written_waits_for_a_line_that_comes_later(user: User, settings
     assert (fresh(invoice).lines.get(ref=1).notes, fresh(invoice).net) == ("Payments", D("403.75"))
 
 
-def test_a_draft_without_work_takes_its_lines_by_hand_along_and_says_so(user: User) -> None:
+def test_a_draft_without_work_stays_for_its_lines_by_hand(user: User) -> None:
     entry = make_work(make_project(make_client()), ref=1)
     run = built()
     add(run.invoices.get(), "1", "10", user)
@@ -302,8 +330,9 @@ def test_a_draft_without_work_takes_its_lines_by_hand_along_and_says_so(user: Us
     entries.evaluate(item)
     refresh_run(run)
     build.build_due()
-    assert run.invoices.get().state == "rejected"
-    assert "1 line that was added by hand went with it." in run.clients.get().sentence
+    invoice = run.invoices.get()
+    assert (invoice.state, invoice.net, run.clients.get().sentence) == ("draft", D(10), "")
+    assert review.approve(invoice, revision=invoice.revision, user=user).state == "approved"
 
 
 # --- what follows from it -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import adopting, content, creating, payments, reconcile, sending
-from invoicing.models import Deviation, Invoice, InvoiceLine
+from invoicing.models import Deviation, Invoice, InvoiceLine, Meaning
 from mappings.rules import month
 from sync.models import RemoteRecord, TimeEntry, Transition
 from tests.invoicing.world import built, make_user, sweep_project
@@ -39,8 +39,8 @@ def found(world: World, invoice: Invoice) -> Deviation:
     return Deviation.objects.get(decision="")
 
 
-def adopt(deviation: Deviation, reason: str = "agreed on the phone") -> Invoice:
-    return adopting.adopt(deviation, user=make_user("Approver"), reason=reason)
+def adopt(deviation: Deviation, reason: str = "agreed on the phone", meaning: str = Meaning.ON_PURPOSE) -> Invoice:
+    return adopting.adopt(deviation, user=make_user("Approver"), reason=reason, meaning=meaning)
 
 
 def send(world: World, invoice: Invoice) -> None:

@@ -50,7 +50,9 @@ def test_adjusted_lines_and_lines_by_hand_are_created_as_they_were_sealed(world:
     draft = built(month(2025, 12)).invoices.get()
     clerk = make_user("Billing clerk")
     line = draft.lines.order_by("position")[1]
-    adjusting.adjust_line(line, revision=2, user=clerk, hours=Decimal("1.5"), rate=Decimal("70.01"), reason="Agreed")
+    adjusting.adjust_line(
+        line, revision=2, user=clerk, hours=Decimal("1.5"), rate=Decimal("70.01"), reason="Agreed", meaning="purpose"
+    )
     for revision, text, quantity, price in ((3, "Hosting", "3", "19.99"), (4, "Discount", "1", "-50.00")):
         adjusting.add_line(
             draft,

@@ -99,7 +99,11 @@ def acts(run: InvoiceRun, invoice: Invoice) -> list[tuple[str, dict[str, str], t
         (url("invoice_exclude_line", invoice.pk, line.pk), seen, CLERKS),
         (url("invoice_edit_line", invoice.pk, line.pk), {**seen, "text": "x"}, CLERKS),
         (url("invoice_hold_line", invoice.pk, line.pk), seen, CLERKS),
-        (url("invoice_adjust_line", invoice.pk, line.pk), {**seen, "hours": "1", "rate": "90"}, CLERKS),
+        (
+            url("invoice_adjust_line", invoice.pk, line.pk),
+            {**seen, "hours": "1", "rate": "90", "meaning": "purpose"},
+            CLERKS,
+        ),
         (url("invoice_add_line", invoice.pk), {**seen, "text": "x", "hours": "1", "rate": "9"}, CLERKS),
         (url("invoicerun_supplement", run.pk), {"sequence": "2", "reason": "x"}, CLERKS),
         (url("invoice_approve", invoice.pk), seen, APPROVERS),
@@ -273,6 +277,9 @@ def test_writing_hours_and_adding_a_line_from_the_page() -> None:
     line = invoice.lines.get(ref=2)
     clerk = browser("Billing clerk")
     form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "90,5"}
+    refused = clerk.post(url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
+    assert "Say whether the hours in Taiga are wrong" in messages_of(refused)
+    form["meaning"] = "purpose"
     response = clerk.post(url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
     assert "is now 2.00 × 90.50 = 181.00\xa0EUR. The draft is now 394.75\xa0EUR" in messages_of(response)
     text = response.content.decode()
@@ -303,7 +310,7 @@ def test_who_edited_a_draft_is_told_why_not_to_approve_it() -> None:
     run = drafts(2)
     first, second = run.invoices.order_by("client__name")
     own = browser("Approver")
-    form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "95"}
+    form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "95", "meaning": "purpose"}
     own.post(url("invoice_adjust_line", first.pk, first.lines.get(ref=1).pk), form)
     own.post(url("invoice_exclude_line", second.pk, second.lines.get(ref=2).pk), {"revision": "2", "reason": "x"})
     page = own.get(url("invoice_review", first.pk)).content.decode()

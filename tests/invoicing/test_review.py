@@ -343,7 +343,7 @@ def edited(user: User, act: str) -> Invoice:
     if act == "text":
         return review.edit_text(line, revision=2, user=user, text="Payments", reason="x")
     if act == "figures":
-        return adjusting.adjust_line(line, revision=2, user=user, hours=D(1), rate=D(95), reason="x")
+        return adjusting.adjust_line(line, revision=2, user=user, hours=D(1), rate=D(95), reason="x", meaning="purpose")
     if act == "added":
         return adjusting.add_line(invoice, revision=2, user=user, text="Fee", quantity=D(1), price=D(5), reason="x")
     take_off = review.exclude_line if act == "excluded" else review.hold_line

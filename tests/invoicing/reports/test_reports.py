@@ -193,7 +193,7 @@ def test_what_was_adjusted_or_added_by_hand_is_on_the_annex_and_counts_as_no_hou
         invoice = built().invoices.get(client=client)
     clerk = make_user("Billing clerk")
     line = invoice.lines.get()
-    adjusting.adjust_line(line, revision=2, user=clerk, hours=D(1), rate=D(90), reason="Agreed")
+    adjusting.adjust_line(line, revision=2, user=clerk, hours=D(1), rate=D(90), reason="Agreed", meaning="purpose")
     adjusting.add_line(
         invoice, revision=3, user=clerk, text="Hosting", quantity=D(3), price=D("19.99"), reason="Agreed"
     )
