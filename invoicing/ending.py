@@ -21,9 +21,10 @@ from sync.transitions import record
 ENDABLE = (InvoiceState.CREATED, InvoiceState.SENT)
 
 
-def request_end(invoice: Invoice, *, seal: str, user: User, note: str) -> Invoice:
-    """Want the invoice ended in Invoice Ninja and its hours free. `seal` is what the person saw, the note is required.
+def request_end(invoice: Invoice, *, seal: str, user: User, note: str, again: str = releasing.Again.ANEW) -> Invoice:
+    """Want the invoice ended in Invoice Ninja and its lines billed again as `again` says, or written off.
 
+    `seal` is what the person saw, the note is required.
     Locks the invoice and its record. Raises NotAllowed where it cannot be, and on a second click.
     """
     reason = note.strip()[:2000]
@@ -37,7 +38,7 @@ def request_end(invoice: Invoice, *, seal: str, user: User, note: str) -> Invoic
             raise NotAllowed(_("%(invoice)s was changed since you looked at it. Look again.") % {"invoice": row})
         remote = _lock_record(row)
         was_draft = row.state == InvoiceState.CREATED
-        wish = {"user": user.pk, "note": reason, "was_draft": was_draft}
+        wish = {"user": user.pk, "note": reason, "was_draft": was_draft, "again": str(releasing.Again(again))}
         creating.want(remote, {**remote.desired, END: wish}, why=reason)
         record(row, row.state, row.state, why=_("to be cancelled: %(reason)s") % {"reason": reason}, user=user)
     return row

@@ -14,12 +14,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from billing_console import formats
+from billing_console import formats, money
 from billing_console.admin_base import Confirmation, ConfirmView
-from billing_console.errors import NotAllowed
+from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import InvoiceState
-from invoicing import credit_use, crediting, ending, releasing
+from invoicing import credit_use, crediting, ending, releasing, repricing
 from invoicing.models import Credit, Invoice, InvoiceLine
+from invoicing.releasing import Again
 
 APPROVE = "invoicing.approve_invoice"
 
@@ -59,21 +60,51 @@ class _InvoiceQuestion(ConfirmView):
     def get_failure_url(self) -> str:
         return reverse("admin:invoicing_invoice_change", args=[self.kwargs["pk"]])
 
-    def lines_table(self, lines: list[InvoiceLine]) -> dict[str, Any]:
-        """Columns and rows of these lines, for a Confirmation."""
+
+class _LinesQuestion(_InvoiceQuestion):
+    """Base: what becomes of the lines; shows each as it is and as it would be priced now."""
+
+    def again_facts(self, lines: list[InvoiceLine]) -> dict[str, Any]:
+        """The choice, with the money of each answer, and the lines before and after, for a Confirmation."""
         currency = self.invoice.currency
+        now = repricing.amounts_now(lines)
+        before = money.total(line.amount for line in lines)
+        after = money.total(row.amount for row in now.values())
+        words = {"before": formats.money(before, currency), "after": formats.money(after, currency)}
+        options: list[tuple[str, str]] = [
+            (Again.COPY, _("Bill it again as it was: a draft of %(before)s, line by line the same.") % words),
+            (Again.ANEW, _("Price it anew as Taiga and the rules say now: %(before)s → %(after)s.") % words),
+            (Again.WRITE_OFF, _("Write it off: %(before)s is never billed and stays in the books so.") % words),
+        ]
         return {
-            "columns": [_("Line"), _("Person"), _("Hours"), _("Before tax")],
+            "option_name": "again",
+            "option_label": _("And then"),
+            "options": options,
+            "columns": [_("Line"), _("Person"), _("Hours"), _("Before tax"), _("Priced anew")],
             "rows": [
-                [line.notes, line.person_name, formats.hours(line.billed_hours), formats.money(line.amount, currency)]
+                [
+                    line.notes,
+                    line.person_name,
+                    formats.hours(line.billed_hours) if line.entry_id else _("by hand"),
+                    formats.money(line.amount, currency),
+                    now[line.pk].words(currency),
+                ]
                 for line in lines
             ],
-            "numeric_columns": frozenset({2, 3}),
+            "numeric_columns": frozenset({2, 3, 4}),
         }
 
+    @property
+    def again(self) -> str:
+        """What the person chose. Raises NotAllowed for nothing."""
+        chosen = self.request.POST.get("again", "")
+        if chosen not in Again.values:
+            raise NotAllowed(_("Choose what becomes of the hours: billed as they were, priced anew, or written off."))
+        return chosen
 
-class ConfirmEnd(_InvoiceQuestion):
-    """Cancel a created or sent invoice in Invoice Ninja and set its hours free?"""
+
+class ConfirmEnd(_LinesQuestion):
+    """Cancel a created or sent invoice in Invoice Ninja, and bill its lines again?"""
 
     title = gettext_lazy("Cancel an invoice")
 
@@ -84,13 +115,11 @@ class ConfirmEnd(_InvoiceQuestion):
         lines = list(self.invoice.lines.filter(is_voided=False).order_by("position", "pk"))
         return Confirmation(
             question=_("Cancel %(number)s of %(client)s, %(gross)s with tax?") % self.words,
-            consequence=_(
-                "Nobody has it yet: it is deleted in Invoice Ninja. Its hours are priced again and can be billed anew."
-            )
+            consequence=_("Nobody has it yet: it is deleted in Invoice Ninja.")
             if is_draft
             else _(
-                "The client has it: it is cancelled in Invoice Ninja, and you tell the client. Its hours are priced "
-                "again and can be billed anew, on an invoice with another number."
+                "The client has it: it is cancelled in Invoice Ninja, and you tell the client. What is billed again "
+                "is on an invoice with another number."
             ),
             submit_label=_("Cancel %(number)s, %(gross)s") % self.words,
             cancel_label=_("Back, cancel nothing"),
@@ -100,17 +129,21 @@ class ConfirmEnd(_InvoiceQuestion):
                 (_("With tax"), self.words["gross"]),
                 (_("State"), self.invoice.get_state_display()),
             ],
-            **self.lines_table(lines),
+            **self.again_facts(lines),
             fields={"seal": self.invoice.seal},
             is_destructive=True,
             needs_reason=True,
         )
 
     def do(self, reason: str) -> str:
-        seal = self.request.POST.get("seal", "")
-        ending.request_end(self.invoice, seal=seal, user=self.request.user, note=reason)  # type: ignore[arg-type]
+        what: dict[str, Any] = {"seal": self.request.POST.get("seal", ""), "user": self.request.user, "note": reason}
+        ending.request_end(self.invoice, again=self.again, **what)
         return (
-            _("%(number)s is being cancelled in Invoice Ninja. Its hours are free when that is read back.") % self.words
+            _(
+                "%(number)s is being cancelled in Invoice Ninja. When that is read back, its hours are free, or its "
+                "copy is among the drafts."
+            )
+            % self.words
         )
 
 
@@ -138,60 +171,41 @@ class ConfirmKeep(_InvoiceQuestion):
         return _("%(number)s is kept.") % self.words
 
 
-class ConfirmRelease(_InvoiceQuestion):
-    """The invoice ended in Invoice Ninja: bill its hours anew, or write them off?"""
+class ConfirmRelease(_LinesQuestion):
+    """The invoice ended in Invoice Ninja: what becomes of its lines?"""
 
     title = gettext_lazy("Hours of an ended invoice")
-    is_written_off = False
 
     def get_confirmation(self) -> Confirmation:
         if why := releasing.why_not(self.invoice):
             raise NotAllowed(why)
-        lines = list(releasing.live_lines(self.invoice).order_by("position", "pk"))
-        amount = sum((line.amount for line in lines), start=self.invoice.net * 0)
+        lines = list(releasing.living_lines(self.invoice).order_by("position", "pk"))
+        amount = money.total(line.amount for line in lines)
         words = {**self.words, "amount": formats.money(amount, self.invoice.currency)}
-        if self.is_written_off:
-            question = _("Write off %(amount)s of %(number)s, %(client)s?")
-            consequence = _("The hours are never billed. They stay in the books as written off.")
-            label = _("Write off %(amount)s")
-        else:
-            question = _("Set %(amount)s of %(number)s free, %(client)s?")
-            consequence = _(
-                "The hours are priced again as Taiga says now, and the next run bills them on an invoice with another "
-                "number. Their tasks are taken off the ended invoice in Invoice Ninja."
-            )
-            label = _("Set %(amount)s free")
         return Confirmation(
-            question=question % words,
-            consequence=consequence,
-            submit_label=label % words,
+            question=_("What becomes of %(amount)s of %(number)s, %(client)s?") % words,
+            consequence=_("It ended in Invoice Ninja. Its tasks are taken off it there, whatever you choose."),
+            submit_label=_("Settle %(amount)s") % words,
             cancel_label=_("Back, decide nothing"),
             cancel_url=self.get_failure_url(),
             facts=[(_("Before tax"), words["amount"]), (_("State"), self.invoice.get_state_display())],
-            **self.lines_table(lines),
-            is_destructive=self.is_written_off,
+            **self.again_facts(lines),
+            fields={"amount": str(amount)},
             needs_reason=True,
         )
 
     def do(self, reason: str) -> str:
-        count = releasing.release(
-            self.invoice,
-            user=self.request.user,  # type: ignore[arg-type]
-            note=reason,
-            is_written_off=self.is_written_off,
-        )
-        words = (
-            ngettext("%(count)d entry is written off.", "%(count)d entries are written off.", count)
-            if self.is_written_off
-            else ngettext("%(count)d entry is free.", "%(count)d entries are free.", count)
-        )
+        shown = money.total(line.amount for line in releasing.living_lines(self.invoice))
+        if self.request.POST.get("amount", "") != str(shown):
+            raise StaleRevision
+        user: Any = self.request.user
+        count = releasing.release(self.invoice, user=user, note=reason, again=self.again)
+        words = {
+            Again.COPY: ngettext("%(count)d line is on a draft again.", "%(count)d lines are on a draft again.", count),
+            Again.ANEW: ngettext("%(count)d line is free.", "%(count)d lines are free.", count),
+            Again.WRITE_OFF: ngettext("%(count)d line is written off.", "%(count)d lines are written off.", count),
+        }[Again(self.again)]
         return words % {"count": count}
-
-
-class ConfirmWriteOff(ConfirmRelease):
-    """Write off the hours of an ended invoice?"""
-
-    is_written_off = True
 
 
 class _CreditQuestion(_InvoiceQuestion):
@@ -265,7 +279,6 @@ PAGES = (
     ("<int:pk>/cancel/", "cancel", ConfirmEnd),
     ("<int:pk>/keep/", "keep", ConfirmKeep),
     ("<int:pk>/set-free/", "set_free", ConfirmRelease),
-    ("<int:pk>/write-off/", "write_off", ConfirmWriteOff),
     ("<int:pk>/credits/<int:credit>/use/", "use_credit", ConfirmUse),
     ("<int:pk>/credits/<int:credit>/give-up/", "give_up_credit", ConfirmGiveUp),
 )

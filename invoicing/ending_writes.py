@@ -72,7 +72,7 @@ def after_end(remote: RemoteRecord) -> None:
             remote_status=remote.seen["status_id"],
             balance=0,
         )
-    releasing.free_lines(invoice, user=user, why=wish["note"])
+    releasing.free_lines(invoice, user=user, why=wish["note"], again=wish["again"])
 
 
 def has_ended(found: NinjaInvoice) -> bool:

@@ -1,4 +1,5 @@
-"""Hours of an invoice that ended: set free, so that they are priced again and can be billed anew, or written off.
+"""Hours of an invoice that ended: billed again as they were, priced anew, or written off (billing-rules: Cancelled and
+billed again).
 
 The invoice keeps its lines to look at; each is voided and marked as set free. Their tasks in Invoice Ninja are taken
 off the ended invoice by their own records, and nothing bills an entry before its task is proven free.
@@ -10,28 +11,39 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, TextChoices
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from accounts.models import User
 from billing_console import formats
 from billing_console.errors import NotAllowed
 from billing_console.states import DifferenceState, EntryState, InvoiceState
-from invoicing import claim, content
+from invoicing import claim, content, copying
 from invoicing.models import Credit, Invoice, InvoiceLine, Payment
+from invoicing.run import settle_run
 from sync import attention, entries, push, stories, writeback
 from sync.hooks import Question
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.transitions import advance
 
 ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
+_HELD = Q(entry__isnull=True) | Q(entry__state=EntryState.INVOICED)
 
 
-def release(invoice: Invoice, *, user: User, note: str, is_written_off: bool = False) -> int:
-    """Set the entries of an ended invoice free; with `is_written_off` they are given away at once. Returns how many.
+class Again(TextChoices):
+    """What becomes of the lines of an invoice that ended."""
+
+    COPY = "copy", _lazy("Bill it again as it was")
+    ANEW = "anew", _lazy("Price it anew")
+    WRITE_OFF = "write-off", _lazy("Write it off")
+
+
+def release(invoice: Invoice, *, user: User, note: str, again: str = Again.ANEW) -> int:
+    """Decide what becomes of the lines of an ended invoice; `again` is an `Again`. Returns how many lines there were.
 
     The note is required. Raises NotAllowed where money came in, where a credit was given, and on a second click.
     """
@@ -43,7 +55,7 @@ def release(invoice: Invoice, *, user: User, note: str, is_written_off: bool = F
         row = content.lock_invoice(invoice.pk)
         if why := why_not(row):
             raise NotAllowed(why)
-        return free_lines(row, user=user, why=reason, is_written_off=is_written_off)
+        return free_lines(row, user=user, why=reason, again=again)
 
 
 def why_not(invoice: Invoice) -> str:
@@ -61,7 +73,7 @@ def why_not(invoice: Invoice) -> str:
         ) % {"number": invoice.number}
     if sentence := credit_sentence(invoice):
         return sentence
-    if not live_lines(invoice).exists():
+    if not living_lines(invoice).exists():
         return _("The hours of %(number)s were set free already. Nothing was done again.") % {"number": invoice.number}
     return ""
 
@@ -83,9 +95,9 @@ def credit_sentence(invoice: Invoice) -> str:
     ) % {"amount": formats.money(given, invoice.currency), "number": invoice.number}
 
 
-def live_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:
-    """The lines whose entries the invoice still holds."""
-    return InvoiceLine.objects.filter(invoice=invoice, is_voided=False, entry__state=EntryState.INVOICED)
+def living_lines(invoice: Invoice) -> QuerySet[InvoiceLine]:
+    """The lines that the ended invoice still holds: of entries, and those that were added by hand."""
+    return InvoiceLine.objects.filter(_HELD, invoice=invoice, is_voided=False)
 
 
 def lock_for_release(invoice: Invoice) -> None:
@@ -94,29 +106,48 @@ def lock_for_release(invoice: Invoice) -> None:
     claim.lock_work(stories.with_family(list(items.values_list("entry__item_id", flat=True))))
 
 
-def free_lines(invoice: Invoice, *, user: User | None, why: str, is_written_off: bool = False) -> int:
-    """Void the (locked) invoice's lines, price their entries again, in the caller's transaction; returns how many."""
-    lines = list(live_lines(invoice).values_list("pk", "entry_id", "entry__item_id"))
-    line_ids, entry_ids = [row[0] for row in lines], [row[1] for row in lines]
-    InvoiceLine.objects.filter(pk__in=line_ids).update(
-        is_voided=True, void_reason=why, voided_by=user, freed_at=timezone.now()
-    )
-    _make_ready(entry_ids, why, user)
+def free_lines(invoice: Invoice, *, user: User | None, why: str, again: str = Again.ANEW) -> int:
+    """Void the (locked) ended invoice's lines and do with them what `again` says; returns how many there were.
+
+    A copy is a draft of its own with the same lines. Priced anew, the entries are ready as Taiga says now, and lines
+    by hand wait for the client's next draft. Written off, the books keep what was on the invoice. In the caller's
+    transaction, which holds items, entries and the invoice.
+    """
+    lines = list(living_lines(invoice).select_related("entry").order_by("position", "pk"))
+    rows = InvoiceLine.objects.filter(pk__in=[line.pk for line in lines])
+    rows.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now(), freed_at=timezone.now())
+    entry_ids = [line.entry_id for line in lines if line.entry_id is not None]
+    move_entries(entry_ids, EntryState.INVOICED, EntryState.READY, why, user)
     for entry in TimeEntry.objects.filter(pk__in=entry_ids).order_by("pk"):
         push.free_task(entry)
-    items = {row[2] for row in lines}
+    items = {line.entry.item_id for line in lines if line.entry is not None}
     _close_differences(items, entry_ids, user)
-    entries.evaluate_many(items, user=user)
-    if is_written_off and user is not None:
-        for entry in TimeEntry.objects.filter(pk__in=entry_ids, state__in=entries.WAITING):
-            attention.write_off_entry(entry, user=user, note=why)
+    if again == Again.COPY:
+        copying.copy(invoice, lines, user=user, why=why)
+        move_entries(entry_ids, EntryState.READY, EntryState.CLAIMED, why, user)
+        entries.evaluate_many(items, user=user)
+    elif again == Again.WRITE_OFF and user is not None:
+        _write_off(lines, user, why)
+    else:
+        rows.filter(entry__isnull=True).update(is_waiting=True)
+        entries.evaluate_many(items, user=user)
     for item in WorkItem.objects.filter(pk__in=items).order_by("pk"):
         writeback.request_status(item)
+    settle_run(invoice.run)
     return len(lines)
 
 
-def _make_ready(entry_ids: Iterable[int], why: str, user: User | None) -> None:
-    """These entries from invoiced to ready, each with its Transition, in one statement."""
+def _write_off(lines: list[InvoiceLine], user: User, why: str) -> None:
+    """The entries are given away at the hours, rate and amount of their lines, not priced again first."""
+    for line in lines:
+        if line.entry is not None:
+            said = {"billed_hours": line.billed_hours, "rate": line.rate, "amount": line.amount}
+            TimeEntry.objects.filter(pk=line.entry.pk).update(**said)
+            attention.write_off_entry(line.entry, user=user, note=why)
+
+
+def move_entries(entry_ids: Iterable[int], before: str, after: str, why: str, user: User | None) -> None:
+    """These entries from one state to another, each with its Transition, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -129,8 +160,8 @@ def _make_ready(entry_ids: Iterable[int], why: str, user: User | None) -> None:
             SELECT 'sync.timeentry', id, %(from)s, %(to)s, %(user)s, %(why)s, correlation_id, now() FROM moved
             """,
             {
-                "to": EntryState.READY.value,
-                "from": EntryState.INVOICED.value,
+                "to": str(after),
+                "from": str(before),
                 "entries": list(entry_ids),
                 "user": user.pk if user else None,
                 "why": why,
@@ -151,7 +182,7 @@ def _close_differences(items: set[int], entry_ids: list[int], user: User | None)
 
 def waiting() -> QuerySet[Invoice]:
     """Ended invoices whose entries nobody decided about yet, with `lines_left`."""
-    left = Q(lines__is_voided=False, lines__entry__state=EntryState.INVOICED)
+    left = Q(lines__is_voided=False) & (Q(lines__entry__isnull=True) | Q(lines__entry__state=EntryState.INVOICED))
     rows = Invoice.objects.filter(state__in=ENDED).annotate(lines_left=Count("lines", filter=left))
     return rows.filter(lines_left__gt=0)
 

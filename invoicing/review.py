@@ -18,7 +18,7 @@ from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import money
 from billing_console.money import exponent, to_five_cents
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
-from invoicing import adjusting, calculator, carrying, claim, content, creating, four_eyes, guards
+from invoicing import adjusting, calculator, carrying, claim, content, creating, four_eyes, guards, ordinary
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import settle_run
 from mappings import rules
@@ -203,6 +203,12 @@ def obstacles_to_approval(invoice: Invoice, rows: list[InvoiceLine]) -> list[str
     if wrong:
         found.append(_("This draft contradicts itself (%(what)s). Refresh it.") % {"what": ", ".join(wrong)})
     for row in rows:
+        if row.entry is not None and _is_on_its_way(row):
+            found.append(
+                _("“%(line)s” is just being written to Invoice Ninja. Wait a moment, then approve.")
+                % {"line": row.notes}
+            )
+            break
         if row.entry is not None and not _is_billable_now(row):
             found.append(
                 _("“%(line)s” is not ready in Invoice Ninja any more. Refresh the draft.") % {"line": row.notes}
@@ -252,6 +258,13 @@ def obstacles_on_row(invoice: Invoice) -> list[str]:
             % {"client": invoice.client}
         )
     return found
+
+
+def _is_on_its_way(row: InvoiceLine) -> bool:
+    """Whether its task is about to be written: a copy's is just taken off the invoice that ended."""
+    entry = row.entry
+    remote = entry.remote_task if entry is not None and entry.state == EntryState.CLAIMED else None
+    return remote is not None and remote.state in ordinary.ON_THEIR_WAY
 
 
 def _is_billable_now(row: InvoiceLine) -> bool:

@@ -239,6 +239,7 @@ with embedded_services("test", clone=Path(sys.argv[1])) as urls:
 """
 
 
+@pytest.mark.skipif("FAKETIME" in os.environ, reason="the whole run is on a shifted clock")
 def test_on_a_shifted_clock_both_servers_have_the_same(clone: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         library = find_library(Path(folder))

@@ -271,9 +271,13 @@ def test_cancelling_asks_first_and_acts_once(approver: Browser, state: str, says
     assert says in text
     assert f"Cancel {invoice.number}, 459.80 EUR" in text
     assert snapshot() == before
-    assert "is being cancelled" in posted(approver, url)
+    for part in ("Bill it again as it was: a draft of 380.00 EUR", "Price it anew", "380.00 EUR → 380.00 EUR"):
+        assert part in text
+    assert "Choose what becomes of the hours" in posted(approver, url)
+    assert snapshot() == before
+    assert "is being cancelled" in posted(approver, url, again="copy")
     after = snapshot()
-    again = words(approver.post(url, {"seal": invoice.seal, "reason": "agreed"}, follow=True))
+    again = words(approver.post(url, {"seal": invoice.seal, "reason": "agreed", "again": "copy"}, follow=True))
     assert "just being cancelled. Nothing was done again" in again
     assert snapshot() == after
     assert "Being cancelled" in words(approver.get(invoice_url("change", invoice.pk)))
@@ -293,21 +297,31 @@ def test_a_paid_invoice_is_not_cancelled_here(approver: Browser) -> None:
     assert snapshot() == before
 
 
-@pytest.mark.parametrize(("name", "state"), [("set_free", "ready"), ("write_off", "written_off")])
-def test_hours_of_an_ended_invoice_wait_for_a_decision(approver: Browser, name: str, state: str) -> None:
+@pytest.mark.parametrize(
+    ("again", "state", "says"),
+    [
+        ("copy", "claimed", "2 lines are on a draft again."),
+        ("anew", "ready", "2 lines are free."),
+        ("write-off", "written_off", "2 lines are written off."),
+    ],
+)
+def test_hours_of_an_ended_invoice_wait_for_a_decision(approver: Browser, again: str, state: str, says: str) -> None:
     invoice = billed(count=2)
     Invoice.objects.update(state="cancelled")
-    url = invoice_url(name, invoice.pk)
+    url = invoice_url("set_free", invoice.pk)
     attention = reverse("admin:sync_attention")
     assert "still holds 2 entries" in words(approver.get(attention))
     assert url in approver.get(invoice_url("change", invoice.pk)).content.decode()
     before = snapshot()
     assert "380.00 EUR" in words(approver.get(url))
     assert snapshot() == before
-    assert "2 entries are" in posted(approver, url)
+    assert "Choose what becomes of the hours" in posted(approver, url)
+    posted(approver, url, again=again, amount="1")  # not what is on the invoice
+    assert snapshot() == before
+    assert says in posted(approver, url, again=again)
     assert set(TimeEntry.objects.values_list("state", flat=True)) == {state}
     after = snapshot()
-    assert "set free already" in posted(approver, url)
+    assert "set free already" in posted(approver, url, again=again)
     assert snapshot() == after
     assert "still holds" not in words(approver.get(attention))
     # What it held stays on its page.
@@ -369,7 +383,7 @@ def test_others_neither_cancel_nor_free_nor_use(approver: Browser, who: str, sta
     invoice = billed()
     credit = make_credit(invoice)
     before = snapshot()
-    urls = [invoice_url(name, invoice.pk) for name in ("cancel", "keep", "set_free", "write_off")]
+    urls = [invoice_url(name, invoice.pk) for name in ("cancel", "keep", "set_free")]
     urls += [invoice_url(name, invoice.pk, credit.pk) for name in ("use_credit", "give_up_credit")]
     for url in urls:
         for method in ("get", "post"):

@@ -10,6 +10,8 @@ import pytest
 from accounts.models import User
 from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
 from invoicing import (
+    adjusting,
+    carrying,
     creating,
     credit_offer,
     credit_use,
@@ -18,17 +20,19 @@ from invoicing import (
     payments,
     reconcile,
     releasing,
+    repricing,
     review,
     sending,
     supplementing,
 )
-from invoicing.models import Credit, Invoice, InvoiceLine, InvoiceRun
-from mappings.models import RuleSet
+from invoicing.models import Credit, Invoice, InvoiceLine, InvoiceRun, Meaning
+from invoicing.releasing import Again
+from mappings.models import Rate, RuleSet
 from mappings.rules import month
 from sync import attention, decisions, push, settled, supplements, writeback
 from sync.models import Difference, RemoteRecord, TimeEntry, UpstreamCall
-from tests.invoicing.world import built, make_user
-from tests.outbound import created_invoice, drain_all, fresh, make_due
+from tests.invoicing.world import built, make_user, sweep_project
+from tests.outbound import JANUARY_2, created_invoice, drain_all, fresh, make_due
 from tests.standins import World
 
 NOTE = "agreed with the client"
@@ -460,13 +464,116 @@ def test_what_was_credited_is_neither_cancelled_nor_set_free(world: World, user:
         releasing.release(fresh(invoice), user=user, note=NOTE)
 
 
+def written_over(world: World, user: User) -> Invoice:
+    """Two lines of work, the first written down, and one by hand: 4 × 75.00 − 75.00 + 522.50, created there."""
+    for hours in (2, 3):
+        world.read(world.add_task(f"Work of {hours} h", billable=True, hours=hours))
+    drain_all()
+    world.go_to(JANUARY_2)
+    sweep_project(world.mapping, JANUARY_2)
+    draft = built(month(2025, 12)).invoices.get()
+    line = draft.lines.get(billed_hours=2)
+    figures: dict[str, Any] = {"hours": Decimal(1), "rate": Decimal(75), "meaning": Meaning.ON_PURPOSE}
+    draft = adjusting.adjust_line(line, revision=draft.revision, user=user, reason="as agreed", **figures)
+    extra: dict[str, Any] = {
+        "text": "Flat part",
+        "quantity": Decimal(1),
+        "price": Decimal("522.5"),
+        "reason": "contract",
+    }
+    draft = adjusting.add_line(draft, revision=draft.revision, user=user, **extra)
+    assert draft.net == Decimal("822.5")
+    review.approve(draft, revision=draft.revision, user=user)
+    creating.create_due()
+    assert fresh(draft).state == "created"
+    return fresh(draft)
+
+
+def printed(invoice: Invoice) -> list[tuple[Any, ...]]:
+    rows = InvoiceLine.objects.filter(invoice=invoice).order_by("position", "pk")
+    return [
+        (
+            row.entry_id,
+            row.notes,
+            row.billed_hours,
+            row.rate,
+            row.amount,
+            row.original_hours,
+            row.meaning,
+            row.adjust_reason,
+        )
+        for row in rows
+    ]
+
+
+def test_billed_again_it_is_a_copy_to_the_cent_whatever_the_rules_say_now(world: World, user: User) -> None:
+    invoice = written_over(world, user)
+    RuleSet.objects.update(rounding="hour", min_billable_hours=5)
+    Rate.objects.update(amount=200)
+    ending.request_end(invoice, seal=invoice.seal, user=user, note="wrong PO number", again=Again.COPY)
+    creating.create_due()
+
+    copy = Invoice.objects.get(state="draft")
+    assert printed(copy) == printed(invoice)
+    assert (copy.net, copy.tax, copy.gross) == (invoice.net, invoice.tax, invoice.gross)
+    assert (copy.run, copy.run.state, copy.is_stale) == (invoice.run, "in_review", False)
+    assert {row.state for row in TimeEntry.objects.all()} == {"claimed"}
+    with pytest.raises(NotAllowed, match="being written to Invoice Ninja"):  # its tasks are still on the ended one
+        review.approve(copy, revision=copy.revision, user=user)
+    drain_all()
+    assert {task["invoice_id"] for task in world.tasks()} == {""}
+    review.approve(fresh(copy), revision=fresh(copy).revision, user=user)
+    drain_all()
+    living = [row for row in world.invoices() if not row["is_deleted"]]
+    assert [Decimal(str(row["amount"])) for row in living] == [invoice.gross]
+    assert residues() == []
+
+
+def test_a_copy_of_what_taiga_changed_since_is_stale(world: World, user: User) -> None:
+    invoice = created_invoice(world, 2)
+    ending.request_end(invoice, seal=invoice.seal, user=user, note=NOTE, again=Again.COPY)
+    entry = TimeEntry.objects.get()
+    world.set_values(entry.item.taiga_id, hours=3)
+    world.read(entry.item.taiga_id)
+    creating.create_due()
+    copy = Invoice.objects.get(state="draft")
+    assert (copy.net, copy.is_stale) == (Decimal(150), True)
+    assert "hours 2 → 3" in copy.stale_sentence
+
+
+def test_priced_anew_the_lines_by_hand_wait_for_the_next_draft(world: World, user: User) -> None:
+    invoice = written_over(world, user)
+    now = repricing.amounts_now(invoice.lines.filter(is_voided=False))
+    assert sum(row.amount for row in now.values()) == Decimal("822.5")
+    RuleSet.objects.update(min_billable_hours=4)
+    now = repricing.amounts_now(invoice.lines.filter(is_voided=False))
+    assert sorted((row.amount, row.why) for row in now.values()) == [
+        (Decimal(0), "Billed otherwise before?"), (Decimal(300), ""), (Decimal("522.5"), ""),
+    ]  # fmt: skip
+    ending.request_end(invoice, seal=invoice.seal, user=user, note=NOTE)
+    creating.create_due()
+    assert [line.amount for line in carrying.waiting()] == [Decimal("522.5")]
+    assert sorted((row.state, row.amount) for row in TimeEntry.objects.all()) == [("held", 300), ("ready", 300)]
+
+
+def test_a_write_off_books_what_was_on_the_invoice(world: World, user: User) -> None:
+    invoice = written_over(world, user)
+    RuleSet.objects.update(min_billable_hours=5)
+    ending.request_end(invoice, seal=invoice.seal, user=user, note=NOTE, again=Again.WRITE_OFF)
+    creating.create_due()
+    drain_all()
+    entries = TimeEntry.objects.order_by("amount")
+    assert [(row.state, row.amount) for row in entries] == [("written_off", 75), ("written_off", 225)]
+    assert (carrying.waiting().count(), residues()) == (0, [])
+
+
 def test_hours_of_an_invoice_cancelled_by_hand_can_be_written_off(world: World, user: User) -> None:
     invoice = sent(world, 2)
     world.api_ninja("POST", "/invoices/bulk", {"action": "cancel", "ids": [fresh(invoice).remote.remote_id]})
     work()
     (question,) = releasing.questions()
     assert str(invoice.pk) in question.url
-    assert releasing.release(fresh(invoice), user=user, note=NOTE, is_written_off=True) == 1
+    assert releasing.release(fresh(invoice), user=user, note=NOTE, again=Again.WRITE_OFF) == 1
     work()
     (task,) = world.tasks()
     assert (TimeEntry.objects.get().state, task["invoice_id"], bool(task["archived_at"])) == ("written_off", "", True)
