@@ -20,9 +20,9 @@ from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Person, ProjectMapping
 from sync import census, pricing, stories, sweep, upstreams
 from sync.census import Counted
+from sync.cycles import Cycle
 from sync.marks import BILLED_KINDS
 from sync.models import WorkItem
-from sync.pricing import Cycle
 from sync.world import World
 
 

@@ -17,10 +17,10 @@ from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.lookups import hour_rules
 from mappings.models import Client, RuleSet
 from mappings.rules import bill_hours
-from sync import attributes, hooks, pricing, reasons, settled
+from sync import attributes, hooks, pricing, reasons, settled, words
 from sync.attributes import Unreadable
+from sync.cycles import Judgement
 from sync.models import Difference, TimeEntry, WorkItem
-from sync.pricing import Judgement
 from sync.settled import Piece
 from sync.transitions import advance, record
 from sync.world import World
@@ -88,7 +88,7 @@ def word_of(entries: list[TimeEntry], world: World) -> dict[str, str]:
     for entry in reversed(entries):
         line = world.printed.get(entry.pk)
         if line is not None and line.is_said:
-            return pricing.word_facts(line)
+            return words.facts_of(line)
     return {}
 
 

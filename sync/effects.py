@@ -18,8 +18,8 @@ from billing_console import formats, money
 from billing_console.states import EntryState, ItemState
 from mappings.effects import Change, Effect, Priced
 from sync import attributes, entries, pricing, reevaluate, stories
+from sync.cycles import Cycle, Judgement
 from sync.models import TimeEntry, WorkItem
-from sync.pricing import Cycle, Judgement
 from sync.world import World
 
 BATCH: Final = 500

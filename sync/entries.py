@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from billing_console import clock, money
 from billing_console.states import TAKEN, EntryState, ItemKind, ItemState, Reason, RecordState
 from sync import claimed, pricing, push, reasons, stories, writeback
+from sync.cycles import Cycle, Judgement
 from sync.models import TimeEntry, WorkItem
-from sync.pricing import Cycle, Judgement
 from sync.transitions import advance, record
 from sync.typists import Typist, find_typist
 from sync.world import World

@@ -6,22 +6,19 @@ amounts and rates are in the currency beside them, dates are local dates of the 
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from billing_console import clock, money
 from billing_console.states import EntryState, Reason
 from mappings.lookups import hour_rules, zone_of
-from mappings.models import Client, Person, ProjectMapping, RuleSet
+from mappings.models import Client, ProjectMapping, RuleSet
 from mappings.rates import has_currency_decimals
 from mappings.rules import bill_hours
-from sync import attributes, brakes, stories
+from sync import attributes, brakes, stories, words
 from sync.attributes import BILLABLE, CLIENT, HOURS, RATE, STATUS, Unreadable
 from sync.brakes import plain
-from sync.hooks import Printed
+from sync.cycles import Cycle, Judgement
 from sync.models import WorkItem
 from sync.world import World
 
@@ -29,57 +26,9 @@ FREE = "rate=0"
 BILL_HERE = "bill_here"
 
 
-@dataclass(frozen=True)
-class Cycle:
-    """What is fixed for the cycle that is judged, and what came before it.
-
-    `confirmed` are the tokens a person confirmed; `is_known_there`: Invoice Ninja was asked and holds a task of this
-    item; `is_pushed`: we wanted one there ourselves. `typed_at`: when the hours were typed, as far as anybody told us.
-    `was_billed`: it was billed once, so whatever a brake would ask has been answered. `word`: what a person wrote over
-    the line of an earlier cycle, as facts; `own_word`: what one wrote over a line of this cycle, on no draft now.
-    """
-
-    first_closed_at: dt.datetime
-    person: Person | None
-    confirmed: frozenset[str] = frozenset()
-    raw_before: Decimal = money.ZERO
-    billed_before: Decimal = money.ZERO
-    is_known_there: bool = False
-    is_pushed: bool = False
-    typed_at: dt.datetime | None = None
-    was_billed: bool = False
-    word: Mapping[str, str] = field(default_factory=dict)
-    own_word: Printed | None = None
-
-
-@dataclass
-class Judgement:
-    """`state` and `reason` of the entry, its columns, and the facts that explain them (JSON values only)."""
-
-    state: str
-    reason: str
-    columns: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
 def confirm_hours_token(raw_hours: Decimal) -> str:
     """What is remembered when a person confirms unusual hours: another number of hours asks again."""
     return f"hours={plain(raw_hours)}"
-
-
-def said_token(raw_hours: Decimal) -> str:
-    """What is remembered when a person confirms a change after somebody's word: other hours ask again."""
-    return f"said={plain(raw_hours)}"
-
-
-def word_facts(line: Printed) -> dict[str, str]:
-    """Who wrote what over what, and why, as facts for `reasons`."""
-    return {
-        "who": line.who,
-        "first": f"{line.first_hours:.2f} h × {plain(line.first_rate or money.ZERO)}",
-        "said": f"{line.hours:.2f} h × {plain(line.rate)}",
-        "said_why": line.reason.rstrip("."),
-    }
 
 
 def judge(item: WorkItem, cycle: Cycle, world: World) -> Judgement:
@@ -359,12 +308,12 @@ class _Judge:
 
     def _ask_about_word(self, hours: Decimal, billed: Decimal) -> None:
         """After a person's word every change is asked, unless Taiga says now what they said (billing-rules)."""
-        own, word, token = self.cycle.own_word, self.cycle.word, said_token(hours)
+        own, word, token = self.cycle.own_word, self.cycle.word, words.said_token(hours)
         if own is not None and own.is_said:
             rate = self.columns["rate"]
             if (billed, rate) in ((own.first_hours, own.first_rate), (own.hours, own.rate)):
                 return
-            word, token = word_facts(own), f"{token}@{plain(rate)}"
+            word, token = words.facts_of(own), f"{token}@{plain(rate)}"
         if word and token not in self.cycle.confirmed:
             self.hold(Reason.SAID_OTHERWISE, asked=token, now=plain(hours), billed=f"{billed:.2f}", **word)
 

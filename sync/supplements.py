@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, EntryState, ItemState
-from sync import attributes, entries, pricing
+from sync import attributes, entries, words
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.transitions import advance
 from sync.world import World
@@ -113,6 +113,6 @@ def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
 def _answered(item: WorkItem) -> str:
     """Who decides to bill or to give away what came to it has seen what a person wrote before; "" for no hours."""
     try:
-        return pricing.said_token(attributes.parse_hours(item.attributes.get(attributes.HOURS)))
+        return words.said_token(attributes.parse_hours(item.attributes.get(attributes.HOURS)))
     except attributes.Unreadable:
         return ""

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('invoicing', '0011_fees_and_po_number'),
+        ('invoicing', '0012_items_that_nobody_pays_for'),
         ('sync', '0018_the_mark_of_this_console'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
