@@ -196,7 +196,9 @@ def test_the_yellow_box_counts_all_odd_lines_and_names_the_written_late_and_dear
     invoice = built().invoices.get()
     clerk = make_user("Billing clerk")
     line = invoice.lines.get(ref=91)
-    adjusting.adjust_line(line, hours=D(1), rate=D(95), revision=invoice.revision, user=clerk, reason="agreed")
+    adjusting.adjust_line(
+        line, hours=D(1), rate=D(95), revision=invoice.revision, user=clerk, reason="agreed", meaning="purpose"
+    )
     page = browser().get(url("invoice_review", invoice.pk))
     text = page.content.decode().replace("\xa0", " ")
     assert (page.context["odd"].count, page.context["odd"].net) == (44, D("1315.00"))

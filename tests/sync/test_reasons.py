@@ -37,6 +37,11 @@ def test_every_reason_has_a_sentence_without_gaps_a_place_and_a_verb(reason: Rea
         "days": "60",
         "owner": "Beacon",
         "typed": "client_xyz789",
+        "who": "Ann",
+        "said": "5.00 h × 95",
+        "first": "4.00 h × 95",
+        "said_why": "it was five",
+        "now": "6",
     }
     sentence = reasons.sentence(reason, facts)
     assert sentence.endswith(".")
