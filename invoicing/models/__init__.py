@@ -2,8 +2,8 @@
 
 from invoicing.models.credits import Credit
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
-from invoicing.models.payments import Payment, PollCursor, UnappliedPayment
 from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
+from invoicing.models.payments import Payment, PollCursor, UnappliedPayment
 from invoicing.models.pdfs import InvoicePdf
 from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, CountedPayment, Reading
 from invoicing.models.reminders import Reminder, ReminderText

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('invoicing', '0012_items_that_nobody_pays_for'),
+        ('invoicing', '0014_money_on_no_invoice'),
         ('sync', '0018_the_mark_of_this_console'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='invoiceline',
             name='is_waiting',
-            field=models.BooleanField(default=False, help_text="Added by hand, and to be billed by the client's next draft.", verbose_name='waits for a draft'),
+            field=models.BooleanField(default=False, help_text="Added by hand; the client's next draft takes it.", verbose_name='waits for a draft'),
         ),
         migrations.AddField(
             model_name='invoiceline',
