@@ -37,6 +37,7 @@ from invoicing import (
     invoice_page,
     lacking_views,
     marking_views,
+    pausing_views,  # noqa: F401 - puts its pages on the site
     payment_admin,  # noqa: F401 - puts its list on the site
     pdf_views,
     receiver_views,

@@ -256,7 +256,7 @@ def _settle(
 
 def _take_over_head(row: Invoice, theirs: snapshots.Snapshot) -> None:
     row.invoice_date, row.due_date = date.fromisoformat(theirs["date"]), date.fromisoformat(theirs["due_date"])
-    row.payment_days = (row.due_date - row.invoice_date).days
+    row.payment_days, row.is_end_of_month = (row.due_date - row.invoice_date).days, False
     row.po_number = theirs.get("extras", {}).get(extras.PO_NUMBER, "")
     row.terms, row.footer, row.public_notes = theirs["terms"], theirs["footer"], theirs["public_notes"]
     row.tax_rate = Decimal(theirs["tax_rate"])

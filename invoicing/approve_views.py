@@ -21,7 +21,6 @@ from invoicing import four_eyes, oddities, review, selections
 from invoicing.draft_acts import APPROVE, VIEW
 from invoicing.models import Invoice, InvoiceRun, Selection
 from invoicing.selections import Chosen
-from mappings import rules
 
 VERB = "approve"
 
@@ -89,7 +88,7 @@ class ConfirmApprove(ConfirmView):
                 [
                     str(chosen.invoice.client),
                     formats.period(chosen.invoice.period_start, chosen.invoice.period_end),
-                    formats.day(rules.due_date(today[chosen.invoice.timezone], chosen.invoice.payment_days)),
+                    formats.day(chosen.invoice.payment_terms.due_date(today[chosen.invoice.timezone])),
                     formats.hours(chosen.invoice.billed_hours),
                     formats.money(chosen.invoice.net, chosen.invoice.currency),
                     formats.money(chosen.invoice.gross, chosen.invoice.currency),

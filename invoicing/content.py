@@ -26,6 +26,7 @@ RULE_FIELDS = (
     "tax_name",
     "tax_rate",
     "payment_days",
+    "is_end_of_month",
     "terms",
     "footer",
     "public_notes",
@@ -100,8 +101,8 @@ def apply_rules(invoice: Invoice, rule_set: RuleSet) -> None:
     has_tax = rule_set.tax_decision == TaxDecision.TAX
     invoice.tax_name = rule_set.tax_name if has_tax else ""
     invoice.tax_rate = rule_set.tax_rate if has_tax else Decimal(0)
-    invoice.payment_days = rules.payment_days(rule_set.payment_terms)
-    invoice.terms = rules.terms_text(invoice.payment_days)
+    terms = rules.read_terms(rule_set.payment_terms)
+    invoice.payment_days, invoice.is_end_of_month, invoice.terms = terms.days, terms.is_end_of_month, terms.text
     invoice.footer = ninja_texts.trim(rule_set.footer)
     no_tax_text = rule_set.no_tax_text if rule_set.tax_decision == TaxDecision.NO_TAX else ""
     invoice.public_notes = ninja_texts.neutralise(no_tax_text)

@@ -22,7 +22,6 @@ from invoicing.models import Invoice, InvoiceLine, Meaning
 from invoicing.review import obstacles_on_row
 from invoicing.run import UNAPPROVED
 from invoicing.typed import written
-from mappings import rules
 from mappings.models import TaxDecision
 from sync import links
 from sync.explain import SOURCES
@@ -113,7 +112,7 @@ class DraftReview(PageView):
             ],
             is_looking=is_looking,
             page_after_act="look" if is_looking else page.number,
-            due_today=rules.due_date(clock.today(invoice.timezone), invoice.payment_days),
+            due_today=invoice.payment_terms.due_date(clock.today(invoice.timezone)),
             emails=invoice.client.emails(),
             tax_percent=plain(invoice.tax_rate),
             is_draft=is_draft,

@@ -19,6 +19,7 @@ from invoicing import (
     ending,
     inviting,
     late_proof,
+    pausing,
     receivers,
     releasing,
     unapplied,
@@ -56,6 +57,7 @@ def context_of(invoice_id: int) -> dict[str, Any]:
     trail = Q(model="invoicing.invoice", row_id=invoice.pk)
     if remote is not None:
         trail |= Q(model="sync.remoterecord", row_id=remote.pk)
+    pause = pausing.of(invoice)
     owed = invoice.state in (InvoiceState.SENT, InvoiceState.PARTLY_PAID) and bool(invoice.balance)
     return {
         "invoice": invoice,
@@ -65,6 +67,10 @@ def context_of(invoice_id: int) -> dict[str, Any]:
         "is_owed": owed,
         "is_overdue": owed and invoice.due_date is not None and invoice.due_date < clock.today(invoice.timezone),
         "came_in_otherwise": unapplied.hint_for(invoice) if owed else "",
+        "pause": pause,
+        "pause_sentence": pausing.sentence(pause) if pause else "",
+        "still_planned": pausing.still_planned(invoice) if pause else "",
+        "past_pauses": invoice.reminder_pauses.filter(lifted_at__isnull=False).select_related("by", "lifted_by")[:20],
         **_corrections(invoice),
         "ninja_url": links.ninja_invoice(remote.remote_id if remote else None),
         **_receivers(invoice),

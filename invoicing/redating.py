@@ -19,7 +19,6 @@ from billing_console.states import InvoiceState
 from invoicing import content, creating, sending
 from invoicing.creating_compare import DATES
 from invoicing.models import Invoice
-from mappings import rules
 from sync.transitions import record
 
 
@@ -52,7 +51,7 @@ def redate(invoice: Invoice, *, seal: str, user: User) -> Invoice:
                 _("%(invoice)s is just being written to Invoice Ninja. Wait a moment, then do it again.") % words
             )
         before = row.invoice_date
-        row.invoice_date, row.due_date = today, rules.due_date(today, row.payment_days)
+        row.invoice_date, row.due_date = today, row.payment_terms.due_date(today)
         row.seal, row.revision = content.seal_of(row), row.revision + 1
         row.approved_by, row.approved_at = user, timezone.now()
         row.save(update_fields=["invoice_date", "due_date", "seal", "revision", "approved_by", "approved_at"])

@@ -17,7 +17,6 @@ from billing_console.errors import NotAllowed
 from invoicing import redating, selections, sending
 from invoicing.models import Invoice
 from invoicing.selections import Chosen
-from mappings import rules
 
 SEND, APPROVE = "invoicing.send_invoice", "invoicing.approve_invoice"
 
@@ -82,7 +81,7 @@ class ConfirmRedate(ConfirmView):
 
 def _redated_row(invoice: Invoice) -> Sequence[str]:
     day = redating.new_date(invoice) or invoice.invoice_date
-    due = rules.due_date(day, invoice.payment_days) if day else None
+    due = invoice.payment_terms.due_date(day) if day else None
     return [
         str(invoice.client),
         invoice.number,

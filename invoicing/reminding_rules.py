@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
 from billing_console.states import ReminderState
-from invoicing import receivers
-from invoicing.models import Invoice, Reminder, ReminderText
+from invoicing import pausing, receivers
+from invoicing.models import Invoice, Reminder, ReminderPause, ReminderText
 from invoicing.payments import OWED
 from invoicing.sending_checks import not_these, other_currency
 from sync.clients.ninja_rows import PARTIAL, SENT, NinjaClient, NinjaInvoice
@@ -39,11 +39,18 @@ def why_not(invoice: Invoice, text: str) -> str:
             "invoice": invoice,
             "state": invoice.get_state_display(),
         }
+    if pause := pausing.of(invoice):
+        return paused(pause)
     if invoice.reminders.filter(state__in=OPEN_STATES).exists():
         return already(invoice)
     if why := too_early(invoice) or other_currency(invoice, invoice.client.currency):
         return why
     return not_these(receivers.known(invoice), ())
+
+
+def paused(pause: ReminderPause) -> str:
+    """The sentence for an invoice whose reminders are paused."""
+    return _("%(pause)s Lift the pause first.") % {"pause": pausing.sentence(pause)}
 
 
 def already(invoice: Invoice) -> str:
@@ -95,6 +102,8 @@ def refusal(reminder: Reminder, there: NinjaInvoice, client: NinjaClient, *, cur
         return _("Invoice %(number)s is paid, cancelled or deleted in Invoice Ninja by now; nobody was reminded.") % {
             "number": number
         }
+    if pause := pausing.of(invoice):
+        return _("%(pause)s Nobody was reminded.") % {"pause": pausing.sentence(pause)}
     if there.balance != reminder.balance:
         return _("%(open)s of invoice %(number)s is open by now; nobody was reminded. Look at it again.") % {
             "open": formats.money(there.balance, invoice.currency),

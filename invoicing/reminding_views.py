@@ -25,15 +25,15 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView, site_page
 from billing_console.errors import NotAllowed
 from billing_console.states import ReminderState
-from invoicing import payments, receivers, reminding, reminding_rules, unapplied
-from invoicing.models import Invoice, Reminder, ReminderText
+from invoicing import pausing, payments, receivers, reminding, reminding_rules, unapplied
+from invoicing.models import Invoice, Reminder, ReminderPause, ReminderText
 from invoicing.payments import OWED
 from sync.models import Heartbeat
 
 VIEW = ("invoicing.view_invoice", "invoicing.view_reminder")
-SEND = "invoicing.send_invoice"
+SEND, PREPARE = "invoicing.send_invoice", "invoicing.prepare_invoice"
 ROWS_ON_A_PAGE, SHOWN_BY_HAND = 50, 30
-TONIGHT, OVERDUE, OPEN = "tonight", "overdue", "open"
+TONIGHT, OVERDUE, OPEN, PAUSED = "tonight", "overdue", "open", "paused"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Reminders(PageView):
         by_hand = Reminder.objects.select_related("invoice__client", "by")
         beat = Heartbeat.objects.filter(name="payments").first()
         current = page.get_page(self.request.GET.get("page"))
+        pauses = pausing.of_many(current)
         here = unapplied.by_client({invoice.client_id for invoice in current})
         asking = list(by_hand.filter(state=ReminderState.ATTENTION).order_by("pk"))
         return super().get_context_data(
@@ -70,7 +71,12 @@ class Reminders(PageView):
             shown=wanted,
             query=f"show={wanted}",
             page_of_rows=current,
-            rows=[{**_row(invoice), "hint": _hint(here.get(invoice.client_id))} for invoice in current],
+            rows=[
+                {**_row(invoice, pauses.get(invoice.pk)), "hint": _hint(here.get(invoice.client_id))}
+                for invoice in current
+            ],
+            mailed_all_the_same=tabs[TONIGHT][1].filter(pausing.is_paused()).count(),
+            may_pause=self.request.user.has_perm(PREPARE),
             tonight=_tonight_in_words(tabs[TONIGHT][1]),
             asking=asking,
             by_hand=by_hand.exclude(state=ReminderState.ATTENTION).order_by("-pk")[:SHOWN_BY_HAND],
@@ -89,6 +95,7 @@ def _tabs() -> dict[str, tuple[Any, QuerySet[Invoice]]]:
         TONIGHT: (_("Tonight"), owed.filter(planned)),
         OVERDUE: (_("Overdue"), payments.overdue()),
         OPEN: (_("All open"), owed),
+        PAUSED: (_("Paused"), owed.filter(pausing.is_paused())),
     }
 
 
@@ -97,7 +104,7 @@ def _tonight_in_words(rows: QuerySet[Invoice]) -> str:
     return " + ".join(formats.money(row["open_sum"], row["currency"]) for row in sums)
 
 
-def _row(invoice: Invoice) -> dict[str, Any]:
+def _row(invoice: Invoice, pause: ReminderPause | None) -> dict[str, Any]:
     today = clock.today(invoice.timezone)
     late = (today - invoice.due_date).days if invoice.due_date else 0
     text = reminding_rules.next_text(invoice)
@@ -108,6 +115,8 @@ def _row(invoice: Invoice) -> dict[str, Any]:
         "is_tonight": reminding_rules.is_tonight(invoice),
         "went": _went(invoice),
         "text": text.label,
+        "pause": pause,
+        "pause_sentence": pausing.sentence(pause) if pause else "",
         "why_not": reminding_rules.already(invoice) if open_one else reminding_rules.too_early(invoice),
     }
 

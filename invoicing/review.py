@@ -21,7 +21,6 @@ from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, calculator, carrying, claim, content, creating, four_eyes, guards, ordinary
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import settle_run
-from mappings import rules
 from mappings.models import TaxDecision
 from sync import entries, reasons
 from sync.transitions import advance, record
@@ -158,7 +157,7 @@ def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) ->
 def approve(invoice: Invoice, *, revision: int, user: User | None) -> Invoice:
     """Seal the draft as it was reviewed and want it in Invoice Ninja; returns it with dates, terms and seal.
 
-    Invoice date is the business date in the invoice's zone, due date N calendar days later (billing-rules: Terms,
+    Invoice date is the business date in the invoice's zone, due date by its terms (billing-rules: Terms,
     dates and text). `user` None: approved by rule. Raises StaleRevision for an old revision, NotAllowed with the
     first of `obstacles_to_approval`.
     """
@@ -168,8 +167,7 @@ def approve(invoice: Invoice, *, revision: int, user: User | None) -> Invoice:
         if sentence := next(iter(obstacles_to_approval(row, rows)), "") or four_eyes.why_not(row, user):
             raise NotAllowed(sentence)
         row.invoice_date = clock.today(row.timezone)
-        row.due_date = rules.due_date(row.invoice_date, row.payment_days)
-        row.terms = rules.terms_text(row.payment_days)
+        row.due_date, row.terms = row.payment_terms.due_date(row.invoice_date), row.payment_terms.text
         row.seal = calculator.seal(content.content_of(row, content.as_lines(rows)))
         moved = advance(
             row,

@@ -69,12 +69,14 @@ def _zone(reader: FileReader, value: Value, key: str) -> str | None:
 
 
 def _terms(reader: FileReader, value: Value, key: str) -> str | None:
-    text = reader.text(value, key, longest=20)
+    text = reader.text(value, key, longest=24)
     try:
-        return text if text is None or rules.payment_days(text) >= 0 else None
+        if text is not None:
+            rules.read_terms(text)
     except ValueError as error:
         reader.fault(value.place, str(error))
         return None
+    return text
 
 
 def _flag(reader: FileReader, value: Value, key: str) -> bool | None:

@@ -241,29 +241,40 @@ def due_runs(schedule: Schedule, after: dt.date | None, today: dt.date) -> list[
 
 # --- Payment terms ----------------------------------------------------------------------------------------------
 
-_TERMS = re.compile(r"net(\d{1,3})", re.ASCII)
+_TERMS = re.compile(r"net ?(\d{1,3}) end of month|net(\d{1,3})", re.ASCII)
 
 
-def payment_days(terms: str) -> int:
-    """Calendar days until payment is due: `net30` is 30, `due_on_receipt` is 0. Raises ValueError with a sentence."""
-    word = terms.strip().casefold()
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When an invoice is to be paid: so many calendar days after its date, or at the end of the month they end in."""
+
+    days: int
+    is_end_of_month: bool = False
+
+    def due_date(self, invoice_date: dt.date) -> dt.date:
+        """Local date on which an invoice of `invoice_date` is due (billing-rules: Terms; Figures as at a day)."""
+        day = invoice_date + dt.timedelta(days=self.days)
+        return _first_of_next_month(day) - ONE_DAY if self.is_end_of_month else day
+
+    @property
+    def text(self) -> str:
+        """As printed on an invoice. English: the client's language, not that of who approves, would decide."""
+        if self.is_end_of_month:
+            days = "" if self.days == 0 else f" {self.days} day," if self.days == 1 else f" {self.days} days,"
+            return f"Payment due{days} end of month"
+        if self.days == 0:
+            return "Payment due on receipt"
+        return f"Payment due within {self.days} day" if self.days == 1 else f"Payment due within {self.days} days"
+
+
+def read_terms(text: str) -> Terms:
+    """The terms in `text`: `net30`, `due_on_receipt` or `net 30 end of month`. Raises ValueError with a sentence."""
+    word = " ".join(text.casefold().split())
     if word == "due_on_receipt":
-        return 0
+        return Terms(0)
     if found := _TERMS.fullmatch(word):
-        return int(found[1])
+        return Terms(int(found[1] or found[2]), is_end_of_month=found[1] is not None)
     raise ValueError(
-        _("“%(terms)s” is no payment term. Write net and the number of days, for example net30, or due_on_receipt.")
-        % {"terms": terms}
+        _("“%(terms)s” is no payment term. Write it like net30, net 30 end of month, or due_on_receipt.")
+        % {"terms": text}
     )
-
-
-def due_date(invoice_date: dt.date, days: int) -> dt.date:
-    """Local date on which an invoice of `invoice_date` is due: N calendar days later."""
-    return invoice_date + dt.timedelta(days=days)
-
-
-def terms_text(days: int) -> str:
-    """The terms as printed on an invoice. English: the client's language, not that of who approves, would decide."""
-    if days == 0:
-        return "Payment due on receipt"
-    return f"Payment due within {days} day" if days == 1 else f"Payment due within {days} days"

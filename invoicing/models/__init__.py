@@ -3,6 +3,7 @@
 from invoicing.models.credits import Credit
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
+from invoicing.models.pauses import ReminderPause
 from invoicing.models.payments import Payment, PollCursor, UnappliedPayment
 from invoicing.models.pdfs import InvoicePdf
 from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, CountedPayment, Reading
@@ -30,6 +31,7 @@ __all__ = [
     "PollCursor",
     "Reading",
     "Reminder",
+    "ReminderPause",
     "ReminderText",
     "RunClient",
     "RunClientState",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.formats import period_name
 from billing_console.states import InvoiceState
+from mappings import rules
 from mappings.models import TaxDecision
 from sync import explain
 
@@ -49,6 +50,9 @@ class Invoice(models.Model):
     billed_hours = models.DecimalField(_("billed hours"), max_digits=12, decimal_places=2, default=0)
 
     payment_days = models.PositiveSmallIntegerField(_("days to pay"), default=30)
+    is_end_of_month = models.BooleanField(
+        _("due at the end of the month"), default=False, help_text=_("Of the month in which the days to pay end.")
+    )
     terms = models.TextField(_("terms"), blank=True)
     footer = models.TextField(_("footer"), blank=True)
     public_notes = models.TextField(_("notes"), blank=True)
@@ -163,6 +167,11 @@ class Invoice(models.Model):
     def key(self) -> str:
         """Our key in Invoice Ninja's private notes; ends with a delimiter, so no key is a prefix of another."""
         return f"bc-{self.uuid};"
+
+    @property
+    def payment_terms(self) -> rules.Terms:
+        """When it is to be paid, counted from its date."""
+        return rules.Terms(self.payment_days, self.is_end_of_month)
 
     @property
     def paid_by_money(self) -> Decimal:

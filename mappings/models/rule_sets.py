@@ -134,7 +134,10 @@ class RuleSet(models.Model):
         help_text=_("Printed on the invoice, e.g. VAT reverse charge."),
     )
     payment_terms = models.CharField(
-        _("payment terms"), max_length=20, default="net30", help_text=_("net0 to net999, or due_on_receipt.")
+        _("payment terms"),
+        max_length=24,
+        default="net30",
+        help_text=_("net0 to net999, due_on_receipt, or with the end of the month: net 30 end of month."),
     )
     footer = models.TextField(_("footer"), blank=True)
     product_key = models.CharField(_("product"), max_length=100, default="Consulting")
@@ -171,7 +174,7 @@ class RuleSet(models.Model):
         """Refuse terms, time zones and tax decisions that could not be billed with."""
         errors: dict[str, object] = {}
         try:
-            rules.payment_days(self.payment_terms)
+            rules.read_terms(self.payment_terms)
         except ValueError as error:
             errors["payment_terms"] = str(error)
         if self.billing_timezone and not is_time_zone(self.billing_timezone):

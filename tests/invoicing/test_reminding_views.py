@@ -69,7 +69,8 @@ def test_tonight_shows_what_the_schedule_sends_and_what_went(owed: Invoice) -> N
 
     answer = browser_of("viewer").get(PAGE)
 
-    assert [(tab.key, tab.count) for tab in answer.context["tabs"]] == [("tonight", 1), ("overdue", 2), ("open", 2)]
+    tabs = [(tab.key, tab.count) for tab in answer.context["tabs"]]
+    assert tabs == [("tonight", 1), ("overdue", 2), ("open", 2), ("paused", 0)]
     (row,) = answer.context["rows"]
     assert row["invoice"] == tonight
     assert row["went"] == ["2 Feb 2026: Reminder 1 by schedule", "6 Feb 2026: Reminder 2 by approver"]

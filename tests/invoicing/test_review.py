@@ -245,6 +245,13 @@ def test_due_on_receipt(user: User) -> None:
     assert (invoice.invoice_date, invoice.due_date) == (invoice.due_date, dt.date(2026, 1, 2))
 
 
+def test_due_at_the_end_of_the_month_also_when_it_is_dated_anew(user: User) -> None:
+    invoice = review.approve(draft("2.1", payment_terms="net 30 end of month"), revision=2, user=user)
+    assert (invoice.invoice_date, invoice.due_date) == (dt.date(2026, 1, 2), dt.date(2026, 2, 28))
+    assert invoice.terms == "Payment due 30 days, end of month"
+    assert Invoice.objects.get().payment_terms.due_date(dt.date(2026, 1, 1)) == dt.date(2026, 1, 31)
+
+
 def test_the_seal_breaks_when_a_line_is_touched(user: User) -> None:
     invoice = review.approve(draft("2.1"), revision=2, user=user)
     InvoiceLine.objects.update(notes="Something else")

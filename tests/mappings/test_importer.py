@@ -142,7 +142,7 @@ def test_two_files_with_rules_contradict_each_other(guide_files: Files) -> None:
         ("generation_day: 1.5", "generation_day must be a whole number from 1 to 31, not “1.5”."),
         (
             "payment_terms: net-5",
-            "“net-5” is no payment term. Write net and the number of days, for example net30, or due_on_receipt.",
+            "“net-5” is no payment term. Write it like net30, net 30 end of month, or due_on_receipt.",
         ),
         ("frequency: yearly", "frequency must be one of weekly, biweekly, monthly, not “yearly”."),
         ("rounding: third", "rounding must be one of none, quarter_hour, half_hour, hour, not “third”."),

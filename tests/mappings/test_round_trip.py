@@ -86,7 +86,7 @@ RULES = st.fixed_dictionaries(
         "prefer": st.sampled_from(["user", "project"]),
         "billing_timezone": st.sampled_from(["", "Europe/Brussels", "America/New_York"]),
         "grouping": st.sampled_from(["client", "project"]),
-        "payment_terms": st.sampled_from(["net0", "net30", "net999", "due_on_receipt"]),
+        "payment_terms": st.sampled_from(["net0", "net30", "net999", "due_on_receipt", "net 30 end of month"]),
         "footer": st.just("") | st.text(CHARS, max_size=40).map(str.strip) | st.just("Thank you!\n\nSee: you\t#1"),
         "product_key": LINE,
         "auto_send": st.booleans(),

@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 from mappings.rules import (
     Period,
     PlainSchedule,
+    Terms,
     biweekly,
-    due_date,
     due_runs,
     iso_week,
     last_run_on_or_before,
     month,
     next_run_after,
-    payment_days,
     previous_month,
+    read_terms,
     run_day,
-    terms_text,
 )
 
 ZONES = ["Europe/Brussels", "America/New_York"]
@@ -212,13 +211,28 @@ def test_every_day_is_in_its_two_weeks(anchor: dt.date, on: dt.date) -> None:
     ("terms", "days"), [("net30", 30), ("net0", 0), ("NET14", 14), ("net999", 999), ("due_on_receipt", 0)]
 )
 def test_payment_terms(terms: str, days: int) -> None:
-    assert payment_days(terms) == days
+    assert read_terms(terms) == Terms(days)
 
 
-@pytest.mark.parametrize("terms", ["net-5", "net1000", "30", "net 30", "", "net", "net3.5", "net٣"])
+@pytest.mark.parametrize(
+    ("terms", "days"),
+    [
+        ("net 30 end of month", 30),
+        ("net30 end of month", 30),
+        ("NET 0  End of Month", 0),
+        ("net 999 end of month", 999),
+    ],
+)
+def test_payment_terms_with_the_end_of_the_month(terms: str, days: int) -> None:
+    assert read_terms(terms) == Terms(days, is_end_of_month=True)
+
+
+@pytest.mark.parametrize(
+    "terms", ["net-5", "net1000", "30", "net 30", "", "net", "net3.5", "net٣", "net end of month", "net 30 end of year"]
+)
 def test_payment_terms_that_are_none(terms: str) -> None:
     with pytest.raises(ValueError, match="no payment term"):
-        payment_days(terms)
+        read_terms(terms)
 
 
 @pytest.mark.parametrize(
@@ -231,19 +245,36 @@ def test_payment_terms_that_are_none(terms: str) -> None:
         ("2026-03-28", "net2", "2026-03-30"),  # over the change to summer time
         ("2025-12-15", "net60", "2026-02-13"),
         ("2026-01-01", "net999", "2028-09-26"),
+        ("2026-01-02", "net 30 end of month", "2026-02-28"),
+        ("2026-01-01", "net 30 end of month", "2026-01-31"),
+        ("2026-01-31", "net 30 end of month", "2026-03-31"),
+        ("2028-01-31", "net 29 end of month", "2028-02-29"),
+        ("2025-12-15", "net 0 end of month", "2025-12-31"),
+        ("2025-11-15", "net 45 end of month", "2025-12-31"),
     ],
 )
 def test_due_date_counts_calendar_days(invoiced: str, terms: str, due: str) -> None:
-    assert due_date(day(invoiced), payment_days(terms)) == day(due)
+    assert read_terms(terms).due_date(day(invoiced)) == day(due)
 
 
 @given(st.integers(0, 999))
 def test_every_number_of_days_is_a_term(days: int) -> None:
-    assert payment_days(f"net{days}") == days
-    assert due_date(day("2026-01-01"), days) - day("2026-01-01") == dt.timedelta(days=days)
+    assert read_terms(f"net{days}") == Terms(days)
+    assert Terms(days).due_date(day("2026-01-01")) - day("2026-01-01") == dt.timedelta(days=days)
+
+
+@given(st.dates(dt.date(2000, 1, 1), dt.date(2090, 1, 1)), st.integers(0, 999))
+def test_the_end_of_the_month_is_the_last_day_of_the_month_in_which_the_days_end(on: dt.date, days: int) -> None:
+    due, plain = Terms(days, is_end_of_month=True).due_date(on), Terms(days).due_date(on)
+    assert due >= plain
+    assert (due.year, due.month) == (plain.year, plain.month)
+    assert (due + DAY).day == 1
 
 
 def test_terms_text() -> None:
-    assert terms_text(30) == "Payment due within 30 days"
-    assert terms_text(1) == "Payment due within 1 day"
-    assert terms_text(0) == "Payment due on receipt"
+    assert Terms(30).text == "Payment due within 30 days"
+    assert Terms(1).text == "Payment due within 1 day"
+    assert Terms(0).text == "Payment due on receipt"
+    assert Terms(30, is_end_of_month=True).text == "Payment due 30 days, end of month"
+    assert Terms(1, is_end_of_month=True).text == "Payment due 1 day, end of month"
+    assert Terms(0, is_end_of_month=True).text == "Payment due end of month"
