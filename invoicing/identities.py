@@ -33,7 +33,8 @@ class Term:
 
     `state` is that of the entries it is made of, "" for a part of another kind, `reasons` what they wait for where the
     state alone does not tell them; `lookups` are further conditions of the list of entries; `report` is the name of the
-    report that lists its rows, where there is one; `rows` are they themselves, one by one, where neither can list them.
+    report that lists its rows, where there is one; `rows` are they themselves, one by one, where neither can list
+    them; `is_beside` says that it is told beside the sum and is no part of it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Term:
     lookups: tuple[tuple[str, str], ...] = ()
     report: str = ""
     rows: tuple[Leftover, ...] = ()
+    is_beside: bool = False
 
 
 @dataclass(frozen=True)

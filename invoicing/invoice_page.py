@@ -138,9 +138,9 @@ def sides_of(invoice: Invoice, remote: RemoteRecord | None) -> list[Side]:
         side(_("Before tax"), invoice.net, None if amount is None or tax is None else net_there(invoice, amount, tax)),
         side(_("Tax"), invoice.tax, tax),
         side(_("With tax"), invoice.gross, amount),
+        *([theirs_only(_("Fees by Invoice Ninja itself"), invoice.fees)] if invoice.fees else []),
         theirs_only(_("Paid"), invoice.paid_by_money if invoice.balance is not None else None),
         *([theirs_only(_("Settled by credits"), invoice.credited)] if invoice.credited else []),
-        *([theirs_only(_("Fees by Invoice Ninja itself"), invoice.fees)] if invoice.fees else []),
         theirs_only(_("Open"), invoice.balance),
     ]
 

@@ -31,8 +31,10 @@ NOT_DUE = "open"
 
 @dataclass(frozen=True)
 class BucketRow:
-    """One bucket: how many invoices, what they came to, what credits settled and money paid, what is open; "" for
-    nothing."""
+    """One bucket: how many invoices, what is asked for (fees of Invoice Ninja, too), what credits settled and money
+
+    paid, what is open; "" for nothing.
+    """
 
     label: str
     url: str
@@ -96,7 +98,7 @@ def _row(key: str) -> BucketRow:
     sums: list[Any] = list(
         rows.annotate(
             count=Count("pk"),
-            gross_sum=Sum("gross"),
+            gross_sum=Sum(F("gross") + F("fees")),
             credited_sum=Sum("credited"),
             paid_sum=Sum(F("paid_to_date") - F("credited")),
             open_sum=Sum("balance"),

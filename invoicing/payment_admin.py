@@ -31,6 +31,7 @@ class PaymentAdmin(IndexedSearchAdmin):
     list_display_links = None
     list_filter = (("paid_on", RangeDateFilter), ("invoice__client", RelatedDropdownFilter))
     search_fields = ("invoice__number", "invoice__client__name")
+    search_help_text = _("Client or invoice number")
     list_select_related = ("invoice__client",)
     list_before_template = "invoicing/_owed.html"
 

@@ -246,11 +246,15 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     leftovers.extend(_of_invoice(invoice, gap) for gap, invoice in gaps)
     right = (
         Term(_("net in Invoice Ninja"), count, amounts=add(theirs)),
-        Term(_("of it paid, gross"), amounts=add(paid)),
-        *([Term(_("of it settled by credits, gross"), amounts=add(settled))] if add(settled) else []),
-        Term(_("of it open, gross"), amounts=add(open_now)),
-        *([Term(_("beside it open credits, gross"), amounts=add(unused))] if add(unused) else []),
-        *([Term(_("fees of Invoice Ninja in these, gross"), amounts=add(charged))] if add(charged) else []),
+        Term(_("of it paid, gross"), amounts=add(paid), is_beside=True),
+        *([Term(_("of it settled by credits, gross"), amounts=add(settled), is_beside=True)] if add(settled) else []),
+        Term(_("of it open, gross"), amounts=add(open_now), is_beside=True),
+        *([Term(_("beside it open credits, gross"), amounts=add(unused), is_beside=True)] if add(unused) else []),
+        *(
+            [Term(_("fees of Invoice Ninja in these, gross"), amounts=add(charged), is_beside=True)]
+            if add(charged)
+            else []
+        ),
     )
     residue.extend(unequal(ours, add(theirs)))
     whole = Term(_("our lines"), lines.count(), amounts=ours)

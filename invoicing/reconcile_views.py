@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext, gettext_lazy
 
@@ -115,6 +117,7 @@ class ReconcilePage(PageView):
             running=readings.running(),
             failed=Reading.objects.filter(finished_at__isnull=False).exclude(sentence="").order_by("-id").first(),
             zone=settings.BILLING_TIMEZONE,
+            printed_at=timezone.now(),
             may_read=self.request.user.has_perm(READ),
             **kwargs,
         )
@@ -173,6 +176,7 @@ class RunCertificate(PageView):
             hash=certificate.hash_of(about, proof.identities, before),
             reading=proof.reading,
             zone=settings.BILLING_TIMEZONE,
+            printed_at=timezone.now(),
             **kwargs,
         )
         return self.render_to_response(context)
@@ -196,6 +200,7 @@ def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
         "net",
         "tax",
         "gross",
+        "fees of Invoice Ninja",
         "settled by credits",
         "paid",
         "open",
@@ -204,7 +209,8 @@ def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
         [
             *(str(row.client), row.number, row.state, f"{row.billed_hours:f}", row.currency),
             *(f"{quantize(row.net, row.currency):f}", f"{quantize(row.tax, row.currency):f}"),
-            *(f"{quantize(row.gross, row.currency):f}", f"{quantize(row.credited, row.currency):f}"),
+            *(f"{quantize(row.gross, row.currency):f}", f"{quantize(row.fees, row.currency):f}"),
+            f"{quantize(row.credited, row.currency):f}",
             *(f"{quantize(row.paid_by_money, row.currency):f}", f"{quantize(row.balance or ZERO, row.currency):f}"),
         ]
         for row in invoices
@@ -251,20 +257,21 @@ def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> d
     terms = [
         (identity.left, "="),
         *((term, "·") for term in identity.of_left),
-        *((term, "+") for term in identity.right),
+        *((term, "·" if term.is_beside else "+") for term in identity.right),
     ]
     return {
         "name": identity.name,
         "is_true": identity.is_true,
         "is_outdated": identity.is_outdated,
         "is_empty": identity.is_empty,
-        "residue": identity.residue,
+        "residue": [_residue_in_words(words) for words in identity.residue],
         "leftovers": identity.leftovers[:SHOWN_LEFTOVERS],
         "more_leftovers": max(len(identity.leftovers) - SHOWN_LEFTOVERS, 0),
         "rows": [
             {
                 "name": term.name,
                 "sign": sign,
+                "is_beside": term.is_beside,
                 "count": term.count,
                 "hours": formats.hours(term.hours) if term.hours else "",
                 "money": " + ".join(formats.money(amount, code) for code, amount in sorted(term.amounts.items())),
@@ -275,6 +282,11 @@ def shown(identity: Identity, url: Callable[[Term], str] = lambda term: "") -> d
             for term, sign in terms
         ],
     }
+
+
+def _residue_in_words(words: str) -> str:
+    """ "-1.500000 h" of the file as it is read: −1.50 h."""
+    return re.sub(r"(\.\d\d)0+ h$", r"\1 h", re.sub(r"(?<!\S)-(?=\d)", "−", words))
 
 
 def _url(term: Term, wanted: Wanted) -> str:

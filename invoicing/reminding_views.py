@@ -180,6 +180,11 @@ class ConfirmReminder(ConfirmView):
             facts=[
                 (_("Invoice"), f"{invoice.number}, {formats.period(invoice.period_start, invoice.period_end)}"),
                 (_("With tax"), formats.money(invoice.gross, invoice.currency)),
+                *(
+                    [(_("Fees by Invoice Ninja itself"), formats.money(invoice.fees, invoice.currency))]
+                    if invoice.fees
+                    else []
+                ),
                 (_("Paid"), formats.money(invoice.paid_by_money, invoice.currency)),
                 *(
                     [(_("Settled by credits"), formats.money(invoice.credited, invoice.currency))]

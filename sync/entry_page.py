@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 
 from billing_console import formats
 from billing_console.badges import WORDS
-from billing_console.states import EntryState, ItemState, RecordState
+from billing_console.states import DifferenceState, EntryState, ItemState, RecordState
 from sync import explain, hooks, links, three_sides, weeks
-from sync.models import RecordKind, RemoteRecord, TimeEntry, Transition, UpstreamCall, WebhookDelivery
+from sync.models import Difference, RecordKind, RemoteRecord, TimeEntry, Transition, UpstreamCall, WebhookDelivery
 
 DONE, RUNNING, STUCK, OPEN = "done", "in_flight", "attention", "pending"
 SHOWN = 20
@@ -62,6 +62,7 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
     return {
         "entry": entry,
         "why": explain.explain(entry),
+        "difference": Difference.objects.filter(item=item, state=DifferenceState.OPEN).first(),
         "long_week": weeks.week_of(entry),
         "steps": steps_of(entry, deliveries, status),
         "sides": three_sides.rows_of(entry, billed, status),

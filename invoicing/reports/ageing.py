@@ -51,7 +51,7 @@ class Ageing(Report):
         Column("late", _("Days overdue"), Kind.DAYS, value=lambda row: max(row["late"].days, 0) if row["late"] else 0),
         INVOICE_STATE,
         CURRENCY,
-        Column("gross", _("With tax"), Kind.MONEY),
+        Column("asked", _("With tax and fees"), Kind.MONEY),
         Column("credited", _("Settled by credits"), Kind.MONEY),
         Column("money_paid", _("Paid"), Kind.MONEY),
         Column("balance", _("Open"), Kind.MONEY),
@@ -59,10 +59,12 @@ class Ageing(Report):
 
     def rows(self, wanted: Wanted) -> QuerySet[Invoice, Row]:
         days, paid = Value(wanted.today) - F("due_date"), F("paid_to_date") - F("credited")
-        rows = self._invoices(wanted).annotate(late=days, invoice_state=F("state"), money_paid=paid)
+        rows = self._invoices(wanted).annotate(
+            late=days, invoice_state=F("state"), money_paid=paid, asked=F("gross") + F("fees")
+        )
         return rows.order_by("due_date", "pk").values(
             *("pk", "number", "client__name", "invoice_date", "due_date", "late", "invoice_state"),
-            *("currency", "gross", "paid_to_date", "credited", "money_paid", "balance"),
+            *("currency", "asked", "paid_to_date", "credited", "money_paid", "balance"),
         )
 
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:

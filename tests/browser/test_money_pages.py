@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from invoicing import payments, readings, reminding, sending
@@ -99,3 +99,19 @@ def test_the_pages_of_money_fit_a_phone(page: Page, live_server: LiveServer, inv
             page.set_viewport_size({"width": 1280, "height": 900})
             page.screenshot(path=f"{folder}/{name}-{theme}.png", full_page=True)
     assert wide == dict.fromkeys(addresses, 0)
+
+
+def test_the_printed_certificate_is_whole(page: Page, live_server: LiveServer, invoice: Invoice) -> None:
+    """Paper neither scrolls nor opens what is folded: no column is cut, and each row that differs is there."""
+    signed_in(page, live_server)
+    page.set_viewport_size({"width": 703, "height": 1040})  # A4 without the margins
+    page.goto(f"{live_server.url}/admin/invoicing/reconcile/run/{invoice.run_id}/")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+    expect(page.get_by_text("SANDBOX · printed")).to_be_visible()
+    expect(page.locator("#main details li").first).to_be_visible()
+    right = "[...document.querySelectorAll('#main td')].map(cell => cell.getBoundingClientRect().right)"
+    assert page.evaluate(f"Math.max(...{right})") <= 703
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#main details[open]").count() == 0

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from billing_console.states import InvoiceState
-from invoicing import deviations, fees, invoice_page, payments, readings, verdict
+from invoicing import deviations, fees, invoice_page, owed, payments, readings, verdict
 from invoicing.models import Invoice
 from mappings.rules import month
 from sync.clients.ninja_parse_invoices import parse_invoice
@@ -17,6 +18,7 @@ from sync.clients.wire import decode_json
 from tests.invoicing.test_adopting import edit, found, lines_there, send
 from tests.invoicing.test_compared_fields import recorded
 from tests.outbound import created_invoice
+from tests.people import browser_of
 from tests.standins import World
 
 LATE = {"type_id": "5", "product_key": "Fee", "notes": "Late fee added on 2 Feb 2026", "quantity": 1, "cost": 12}
@@ -59,7 +61,32 @@ def test_a_late_fee_is_no_drift_and_the_month_still_balances(world: World) -> No
     assert deviations.open_of(row) is None
     assert (row.gross, row.fees, row.balance) == (Decimal("408.38"), Decimal("14.52"), Decimal("422.90"))
     sides = {side.name: side.theirs.replace("\u00a0", " ") for side in invoice_page.sides_of(row, row.remote)}
+    # In the order in which they add up: 408.38 + 14.52 = 422.90 to pay.
+    assert list(sides)[3:] == ["With tax", "Fees by Invoice Ninja itself", "Paid", "Open"]
     assert sides["Fees by Invoice Ninja itself"] == "14.52 EUR"
+    (owed_row,) = [bucket for bucket in owed.buckets() if bucket.count]
+    assert [words.replace("\u00a0", " ") for words in (owed_row.gross, owed_row.paid, owed_row.balance)] == [
+        "422.90 EUR", "0.00 EUR", "422.90 EUR",
+    ]  # fmt: skip
+    ageing = browser_of("viewer").get(reverse("admin:invoicing_report", args=["ageing"]))
+    assert [cell["text"].replace("\u00a0", " ") for cell in ageing.context["rows"][0]][-4:] == [
+        "422.90 EUR", "0.00 EUR", "0.00 EUR", "422.90 EUR",
+    ]  # fmt: skip
+    Invoice.objects.update(last_mail_on=None)  # nothing stands in the way of a reminder
+    asked = browser_of("approver").get(reverse("admin:invoicing_remind", args=[row.pk]), follow=True)
+    facts = {str(label): str(value).replace("\u00a0", " ") for label, value in asked.context["confirmation"].facts}
+    assert (facts["With tax"], facts["Fees by Invoice Ninja itself"], facts["Open"]) == (
+        "408.38 EUR", "14.52 EUR", "422.90 EUR",
+    )  # fmt: skip
+    printed = browser_of("viewer").get(reverse("admin:invoicing_run_certificate", args=[row.run_id])).content.decode()
+    assert "fees 14.52\u00a0EUR" in printed
+    signs = {
+        shown["name"]: shown["sign"]
+        for shown in browser_of("viewer")
+        .get("/admin/invoicing/reconcile/?month=2025-12")
+        .context["identities"][3]["rows"]
+    }
+    assert {name: sign for name, sign in signs.items() if sign == "+"} == {"net in Invoice Ninja": "+"}
     balances()
 
     part = {"invoice_id": row.remote.remote_id, "amount": 422.9}

@@ -174,6 +174,20 @@
         if (event.target.closest("[data-bc-print]")) window.print();
     });
 
+    // Nothing can be opened on paper: what is folded is printed open, and folded again afterwards.
+    addEventListener("beforeprint", () => {
+        for (const details of document.querySelectorAll("#main details:not([open])")) {
+            details.open = true;
+            details.dataset.bcForPrint = "";
+        }
+    });
+    addEventListener("afterprint", () => {
+        for (const details of document.querySelectorAll("details[data-bc-for-print]")) {
+            details.open = false;
+            delete details.dataset.bcForPrint;
+        }
+    });
+
     // A form that must go once: the server refuses the second anyway, this only spares the person the message.
     document.addEventListener("submit", (event) => {
         if (!event.target.matches("[data-bc-once]") || event.defaultPrevented) return;
