@@ -121,7 +121,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
         )
         return (
             _("Credit %(gross)s with tax for #%(ref)s, %(project)s?") % words,
-            consequence % words,
+            f"{consequence % words} {self.anew_words}".strip(),
             _("Credit %(gross)s and set it against %(number)s") % words if is_used else _("Credit %(gross)s") % words,
             [
                 (_("Invoice"), found.invoice.number),
@@ -152,7 +152,10 @@ class ConfirmDecision(DifferencePage, ConfirmView):
         ]
 
     def _fields(self) -> dict[str, str]:
-        return {"gross": str(self._offer().gross)} if self.verdict in (CREDIT, CREDIT_AND_USE) else {}
+        if self.verdict not in (CREDIT, CREDIT_AND_USE):
+            return {}
+        entry = self.billed_anew
+        return {"gross": str(self._offer().gross), "billed": str(entry.amount) if entry is not None else ""}
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         what: dict[str, Any] = {
@@ -172,8 +175,8 @@ class ConfirmDecision(DifferencePage, ConfirmView):
             entry = supplements.write_off(row, **what)
             return _("%(amount)s written off.") % {"amount": self.money(entry.amount)}
         if self.verdict in (CREDIT, CREDIT_AND_USE):
-            gross = self.request.POST.get("gross", "")
-            credit = crediting.request_credit(row, gross=gross, is_to_use=self.verdict == CREDIT_AND_USE, **what)
+            what |= {name: self.request.POST.get(name, "") for name in ("gross", "billed")}
+            credit = crediting.request_credit(row, is_to_use=self.verdict == CREDIT_AND_USE, **what)
             return _("%(amount)s is being credited in Invoice Ninja.") % {"amount": self.money(credit.gross)}
         if self.verdict == AT_ONCE:
             entry = supplementing.bill_at_once(row, **what)

@@ -68,6 +68,26 @@ class DifferencePage(PageView):
         return credit_offer.offer(self.difference)
 
     @cached_property
+    def billed_anew(self) -> TimeEntry | None:
+        """What the client whom Taiga names now is billed, when all is given back to the other one."""
+        return supplements.preview_after_credit(self.difference)
+
+    @property
+    def anew_words(self) -> str:
+        """ "8.00 h, 896.00 EUR are billed to Hotel NV with the next run." or "" where nobody else pays now."""
+        row, entry = self.difference, self.billed_anew
+        if row.payer_now is None:
+            return ""
+        if entry is None:
+            return _("%(client)s is billed once the item is closed again.") % {"client": row.payer_now}
+        words = {
+            "client": row.payer_now,
+            "hours": formats.hours(entry.billed_hours),
+            "amount": formats.money(entry.amount, entry.currency),
+        }
+        return _("%(hours)s, %(amount)s before tax, are billed to %(client)s with the next run.") % words
+
+    @cached_property
     def line(self) -> InvoiceLine | None:
         rows = InvoiceLine.objects.filter(entry=self.difference.entry_id, is_voided=False)
         return rows.select_related("invoice__client", "invoice__run").first()
@@ -190,7 +210,9 @@ class DecidePage(DifferencePage):
             Way(
                 CREDIT,
                 _("Credit %(net)s…") % words,
-                _("A credit of %(gross)s with tax in Invoice Ninja, open for the client's next invoice.") % words,
+                self._with_anew(
+                    _("A credit of %(gross)s with tax in Invoice Ninja, open for the client's next invoice.") % words
+                ),
             )
         ]
         if found.usable > 0:
@@ -199,10 +221,15 @@ class DecidePage(DifferencePage):
                 Way(
                     CREDIT_AND_USE,
                     _("Credit %(net)s and set it against %(number)s…") % words,
-                    _("A credit of %(gross)s with tax; %(usable)s of it is taken off what the client owes.") % words,
+                    self._with_anew(
+                        _("A credit of %(gross)s with tax; %(usable)s of it is taken off what the client owes.") % words
+                    ),
                 ),
             )
         return ways
+
+    def _with_anew(self, sentence: str) -> str:
+        return f"{sentence} {self.anew_words}".strip()
 
     def _ignore(self) -> Way:
         words = {"amount": self.money(self.difference.amount, is_signed=True)}

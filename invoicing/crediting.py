@@ -38,12 +38,13 @@ PRODUCT_LINE = "1"  # a line that bills no task: it must not take one over
 
 
 def request_credit(
-    difference: Difference, *, mark: str, gross: str, user: User, note: str, is_to_use: bool = False
+    difference: Difference, *, mark: str, gross: str, user: User, note: str, is_to_use: bool = False, billed: str = ""
 ) -> Credit:
     """Decide a Difference by a credit, and want it in Invoice Ninja; with `is_to_use` set against its invoice, too.
 
-    `mark` and `gross` are what the person saw, the note is required. Raises NotAllowed where there can be none,
-    StaleRevision when it comes to something else by now, IllegalTransition on a second click.
+    Where somebody in Taiga named another client, the next cycle bills that one. `mark`, `gross` and `billed` (what the
+    other client is billed, before tax) are what the person saw, the note is required. Raises NotAllowed where there
+    can be none, StaleRevision when it comes to something else by now, IllegalTransition on a second click.
     """
     reason = supplements.required(note)
     with transaction.atomic():
@@ -56,6 +57,9 @@ def request_credit(
             raise StaleRevision
         credit = _make(row, offered, user, reason, is_to_use=is_to_use)
         advance(row, DifferenceState.CREDITED, why=reason, user=user, reason=reason)
+        entry = supplements.bill_after_credit(row, user=user, note=reason)
+        if billed != (str(entry.amount) if entry is not None else ""):
+            raise StaleRevision
         transaction.on_commit(lambda: doorbell.ring("invoices"))
     return credit
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Priced:
     """What a cycle came to, as far as brakes look at it: hours in hours, money in `currency`, days local.
 
-    `hours` are all hours typed on the item, `raw` and `billed` what this cycle adds.
+    `hours` are all hours typed on the item, `billed` what this cycle adds, `raw` the typed hours that it bills.
     """
 
     item: WorkItem
@@ -68,7 +68,12 @@ def _client(priced: Priced, world: World) -> Brake | None:
     if not world.company.brake_client or priced.client.pk == priced.mapping.client_id:
         return None
     facts = {"owner": str(priced.mapping.client), "client": str(priced.client), "typed": priced.client.ninja_id}
-    return Brake(Reason.BRAKE_CLIENT, f"client={priced.client.pk}", facts)
+    return Brake(Reason.BRAKE_CLIENT, client_token(priced.client), facts)
+
+
+def client_token(client: Client) -> str:
+    """What is remembered when a person confirms that this client pays for an item in another one's project."""
+    return f"client={client.pk}"
 
 
 def _late(priced: Priced, world: World) -> Brake | None:

@@ -293,7 +293,8 @@ class _Judge:
             mapping=columns["project"],
             client=columns["client"],
             hours=hours,
-            raw=columns["raw_hours"],
+            # Hours that were credited are billed again without having been worked again.
+            raw=max(columns["raw_hours"], hours - self.cycle.billed_before),
             billed=billed,
             rate=columns["rate"],
             currency=columns["currency"],

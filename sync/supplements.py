@@ -6,6 +6,7 @@ same hours. Nothing here calls a server.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -14,7 +15,8 @@ from django.utils.translation import gettext as _
 from billing_console import money
 from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, EntryState, ItemState
-from sync import attributes, entries, words
+from mappings.models import Client
+from sync import attributes, brakes, entries, words
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.transitions import advance
 from sync.world import World
@@ -33,6 +35,41 @@ def preview(difference: Difference) -> tuple[TimeEntry | None, str]:
             return _check(items[difference.item_id], by_item[difference.item_id], world), ""
         except NotAllowed as error:
             return None, error.sentence
+
+
+def preview_after_credit(difference: Difference) -> TimeEntry | None:
+    """What is billed to the client now, once all is given back to the one who was billed (unsaved); None for nothing.
+
+    Priced as if the Difference were credited, and rolled back. Only where somebody named another client in Taiga.
+    """
+    if difference.payer_now_id is None:
+        return None
+    with transaction.atomic():
+        items, by_item, world = entries.lock_and_load([difference.item_id])
+        savepoint = transaction.savepoint()
+        Difference.objects.filter(pk=difference.pk).update(state=DifferenceState.CREDITED)
+        try:
+            return _check(items[difference.item_id], by_item[difference.item_id], world)
+        except NotAllowed:
+            return None
+        finally:
+            transaction.savepoint_rollback(savepoint)
+
+
+def bill_after_credit(difference: Difference, *, user: User, note: str) -> TimeEntry | None:
+    """The next cycle for the client whom somebody named in Taiga, once the (locked) Difference is credited.
+
+    None where the item is open, or nothing is left to bill: a later closing bills it. Who decided has said who pays.
+    """
+    if difference.payer_now_id is None:
+        return None
+    items, by_item, world = entries.lock_and_load([difference.item_id])
+    item, earlier = items[difference.item_id], by_item[difference.item_id]
+    try:
+        _check(item, earlier, world)
+    except NotAllowed:
+        return None
+    return entries.open_cycle(item, earlier, world, user, why=note, confirmed=_answered(item))
 
 
 def supplement(difference: Difference, *, mark: str, user: User, note: str) -> TimeEntry:
@@ -111,8 +148,12 @@ def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
 
 
 def _answered(item: WorkItem) -> str:
-    """Who decides to bill or to give away what came to it has seen what a person wrote before; "" for no hours."""
-    try:
-        return words.said_token(attributes.parse_hours(item.attributes.get(attributes.HOURS)))
-    except attributes.Unreadable:
-        return ""
+    """What is not asked again: who decides has seen what a person wrote before, and which client the item names."""
+    tokens = []
+    with contextlib.suppress(attributes.Unreadable):
+        tokens.append(words.said_token(attributes.parse_hours(item.attributes.get(attributes.HOURS))))
+    typed = attributes.parse_client(item.attributes.get(attributes.CLIENT))
+    client = Client.objects.filter(ninja_id=typed).first() if typed else None
+    if client is not None:
+        tokens.append(brakes.client_token(client))
+    return " ".join(tokens)

@@ -27,7 +27,8 @@ from invoicing import (
 )
 from invoicing.models import Credit, Invoice, InvoiceLine, InvoiceRun, Meaning
 from invoicing.releasing import Again
-from mappings.models import Rate, RuleSet
+from mappings.lookups import new_rule_set_version
+from mappings.models import Client, Rate, RuleSet
 from mappings.rules import month
 from sync import attention, decisions, push, settled, supplements, writeback
 from sync.models import Difference, RemoteRecord, TimeEntry, UpstreamCall
@@ -212,6 +213,54 @@ def test_hours_that_come_back_after_a_credit_are_billed_again(world: World, user
     cycle = supplements.supplement(difference, mark=difference.mark, user=user, note=NOTE)
     assert (cycle.cycle, cycle.billed_hours, cycle.amount) == (2, 1, Decimal("75.00"))
     work()
+    assert residues() == []
+
+
+def hotel(world: World) -> Client:
+    body = {"name": "Hotel NV", "contacts": [{"email": "books@hotel.example", "send_email": True}]}
+    there = world.api_ninja("POST", "/clients", body)["data"]
+    client = Client.objects.create(ninja_id=there["id"], name="Hotel NV", currency="EUR", is_known=True)
+    rules = {"billing_timezone": "Europe/Brussels", "tax_decision": "tax", "tax_name": "VAT", "tax_rate": Decimal(21)}
+    new_rule_set_version(client, rules)
+    return client
+
+
+def test_billed_to_the_wrong_client_it_is_credited_and_billed_to_the_right_one_by_one_decision(
+    world: World, user: User
+) -> None:
+    sent(world, 8)
+    entry, right = TimeEntry.objects.get(), hotel(world)
+    difference = change(world, entry, client=right.ninja_id)
+    assert (difference.hours_now, difference.amount, difference.payer_now) == (0, -600, right)
+    anew = supplements.preview_after_credit(difference)
+    assert anew is not None
+    assert (anew.client, anew.billed_hours, anew.amount) == (right, 8, 600)
+    assert Difference.objects.get().state == "open"  # only looked at
+    found, _why = credit_offer.offer(difference)
+    assert found is not None
+    what: dict[str, Any] = {"mark": difference.mark, "gross": str(found.gross), "user": user, "note": NOTE}
+    with pytest.raises(StaleRevision):
+        crediting.request_credit(difference, billed="599.00", **what)
+    assert Credit.objects.count() == 0
+
+    crediting.request_credit(difference, billed=str(anew.amount), is_to_use=True, **what)
+    work()
+
+    first, second = TimeEntry.objects.order_by("cycle")
+    assert (first.client == right, first.state) == (False, "invoiced")
+    assert second.reason_sentence == ""
+    assert (second.client, second.state, second.billed_hours, second.amount) == (right, "ready", 8, 600)
+    assert [Decimal(str(row["amount"])) for row in credits_there(world)] == [726]
+    with pytest.raises(IllegalTransition):
+        crediting.request_credit(fresh(difference), billed="", **what)
+    # Closed again, and again: nothing more is billed, nothing is asked.
+    for _turn in range(2):
+        world.set_status(entry.item.taiga_id, "New")
+        world.read(entry.item.taiga_id)
+        world.set_status(entry.item.taiga_id, "Closed")
+        world.read(entry.item.taiga_id)
+    assert TimeEntry.objects.count() == 2
+    assert not Difference.objects.filter(state="open").exists()
     assert residues() == []
 
 
