@@ -20,7 +20,7 @@ from accounts.models import User
 from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
-from invoicing import adjusting, content, creating, extras, marking, snapshots
+from invoicing import adjusting, content, creating, extras, four_eyes, marking, snapshots
 from invoicing import claim as claims
 from invoicing.models import Decision, Deviation, Invoice, InvoiceLine
 from mappings.models import TaxDecision
@@ -69,6 +69,8 @@ def adopt(deviation: Deviation, *, user: User, reason: str, meaning: str = "") -
     with transaction.atomic():
         row, deviation = _lock(deviation, reason)
         _refuse(choice(deviation).against_adopting)
+        if needs_another(deviation, user):
+            raise NotAllowed(_("Four eyes: another approver must take it over. Propose it first."))
         theirs = deviation.theirs
         why = _("taken over from Invoice Ninja: %(reason)s") % {"reason": reason.strip()}
         before = row.net
@@ -85,6 +87,27 @@ def adopt(deviation: Deviation, *, user: User, reason: str, meaning: str = "") -
         }
         _settle(row, deviation, Decision.ADOPTED, {}, user=user, reason=reason.strip(), why=why)
     return row
+
+
+def needs_another(deviation: Deviation, user: User) -> bool:
+    """Whether two approvers are needed for this adoption, and `user` would be the first: adopting is approving anew."""
+    return four_eyes.are_wanted() and deviation.proposed_by_id in (None, user.pk)
+
+
+def propose(deviation: Deviation, *, user: User, reason: str) -> Deviation:
+    """Want theirs taken over, for another approver to do. Raises NotAllowed with what speaks against, and if done."""
+    with transaction.atomic():
+        row, deviation = _lock(deviation, reason)
+        _refuse(choice(deviation).against_adopting)
+        if deviation.proposed_by is not None:
+            raise NotAllowed(
+                _("%(who)s proposed that already; another approver must take it over.") % {"who": deviation.proposed_by}
+            )
+        deviation.proposed_by, deviation.proposed_at, deviation.proposal = user, timezone.now(), reason.strip()
+        deviation.save(update_fields=["proposed_by", "proposed_at", "proposal"])
+        why = _("to be taken over from Invoice Ninja: %(reason)s") % {"reason": reason.strip()}
+        record(row, row.state, row.state, why=why, user=user)
+    return deviation
 
 
 def overwrite(deviation: Deviation, *, user: User, reason: str) -> Invoice:

@@ -37,7 +37,7 @@ class Differences(PageView):
         return get_object_or_404(Invoice.objects.select_related("client", "remote"), pk=self.kwargs["pk"])
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        rows = Deviation.objects.filter(invoice=self.invoice).select_related("decided_by")
+        rows = Deviation.objects.filter(invoice=self.invoice).select_related("decided_by", "proposed_by")
         deviations = list(rows.order_by("-id")[:20])
         current = deviations[0] if deviations else None
         if current is not None:
@@ -79,7 +79,7 @@ class Decide(ConfirmView):
 
     @cached_property
     def deviation(self) -> Deviation:
-        rows = Deviation.objects.select_related("invoice__client", "invoice__remote")
+        rows = Deviation.objects.select_related("invoice__client", "invoice__remote", "proposed_by")
         found: Deviation = get_object_or_404(rows, pk=self.kwargs["deviation"], invoice=self.kwargs["pk"])
         return found
 
@@ -102,6 +102,9 @@ class Decide(ConfirmView):
                 "waits for the next run. It can be sent once it was compared again."
             )
             label = _("Take over %(theirs)s")
+            if adopting.needs_another(deviation, self.request.user):  # type: ignore[arg-type]
+                consequence = _("Four eyes: another approver must agree and take it over. Until then nothing changes.")
+                label = _("Propose to take over %(theirs)s")
         else:
             question = _("Write %(invoice)s %(number)s to Invoice Ninja again, %(ours)s?")
             consequence = _("What somebody typed there is lost. It can be sent once it was read back.")
@@ -119,11 +122,15 @@ class Decide(ConfirmView):
             needs_reason=True,
             option_name="meaning",
             option_label=_("Where the hours are other ones than in Taiga"),
-            options=Meaning.choices if is_adopting and adopting.changes_hours(deviation) else (),
+            options=Meaning.choices if self._asks_for_meaning() else (),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         said: dict[str, Any] = {"user": request.user, "reason": request.POST.get("reason", "")}
+        if self._is_adopting() and adopting.needs_another(self.deviation, said["user"]):
+            adopting.propose(self.deviation, **said)
+            messages.success(request, _("It is proposed. Another approver takes it over on this page."))
+            return HttpResponseRedirect(self.get_failure_url())
         if self._is_adopting():
             invoice = adopting.adopt(self.deviation, meaning=request.POST.get("meaning", ""), **said)
         else:
@@ -135,6 +142,12 @@ class Decide(ConfirmView):
         )
         messages.success(request, text % {"invoice": invoice})
         return HttpResponseRedirect(reverse("admin:invoicing_invoice_change", args=[invoice.pk]))
+
+    def _asks_for_meaning(self) -> bool:
+        user: Any = self.request.user
+        if not self._is_adopting() or adopting.needs_another(self.deviation, user):
+            return False
+        return adopting.changes_hours(self.deviation)
 
     def get_failure_url(self) -> str:
         return reverse("admin:invoicing_invoice_differences", args=[self.kwargs["pk"]])

@@ -34,6 +34,17 @@ class Deviation(models.Model):
         "accounts.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("decided by")
     )
     reason = models.TextField(_("reason"), blank=True)
+    proposed_by = models.ForeignKey(
+        "accounts.User",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("proposed by"),
+        help_text=_("Who wants it taken over, where another approver must agree (four eyes)."),
+    )
+    proposed_at = models.DateTimeField(_("proposed"), null=True, blank=True)
+    proposal = models.TextField(_("why it is to be taken over"), blank=True)
 
     class Meta:
         verbose_name = _("deviation")

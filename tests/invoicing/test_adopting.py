@@ -12,6 +12,7 @@ from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import adopting, content, creating, payments, reconcile, sending
 from invoicing.models import Deviation, Invoice, InvoiceLine, Meaning
+from mappings.models import Company
 from mappings.rules import month
 from sync.models import RemoteRecord, TimeEntry, Transition
 from tests.invoicing.world import built, make_user, sweep_project
@@ -386,3 +387,20 @@ def test_of_a_paid_invoice_it_is_only_a_note(world: World) -> None:
     choice = adopting.choice(Deviation.objects.get(decision=""))
     assert "Money came in" in choice.against_adopting[0]
     assert choice.against_overwriting
+
+
+def test_with_four_eyes_another_approver_takes_it_over(world: World) -> None:
+    """An approved invoice is raised in Invoice Ninja: who finds it right alone can only propose it."""
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    invoice = created_invoice(world)
+    edit(world, line_items=[{**lines_there(world)[0], "quantity": 40}])
+    deviation, ann, bob = found(world, invoice), make_user("Approver"), make_user("Approver")
+    with pytest.raises(NotAllowed, match="another approver must take it over"):
+        adopting.adopt(deviation, user=ann, reason="agreed", meaning=Meaning.ON_PURPOSE)
+    adopting.propose(deviation, user=ann, reason="agreed")
+    for attempt in (adopting.propose, adopting.adopt):
+        with pytest.raises(NotAllowed, match="another approver must take it over"):
+            attempt(fresh(deviation), user=ann, reason="again")
+    assert (fresh(invoice).net, fresh(deviation).decision) == (invoice.net, "")
+    adopting.adopt(fresh(deviation), user=bob, reason="seen", meaning=Meaning.ON_PURPOSE)
+    assert (fresh(invoice).net, fresh(deviation).decided_by) == (Decimal(3000), bob)

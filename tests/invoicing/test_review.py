@@ -20,7 +20,16 @@ from mappings.lookups import new_rule_set_version
 from mappings.models import Company
 from sync import attention
 from sync.models import RemoteRecord, TimeEntry, Transition
-from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
+from tests.invoicing.world import (
+    IN_JANUARY,
+    built,
+    change_hours,
+    make_client,
+    make_project,
+    make_user,
+    make_work,
+    prove,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -377,7 +386,50 @@ def test_without_four_eyes_and_without_a_change_one_person_is_enough(user: User)
     other = built().invoices.get(client=project.client)
     review.edit_text(other.lines.get(), revision=2, user=user, text="x", reason="y")
     review.edit_text(other.lines.get(), revision=3, user=user, text=other.lines.get().original_notes, reason="y")
-    assert review.approve(other, revision=4, user=user).state == "approved"
+    with pytest.raises(NotAllowed, match="You changed a draft of this client and period"):
+        review.approve(other, revision=4, user=user)  # who touched it is a set that only grows
+    untouched = make_project(make_client("Third"))
+    make_work(untouched)
+    third = built().invoices.get(client=untouched.client)
+    assert review.approve(third, revision=2, user=user).state == "approved"
+
+
+def test_four_eyes_are_not_walked_round_by_rejecting_the_draft(user: User) -> None:
+    """A alone holds a line, rejects and refreshes: the new draft bears no trace of it, but the trail does."""
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    invoice = draft()
+    review.hold_line(invoice.lines.get(ref=1), revision=2, user=user, reason="not this one")
+    review.reject_draft(invoice, revision=3, user=user, reason="anew")
+    refresh_run(invoice.run)
+    build.build_due()
+    new = Invoice.objects.get(state="draft")
+    with pytest.raises(NotAllowed, match=r"You changed a draft of this client and period on .* another approver"):
+        review.approve(new, revision=new.revision, user=user)
+    other = make_user("Approver")
+    assert review.approve(new, revision=new.revision, user=other).state == "approved"
+
+
+def test_four_eyes_know_who_wrote_before_the_last_writer(user: User) -> None:
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    invoice, other = draft(), make_user("Approver")
+    added = adjusting.add_line(invoice, revision=2, user=user, text="Fee", quantity=D(1), price=D(1000), reason="x")
+    line = added.lines.get(entry__isnull=True)
+    adjusting.adjust_line(line, revision=3, user=other, hours=D(1), rate=D("1000.01"), reason="a cent")
+    for somebody in (user, other):
+        with pytest.raises(NotAllowed, match="another approver must approve"):
+            review.approve(invoice, revision=4, user=somebody)
+    assert review.approve(invoice, revision=4, user=make_user("Approver")).state == "approved"
+
+
+def test_four_eyes_count_what_was_decided_about_an_entry(user: User) -> None:
+    Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
+    entry = make_work(make_project(make_client()), "30", ref=1)
+    attention.confirm_entry(entry, user=user)
+    prove(entry)
+    invoice = built().invoices.get()
+    with pytest.raises(NotAllowed, match="You decided about an entry on this draft"):
+        review.approve(invoice, revision=2, user=user)
+    assert review.approve(invoice, revision=2, user=make_user("Approver")).state == "approved"
 
 
 def test_taking_an_approval_back_moves_both_rows(user: User) -> None:
