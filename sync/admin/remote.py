@@ -148,15 +148,18 @@ class DifferenceAdmin(IndexedSearchAdmin):
         """With the way from the open ones to those that are settled, and back."""
         shown = request.GET.get("show") or OPEN
         ways = [(OPEN, _t("Open")), (SETTLED, _t("Settled")), (ALL, _t("All"))]
-        about = {
-            "shown": shown,
-            "ways": ways,
-            "empty_heading": _t("No open differences") if shown == OPEN else "",
-            "empty_sentence": _t(
-                "What somebody changes in Taiga after it was billed appears here, with the money and what can be done."
-            ),
-        }
+        about = {"shown": shown, "ways": ways}
         return super().changelist_view(request, {**(extra_context or {}), **about})
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The kit's template of an empty list gets nothing but the list itself: what it says then is put there."""
+        shown, found = request.GET.get("show") or OPEN, super().get_changelist_instance(request)
+        found.empty_heading = {OPEN: _t("No open differences"), SETTLED: _t("No settled differences")}.get(shown, "")
+        found.empty_sentence = _t(
+            "What somebody changes in Taiga after it was billed appears here, with the money and what can be done."
+        )
+        found.is_whole_list = set(request.GET) <= {"show"} and shown in (OPEN, SETTLED, ALL)
+        return found
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page that settles it is the page of a difference; nothing is posted here."""

@@ -142,6 +142,21 @@ def test_the_list_leads_to_the_page_and_adds_up(approver: Browser) -> None:
     assert moved.headers["Location"] == decide_url(row)
 
 
+@pytest.mark.parametrize(
+    ("query", "heading"),
+    [
+        ("", "No open differences"),
+        ("?show=settled", "No settled differences"),
+        ("?show=all", "No differences yet"),
+        ("?show=all&q=x", "Nothing fits"),
+    ],
+)
+def test_an_empty_list_says_what_would_be_here(approver: Browser, query: str, heading: str) -> None:
+    text = words(approver.get(reverse("admin:sync_difference_changelist") + query))
+    assert heading in text
+    assert ("What somebody changes in Taiga after it was billed appears here" in text) is (heading != "Nothing fits")
+
+
 def test_the_list_shows_the_open_ones_and_sums_only_them(approver: Browser) -> None:
     row = difference("1")
     for state, amount in (("credited", Decimal("-321.75")), ("supplemented", Decimal("60"))):

@@ -16,7 +16,7 @@ from billing_console.states import EntryState
 from invoicing import payments, sending
 from invoicing.models import Invoice
 from sync import entry_page, hooks, push, task_readings, upstreams
-from sync.models import Heartbeat, RemoteRecord, TimeEntry, WorkItem
+from sync.models import Difference, Heartbeat, RemoteRecord, TimeEntry, WorkItem
 from sync.three_sides import Row
 from tests.outbound import approved_invoice, created_invoice, fresh
 from tests.people import browser_of
@@ -205,6 +205,20 @@ def test_the_page_shows_it_at_a_constant_price(world: World) -> None:
     assert f"on invoice {invoice.number}: Created" in page
     assert reverse("admin:invoicing_invoice_change", args=[invoice.pk]) in page
     assert len(queries) <= 22
+
+
+def test_what_changed_after_billing_leads_to_its_difference(world: World) -> None:
+    entry = entry_of(created_invoice(world, 4.5))
+    url = reverse("admin:sync_timeentry_change", args=[entry.pk])
+    assert "Settle the difference" not in browser_of("viewer").get(url).content.decode()
+    world.set_values(entry.item.taiga_id, hours=3.5)
+    world.read(entry.item.taiga_id)
+
+    page = browser_of("viewer").get(url).content.decode()
+
+    difference = Difference.objects.get(state="open")
+    assert difference.sentence in page
+    assert f'{reverse("admin:sync_difference_decide", args=[difference.pk])}">Settle the difference' in page
 
 
 def test_readings_of_tasks_are_noted_in_two_statements_however_many(world: World) -> None:
