@@ -22,7 +22,7 @@ def mark_paid(call: Call, invoice: Row) -> Row:
     if invoice["is_deleted"] or invoice["status_id"] in (PAID, CANCELLED):
         return invoice
     row = mark_sent(call, invoice)
-    if row["balance"]:
+    if row["balance"] or not row["amount"]:  # one of 0 is closed by a payment of 0 (960, 966)
         pay_by_hand(call, row, row["balance"], row["date"])
     return _again(call, row)
 

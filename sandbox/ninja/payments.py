@@ -13,7 +13,7 @@ from sandbox.ninja.errors import DELETED_RECORD, Refusal, invalid, missing, unau
 from sandbox.ninja.filters import ALL, Filter, contains, select
 from sandbox.ninja.mail import send_receipts, wants_receipts
 from sandbox.ninja.payment_checks import read_more_invoices, read_parts
-from sandbox.ninja.status import mark_sent, note_payment_status
+from sandbox.ninja.status import PAID, SENT, mark_sent, note_payment_status
 from sandbox.ninja.store import Store
 from sandbox.ninja.transformers import answer_one, answer_page
 from sandbox.ninja.values import as_number, as_text, is_on, whole
@@ -171,7 +171,11 @@ def apply_to_invoice(call: Call, payment_id: str, invoice: Row, amount: Any) -> 
     changes: Row = {"paid_to_date": paid, "balance": balance, **_less_deposit(row, amount)}
     if balance <= 0:  # a partly paid one is reminded on (1215)
         changes["next_send_date"] = ""
-    note_payment_status(store, store.save("invoices", row["id"], **changes))
+    row = store.save("invoices", row["id"], **changes)
+    if balance == 0 and row["status_id"] == SENT:  # one of 0 by a payment of 0 too (961, 965)
+        store.save("invoices", row["id"], status_id=PAID)
+    else:
+        note_payment_status(store, row)
     store.move_client_money(row["client_id"], balance=-amount)
     _add_part(store, payment_id, {"invoice_id": row["id"], "amount": amount})
 

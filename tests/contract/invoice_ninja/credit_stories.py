@@ -1,4 +1,4 @@
-"""Credits and their use (1199 to 1264, 1465 to 1472), 5.10.42."""
+"""Credits and their use (1199 to 1264, 1465 to 1475), invoices and payments of 0 (949 to 972), 5.10.42."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from sandbox.ninja.app import InvoiceNinja
 from tests.contract.invoice_ninja.stories import Story, in_euro, reminding, sent_invoice, steps
-from tests.contract.invoice_ninja.world import make, merged, next_number
+from tests.contract.invoice_ninja.world import make, merged, newer, next_number
 
-THETA, OTHER, NU = "LYqaQlenjk", "JAPdRqbGyO", "OpnelY5aKB"
+THETA, OTHER, NU, COVERED = "LYqaQlenjk", "JAPdRqbGyO", "OpnelY5aKB", "oBDbDxbl2E"
+OF_A_TASK = {"type_id": "2", "task_id": "OpnelY5aKB"}
 ACTIVITIES = frozenset({"id"})
 
 
@@ -42,7 +43,36 @@ def _to_use(ninja: InvoiceNinja) -> None:
         credit(NU, row_id, amount)(ninja)
 
 
+def _zero(row_id: str, number: str, **line: Any) -> Any:
+    """An invoice of 0, a draft."""
+    first = {"quantity": 2, "cost": 0, "notes": "Work", **line}
+    body = {"client_id": COVERED, "number": number, "line_items": [first]}
+    return lambda ninja: make(ninja, "invoices", row_id, body)
+
+
+def _one_payment(ninja: InvoiceNinja) -> None:
+    """There was one payment before."""
+    ninja.store["payments"].last_id = 1
+    next_number("payments", 2)(ninja)
+
+
+def _overdue_of_zero(ninja: InvoiceNinja) -> None:
+    line = {"quantity": 1, "cost": 0, "notes": "Work"}
+    body = {"client_id": NU, "number": "0556", "date": "2026-10-01", "due_date": "2026-10-15", "line_items": [line]}
+    make(ninja, "invoices", "k8mepQ6aMy", body, "?mark_sent=true")
+
+
 STORIES = [
+    Story(
+        "invoices of 0",
+        newer(949, rows=in_euro(COVERED, "Beta Covered", "0017")),
+        steps(
+            *(next_number("invoices", 19), _one_payment, "949-950 952-955", _zero("1YQdJ2dOGp", "0020", **OF_A_TASK)),
+            *("956-957", _zero("4y1aKReQGw", "0021"), "958-959", _zero("q9wdLwbjPX", "0022"), "960-962"),
+            *(_zero("QJ0dN6dLOv", "0024", quantity=1), "963-970", next_number("invoices", 25), "971-972"),
+        ),
+        ignore={954: ACTIVITIES},
+    ),
     Story(
         "credits",
         reminding(
@@ -56,7 +86,7 @@ STORIES = [
     Story(
         "money and credits",
         reminding(1465, rows=in_euro(NU, "Nu Extras", "0047"), then=_nu),
-        steps("1465-1466", _to_use, "1467-1472"),
+        steps("1465-1466", _to_use, "1467-1472", _overdue_of_zero, "1473-1475"),
         at_once=frozenset({1466}),
     ),
 ]
