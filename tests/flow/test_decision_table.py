@@ -105,7 +105,7 @@ INVOICE_ROWS: dict[str, dict[str, str]] = {
         DRAFT: "–",
         APPROVED: "1 invoiced 2.00 h 190.00, task 190.00 billed; created",  # on a draft the server does nothing
         SENT: "asked; then 1 ready 2.00 h 190.00, task 190.00 free; cancelled; anew 190.00",
-        PAID: "blocked; 1 invoiced 2.00 h 190.00, task 190.00 billed; paid",
+        PAID: "1 invoiced 2.00 h 190.00, task 190.00 billed; paid",  # nor on a paid one (recording 1361)
     },
     "edited by hand": {
         UNCLAIMED: "–",
