@@ -81,7 +81,7 @@ def still_planned(invoice: Invoice) -> str:
         return ""
     return _(
         "Invoice Ninja's own schedule does not know of the pause and mails it %(when)s. To stop that too, switch the "
-        "client's reminders off there (the client, Settings, Templates and reminders)."
+        "client's reminders off there."
     ) % {"when": formats.moment(invoice.next_reminder_at, invoice.timezone)}
 
 
