@@ -80,10 +80,11 @@ def build_drafts(rows: Sequence[RunClient]) -> dict[int, Outcome]:
             outcome.sentences += sentences
         else:
             outcome.invoices.append(invoice)
+    covered = regrouping.covered(run, by_client)
     missing = []
     for (client_id, currency, group_key), amount in _groups(run, by_client).items():
         row = by_client[client_id]
-        if (client_id, currency, group_key) in taken:
+        if (client_id, currency, group_key) in taken or (client_id, currency) in covered:
             outcomes[row.pk].sentences.append(_came_later(currency, amount))
         elif amount:
             missing.append(content.new_draft(run, row.client, row.rule_set, currency, group_key))

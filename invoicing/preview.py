@@ -13,6 +13,7 @@ from django.db.models import Count, F, Q, Sum
 
 from billing_console import money
 from billing_console.states import EntryState, Reason, RecordState
+from invoicing import regrouping
 from invoicing.models import InvoiceRun
 from invoicing.refreshing import live_invoices
 from invoicing.run import UNAPPROVED, billable_before
@@ -48,7 +49,7 @@ class PreviewRow:
 
 
 def preview(period: Period, chosen: Mapping[Client, RuleSet], run: InvoiceRun | None = None) -> list[PreviewRow]:
-    """The rows of a run of `period` over these clients, by client: three queries. Clients with nothing are left out.
+    """The rows of a run of `period` over these clients, by client: four queries. Clients with nothing are left out.
 
     `run` is the run that starting it would ask again, None where it would be a new one: what its approved invoices
     do not take is not offered (billing-rules, When a run bills what: after approval it changes nothing).
@@ -75,6 +76,7 @@ def preview(period: Period, chosen: Mapping[Client, RuleSet], run: InvoiceRun | 
         )
     )
     approved = _approved_groups(run, chosen)
+    covered = regrouping.covered(run, [client.pk for client in chosen]) if run is not None else set()
     by_id = {client.pk: (client, rules.grouping) for client, rules in chosen.items()}
     rows: dict[tuple[int, str], PreviewRow] = {}
     drafts: dict[tuple[int, str, str], Decimal] = {}
@@ -84,7 +86,7 @@ def preview(period: Period, chosen: Mapping[Client, RuleSet], run: InvoiceRun | 
             (client.pk, found["currency"]), PreviewRow(client, found["currency"], held=held.get(client.pk, 0))
         )
         group = (client.pk, row.currency, str(found["project"] or "") if grouping == Grouping.PROJECT else "")
-        if group in approved:
+        if group in approved or group[:2] in covered:
             row.came_later += found["net"]
             continue
         drafts[group] = drafts.get(group, money.ZERO) + found["net"]

@@ -7,7 +7,7 @@ held. Everything here runs in the caller's transaction, which holds the client's
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
@@ -15,8 +15,8 @@ from django.utils.translation import ngettext
 
 from billing_console.states import InvoiceState
 from invoicing import content, refreshing
-from invoicing.models import Invoice, InvoiceLine, RunClient
-from invoicing.run import UNAPPROVED
+from invoicing.models import Invoice, InvoiceLine, InvoiceRun, RunClient
+from invoicing.run import DEAD, UNAPPROVED
 from mappings.models import Grouping
 from sync.transitions import advance, record_new
 
@@ -45,6 +45,22 @@ def regroup(row: RunClient, living: Sequence[Invoice]) -> list[str]:
         elif "" not in approved:
             sentences += _put_together(some)
     return sentences
+
+
+def covered(run: InvoiceRun, client_ids: Iterable[int]) -> set[tuple[int, str]]:
+    """Clients and currencies whose approved invoice of the run was for all projects: after it the run makes no other.
+
+    Whatever the rules say now, what comes later waits for the next run or a supplement.
+    """
+    rows = Invoice.objects.filter(
+        client__in=list(client_ids),
+        period_start=run.period_start,
+        period_end=run.period_end,
+        sequence=run.sequence,
+        group_key="",
+        rule_set__grouping=Grouping.CLIENT,
+    )
+    return set(rows.exclude(state__in=(*DEAD, *UNAPPROVED)).values_list("client", "currency"))
 
 
 def _is_unfit(invoice: Invoice, row: RunClient) -> bool:

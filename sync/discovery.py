@@ -126,7 +126,7 @@ def _store_company(there: ninja_rows.NinjaCompany, currency: str) -> None:
     values = {
         "name": there.name,
         "currency": currency or company.currency,
-        "tax_name": there.tax_name[:50],
+        "tax_name": there.tax_name,
         "tax_rate": rate if there.tax_name else None,
     }
     changed = [name for name, value in values.items() if getattr(company, name) != value]

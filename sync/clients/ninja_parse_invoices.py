@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sync.clients.ninja_rows import NAME, NUMBER, STATUS, NinjaCredit, NinjaInvitation, NinjaInvoice, NinjaLine
+from sync.clients.ninja_rows import NAME, NUMBER, STATUS, TAX, NinjaCredit, NinjaInvitation, NinjaInvoice, NinjaLine
 from sync.clients.ninja_values import id_of, number, ref
 from sync.clients.wire import Row, ShapeError
 
@@ -28,7 +28,7 @@ def _line(data: object) -> NinjaLine:
         line_total=number(row, "line_total"),
         gross_line_total=number(row, "gross_line_total"),
         tax_amount=number(row, "tax_amount"),
-        tax_name=row.text("tax_name1"),
+        tax_name=row.text("tax_name1", TAX),
         tax_rate=number(row, "tax_rate1"),
         more_taxes=_more_taxes(row),
         discount=number(row, "discount"),
@@ -75,7 +75,7 @@ def parse_invoice(data: object) -> NinjaInvoice:
         balance=number(row, "balance"),
         paid_to_date=number(row, "paid_to_date"),
         total_taxes=number(row, "total_taxes"),
-        tax_name=row.text("tax_name1"),
+        tax_name=row.text("tax_name1", TAX),
         tax_rate=number(row, "tax_rate1"),
         more_taxes=_more_taxes(row),
         discount=number(row, "discount"),

@@ -18,7 +18,7 @@ NinjaId = NewType("NinjaId", str)
 
 # The longest text of a kind that our columns hold; what Invoice Ninja has is cut to it where it is read, so that no
 # name can keep an invoice from being written. An id is never cut: it would be another one's.
-ID, NAME, COMPANY, KEY, NUMBER, ADDRESS, STATUS = 64, 255, 200, 200, 191, 320, 4
+ID, NAME, COMPANY, KEY, NUMBER, ADDRESS, TAX, STATUS = 64, 255, 200, 200, 191, 320, 50, 4
 
 DRAFT, SENT, PARTIAL, PAID, CANCELLED, REVERSED = "1", "2", "3", "4", "5", "6"
 

@@ -12,11 +12,12 @@ from billing_console import clock
 from billing_console.states import EntryState
 from invoicing import adjusting, build, review
 from invoicing.models import Invoice, InvoiceRun
+from invoicing.preview import preview
 from invoicing.run import refresh_run
 from mappings.lookups import new_rule_set_version
 from mappings.models import Client
 from sync.models import TimeEntry
-from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work
+from tests.invoicing.world import DECEMBER, IN_JANUARY, built, make_client, make_project, make_user, make_work
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +106,19 @@ def test_an_approved_invoice_stays_and_nothing_joins_it() -> None:
     assert living(run) == [(str(web.pk), "approved", D("285"), 2), ("", "draft", D("95"), 1)]
     run = group_by(client, "project", run)
     assert living(run) == [(str(web.pk), "approved", D("285"), 2), (str(api.pk), "draft", D("95"), 1)]
+
+
+def test_after_the_approval_of_a_clients_invoice_no_project_gets_one_of_its_own() -> None:
+    client, web, _api = office()
+    run = built()
+    draft = run.invoices.get()
+    review.approve(draft, user=make_user("Approver"), revision=draft.revision)
+    make_work(web, "1", ref=9)
+    run = group_by(client, "project", run)
+    assert living(run) == [("", "approved", D("380"), 3)]
+    assert "95.00\xa0EUR that came later waits for the next run" in run.clients.get().sentence
+    (row,) = preview(DECEMBER, {client: client.rule_sets.get(is_current=True)}, run)
+    assert (row.drafts, row.came_later) == (0, D("95"))
 
 
 def test_a_line_that_a_person_took_off_makes_no_draft_of_its_own() -> None:

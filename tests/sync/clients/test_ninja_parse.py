@@ -17,7 +17,10 @@ INVITATION = {"id": "1", "message_id": LONG, "email_status": LONG, "email_error"
 INVOICE = {"id": "1", "number": LONG, "po_number": LONG, "status_id": LONG, "invitations": [INVITATION]}
 
 client = ninja_parse.parse_client(CLIENT)
-invoice = ninja_parse_invoices.parse_invoice({**INVOICE, "terms": LONG})
+payment = ninja_parse.parse_payment({"id": "1", "status_id": LONG, "number": LONG, "transaction_reference": LONG})
+invoice = ninja_parse_invoices.parse_invoice(
+    {**INVOICE, "terms": LONG, "tax_name1": LONG, "line_items": [{"tax_name1": LONG}]}
+)
 company = ninja_parse.parse_company({"id": "1", "company_key": LONG, "settings": {"name": LONG, "tax_name1": LONG}})
 
 
@@ -37,8 +40,13 @@ company = ninja_parse.parse_company({"id": "1", "company_key": LONG, "settings":
         (invoice.status_id, "invoicing.Invoice.remote_status"),
         (invoice.status_id, "invoicing.CountedInvoice.status"),
         (invoice.terms, "invoicing.Invoice.terms"),
+        (invoice.tax_name, "invoicing.Invoice.tax_name"),
+        (invoice.lines[0].tax_name, "invoicing.Invoice.tax_name"),
+        (payment.number, "invoicing.UnappliedPayment.number"),
+        (payment.transaction_reference, "invoicing.UnappliedPayment.reference"),
+        (company.tax_name, "mappings.Company.tax_name"),
         (ninja_parse_invoices.parse_credit({"id": "1", "number": LONG}).number, "invoicing.Credit.number"),
-        (ninja_parse.parse_payment({"id": "1", "status_id": LONG}).status_id, "invoicing.Payment.status"),
+        (payment.status_id, "invoicing.Payment.status"),
         (ninja_parse.parse_project({"id": "1", "name": LONG}).name, "mappings.NinjaProject.name"),
         (ninja_parse.parse_product({"id": "1", "product_key": LONG}).product_key, "mappings.Product.product_key"),
         (company.name, "mappings.Company.name"),
