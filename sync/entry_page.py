@@ -67,6 +67,7 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
         "steps": steps_of(entry, deliveries, status),
         "sides": three_sides.rows_of(entry, billed, status),
         "billed": billed,
+        "printed": _written_over(entry),
         "moves": [_move(row, remotes) for row in Transition.objects.filter(trail).select_related("user")[:100]],
         "deliveries": deliveries,
         "calls": UpstreamCall.objects.filter(item=item).order_by("-id")[:SHOWN],
@@ -75,6 +76,15 @@ def context_of(entry: TimeEntry) -> dict[str, Any]:
         "source": explain.source(entry.facts),
         "losers": explain.losers(entry.facts),
     }
+
+
+def _written_over(entry: TimeEntry) -> hooks.Printed | None:
+    """What the entry's line prints where that is not what the entry was priced at."""
+    line = hooks.printed([entry.pk]).get(entry.pk)
+    if line is None or not (line.is_living or line.is_said):
+        return None
+    is_same = (line.hours, line.rate, line.amount) == (entry.billed_hours, entry.rate, entry.amount)
+    return None if is_same else line
 
 
 def _move(row: Transition, remotes: dict[int, str]) -> Move:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -48,6 +50,13 @@ def _is_holdable(entry: TimeEntry) -> bool:
 
 def _is_confirmable(entry: TimeEntry) -> bool:
     return _is_held(entry) and entry.reason in attention.CONFIRMABLE and not _is_of_a_family(entry)
+
+
+def _printed(entry: TimeEntry, name: str) -> Decimal | None:
+    """A figure of the entry's line, of the entry where it is on none."""
+    printed: Decimal | None = getattr(entry, f"printed_{name}")
+    own: Decimal | None = getattr(entry, name)
+    return own if printed is None else printed
 
 
 def _is_of_a_family(entry: TimeEntry) -> bool:
@@ -104,8 +113,18 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         page = entry_page.context_of(entry) if entry else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **page})
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TimeEntry]:
+        # Once on a line, what is printed there is what is billed, also where a person wrote over it.
+        on_line = FilteredRelation("lines", condition=Q(lines__is_voided=False))  # at most one
+        printed = {f"printed_{name}": F(f"line__{name}") for name in ("billed_hours", "rate", "amount")}
+        return super().get_queryset(request).alias(line=on_line).annotate(**printed)
+
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[TimeEntry]) -> list[tuple[str, str]]:
-        sums = rows.values("currency").annotate(count=Count("pk"), hours=Sum("billed_hours"), amount=Sum("amount"))
+        sums = rows.values("currency").annotate(
+            count=Count("pk"),
+            hours=Sum(Coalesce("line__billed_hours", "billed_hours")),
+            amount=Sum(Coalesce("line__amount", "amount")),
+        )
         totals = list(sums.order_by("currency"))
         lines = [(_t("Entries"), str(sum(row["count"] for row in totals)))]
         hours = sum((row["hours"] for row in totals if row["hours"]), start=0)
@@ -132,15 +151,15 @@ class TimeEntryAdmin(IndexedSearchAdmin):
 
     @display(description=_("Raw → billed"), ordering="billed_hours")
     def raw_to_billed(self, entry: TimeEntry) -> SafeString:
-        return formats.raw_to_billed(entry.raw_hours, entry.billed_hours)
+        return formats.raw_to_billed(entry.raw_hours, _printed(entry, "billed_hours"))
 
     @display(description=_("Rate"), ordering="rate")
     def rate_cell(self, entry: TimeEntry) -> SafeString:
-        return formats.cell(formats.rate(entry.rate, entry.currency))
+        return formats.cell(formats.rate(_printed(entry, "rate"), entry.currency))
 
     @display(description=_("Before tax"), ordering="amount")
     def amount_cell(self, entry: TimeEntry) -> SafeString:
-        return formats.cell(formats.money(entry.amount, entry.currency))
+        return formats.cell(formats.money(_printed(entry, "amount"), entry.currency))
 
     @display(description=_("State"), ordering="state")
     def state_cell(self, entry: TimeEntry) -> SafeString:

@@ -10,6 +10,7 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from accounts.models import User
 from billing_console import clock
@@ -31,6 +32,7 @@ from tests.invoicing.world import (
     month,
     prove,
 )
+from tests.people import browser_of
 
 pytestmark = pytest.mark.django_db
 JANUARY = month(2026, 1)
@@ -295,3 +297,21 @@ def test_a_line_by_hand_waits_once_and_joins_the_draft_of_its_client(user: User)
     refresh_run(run)
     build.build_due()
     assert InvoiceLine.objects.filter(entry__isnull=True, is_voided=False).count() == 1
+
+
+# --- what is this line? -------------------------------------------------------------------------------------------
+
+
+def test_the_entry_and_its_list_say_what_is_printed(user: User) -> None:
+    entry, invoice = draft_of("0.25")
+    write(invoice, "0.5", user, WRONG, rate="85")
+    issued(invoice)
+    page = browser_of("approver").get(reverse("admin:sync_timeentry_change", args=[entry.pk])).content.decode()
+    text = " ".join(page.replace("\xa0", " ").split())
+    for part in ("42.50 EUR", "before tax, as priced", "0.50 h × 85.00 EUR", "ann: It was five."):
+        assert part in text
+    address = reverse("admin:invoicing_invoice_change", args=[invoice.pk])
+    assert f'<a href="{address}">' in text
+    rows = browser_of("approver").get(reverse("admin:sync_timeentry_changelist")).content.decode().replace("\xa0", " ")
+    assert "42.50 EUR" in rows
+    assert "23.75 EUR" not in rows  # as it was priced
