@@ -113,11 +113,21 @@ def may_open(user: Any, url: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """Something to type on a confirm page, with what stands there at first."""
+
+    name: str
+    label: Text
+    value: str = ""
+
+
+@dataclass(frozen=True)
 class Confirmation:
     """What a confirm page says (ui: Confirm). `rows` are cells of `columns`; SafeString cells are printed as they are.
 
     `facts` are (label, value); `skipped` are (what stays behind, why, address or ""); `fields` are hidden inputs;
-    `options` are (value, words) of which the person must choose one, `option_name` what it is sent as.
+    `options` are (value, words) of which the person must choose one, `option_name` what it is sent as; `inputs` are
+    typed.
     """
 
     question: Text
@@ -131,6 +141,7 @@ class Confirmation:
     rows: Sequence[Sequence[Text]] = ()
     numeric_columns: frozenset[int] = frozenset()
     fields: dict[str, str] = field(default_factory=dict)
+    inputs: Sequence[Entry] = ()
     is_destructive: bool = False
     needs_reason: bool = False
     option_name: str = ""

@@ -48,6 +48,7 @@ from invoicing import (
     search,
     sending_views,
     supplement_views,
+    writing_off_views,
 )
 from invoicing.models import DoubleBilling, Invoice, InvoiceRun, RunClient, Sending
 from invoicing.owed import OwedFilter
@@ -145,6 +146,7 @@ class InvoiceAdmin(IndexedSearchAdmin):
         *deviation_views.PAGES,
         *pdf_views.PAGES,
         *receiver_views.PAGES,
+        *writing_off_views.PAGES,
         *ending_views.PAGES,
     )
     change_form_before_template = "invoicing/invoice.html"
@@ -232,10 +234,12 @@ class InvoiceAdmin(IndexedSearchAdmin):
     def balance_cell(self, invoice: Invoice) -> SafeString:
         owed = invoice.balance if invoice.state in (*OWED, InvoiceState.PAID) else None
         paid = formats.money(invoice.paid_by_money, invoice.currency) if invoice.paid_by_money else ""
-        credited = formats.money(invoice.credited, invoice.currency) if invoice.credited else ""
+        credited = formats.money(invoice.settled, invoice.currency) if invoice.settled else ""
+        written_off = formats.money(invoice.lost, invoice.currency) if invoice.lost else ""
         parts = [
             gettext("paid %(paid)s") % {"paid": paid} if paid else "",
             gettext("settled by credits %(credited)s") % {"credited": credited} if credited else "",
+            gettext("written off %(written_off)s") % {"written_off": written_off} if written_off else "",
         ]
         return format_html(
             '<span class="bc-num">{}<span class="bc-sub">{}</span></span>',

@@ -20,6 +20,7 @@ from billing_console import formats, money
 from billing_console.batches import read_in_batches
 from billing_console.states import InvoiceState
 from invoicing import forgotten
+from invoicing.ended_there import ended, has_ended, rest_of
 from invoicing.fees import net_there
 from invoicing.identities import Amounts, Identity, Leftover, Term, add, identity_of, unequal
 from invoicing.listed_hours import listed_hours, never_read
@@ -27,7 +28,7 @@ from invoicing.listed_money import money_of_clients
 from invoicing.models import CountedInvoice, CountedLine, Invoice, InvoiceLine, Reading
 from invoicing.reconcile import THERE, entries_of
 from mappings.rules import Period
-from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT
+from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, SENT
 from sync.models import TimeEntry
 
 ENDED = (InvoiceState.CANCELLED, InvoiceState.REVERSED)
@@ -120,7 +121,7 @@ def _line_differs(line: InvoiceLine, own: list[CountedLine]) -> str:
 
 
 def _alive(way: str = "") -> Q:
-    return Q(**{f"{way}is_deleted": False}) & ~Q(**{f"{way}status__in": (CANCELLED, REVERSED)})
+    return ~ended(way)
 
 
 # --- our invoices → Invoice Ninja's → payments --------------------------------------------------------------------
@@ -170,39 +171,52 @@ def _listed_invoices(reading: Reading, invoices: QuerySet[Invoice], unknown: Ite
 
 
 def _listed_payments(reading: Reading, invoices: QuerySet[Invoice]) -> Identity:
-    """Gross there = paid + settled by credits + open, by the payments themselves; and our payments are these.
+    """Gross there = paid + settled by credits + written off + open, by the payments themselves; ours are the same.
 
     Beside it, of the clients of these invoices as a whole: all payments = on invoices + on none.
     """
-    sums: dict[str, Amounts] = {name: defaultdict(Decimal) for name in ("gross", "paid", "credited", "open")}
+    sums: dict[str, Amounts] = {name: defaultdict(Decimal) for name in ("gross", "paid", "credited", "lost", "open")}
     leftovers = []
     count = 0
     for pairs in _pairs(reading, invoices):
         kept = _our_payments(invoice.pk for invoice, _there in pairs)
         for invoice, there in pairs:
-            if there is None or _has_ended(there) or there.status not in OWING:
+            if there is None or _has_ended(there) or there.status not in (*OWING, CANCELLED):
                 continue
             count += 1
-            parts = {"gross": there.amount, "paid": there.paid, "credited": there.credited, "open": there.balance}
+            parts = {"gross": there.amount, "paid": there.paid, "open": there.balance}
+            rest = _cancelled_rest(invoice, there)
+            parts |= {"credited": there.credited - there.written_off, "lost": there.written_off + rest}
             for name, amount in parts.items():
                 sums[name][invoice.currency] += amount
-            if gap := there.amount - there.paid - there.credited - there.balance:
+            if gap := there.amount - there.paid - there.credited - there.balance - rest:
                 words = _amounts(invoice.currency, gap=gap)
                 leftovers.append(_of(reading, invoice, _("gross − paid − credits − open = %(gap)s") % words))
             elif kept.get(invoice.pk, money.ZERO) != there.paid + there.credited:
                 ours = kept.get(invoice.pk, money.ZERO)
                 words = _amounts(invoice.currency, there=there.paid + there.credited, ours=ours)
                 leftovers.append(_of(reading, invoice, _("%(there)s paid in Invoice Ninja, %(ours)s here") % words))
+            elif invoice.written_off != there.written_off:
+                words = _amounts(invoice.currency, there=there.written_off, ours=invoice.written_off)
+                sentence = _("%(there)s written off in Invoice Ninja, %(ours)s here") % words
+                leftovers.append(_of(reading, invoice, sentence))
     left = Term(_("sent invoices, gross"), count, amounts=add(sums["gross"]), report=THEIRS)
     right: tuple[Term, ...] = (
         Term(_("paid"), amounts=add(sums["paid"])),
         Term(_("settled by credits"), amounts=add(sums["credited"])),
+        *([Term(_("written off"), amounts=add(sums["lost"]))] if add(sums["lost"]) else []),
         Term(_("open"), amounts=add(sums["open"])),
     )
     residue = unequal(left.amounts, add(*(term.amounts for term in right)))
     beside = money_of_clients(reading, invoices)
     right, residue, leftovers = right + beside.terms, residue + beside.residue, leftovers + beside.leftovers
     return identity_of(_("Payments in Invoice Ninja, gross"), left, right, residue, leftovers)
+
+
+def _cancelled_rest(invoice: Invoice, there: CountedInvoice) -> Decimal:
+    """What was cancelled of it there after money came in, also where some of the money went back since."""
+    gap = there.amount - there.paid_to_date - there.balance
+    return rest_of(there.status, there) or (gap if gap == invoice.cancelled_rest else money.ZERO)
 
 
 def _our_payments(invoice_ids: Iterable[int]) -> dict[int, Decimal]:
@@ -218,7 +232,7 @@ def _amounts(currency: str, **amounts: Decimal) -> dict[str, str]:
 
 
 def _has_ended(there: CountedInvoice) -> bool:
-    return there.is_deleted or there.status in (CANCELLED, REVERSED)
+    return has_ended(there.status, there)
 
 
 def _changed_at(invoice: Invoice) -> dt.datetime:

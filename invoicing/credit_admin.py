@@ -33,14 +33,21 @@ class CreditAdmin(ReadOnlyModelAdmin):
 
     @display(description=_("Invoice"))
     def invoice_cell(self, credit: Credit) -> SafeString:
+        if credit.difference is None:
+            why = format_html("{}: {}, {}", gettext("Rest written off"), credit.get_cause_display(), credit.reason)
+        else:
+            why = format_html(
+                '<a href="{}">{}</a> · {}',
+                reverse("admin:sync_difference_decide", args=[credit.difference_id]),
+                credit.difference.item,
+                credit.difference.item.place,
+            )
         return format_html(
-            '<a class="bc-row-link" href="{}">{} {}</a><span class="bc-sub"><a href="{}">{}</a> · {}</span>',
+            '<a class="bc-row-link" href="{}">{} {}</a><span class="bc-sub">{}</span>',
             reverse("admin:invoicing_invoice_change", args=[credit.invoice_id]),
             credit.invoice.client,
             credit.invoice.number,
-            reverse("admin:sync_difference_decide", args=[credit.difference_id]),
-            credit.difference.item,
-            credit.difference.item.place,
+            why,
         )
 
     @display(description=_("Number"), ordering="number")

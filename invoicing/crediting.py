@@ -84,6 +84,11 @@ def _make(difference: Difference, offered: Offer, user: User, reason: str, *, is
         made_by=user,
         is_to_use=is_to_use and offered.usable > 0,
     )
+    return want(credit, user=user)
+
+
+def want(credit: Credit, *, user: User) -> Credit:
+    """Store the new credit and want it in Invoice Ninja, in the caller's transaction."""
     credit.remote = RemoteRecord.objects.create(
         server=Server.NINJA,
         kind=RecordKind.CREDIT,
@@ -91,7 +96,7 @@ def _make(difference: Difference, offered: Offer, user: User, reason: str, *, is
         desired=desired_credit(credit),
         correlation_id=credit.uuid,
     )
-    record(credit.remote, "", RecordState.PENDING, why=reason, user=user)
+    record(credit.remote, "", RecordState.PENDING, why=credit.reason, user=user)
     credit.save()
     return credit
 
@@ -101,7 +106,8 @@ def desired_credit(credit: Credit) -> dict[str, Any]:
     return {
         "client_id": credit.invoice.client.ninja_id,
         "date": credit.credit_date.isoformat(),
-        "public_notes": f"Credit for invoice {credit.invoice.number}",  # printed for clients: not translated
+        # Printed for clients: not translated.
+        "public_notes": f"{'Rest of' if credit.cause else 'Credit for'} invoice {credit.invoice.number}",
         "private_notes": credit.key,
         "tax_name1": credit.tax_name,
         "tax_rate1": str(credit.tax_rate),
@@ -114,13 +120,14 @@ def desired_credit(credit: Credit) -> dict[str, Any]:
 
 
 def give_up(credit: Credit, *, user: User, note: str) -> None:
-    """Take back a credit that waits for a person and is not in Invoice Ninja; its Difference is open again.
+    """Take back a credit that waits for a person and is not in Invoice Ninja; its Difference is open again, where it
+    has one.
 
     Raises NotAllowed when it does not wait, or may be there.
     """
     reason = supplements.required(note)
     with transaction.atomic():
-        entry_service.lock_and_load([credit.difference.item_id])
+        entry_service.lock_and_load([credit.difference.item_id] if credit.difference else [])
         row = Credit.objects.select_for_update(of=("self",)).select_related("difference").get(pk=credit.pk)
         remote = RemoteRecord.objects.select_for_update().get(pk=row.remote_id)
         if not can_give_up(row, remote):
@@ -130,7 +137,8 @@ def give_up(credit: Credit, *, user: User, note: str) -> None:
         advance(remote, RecordState.PENDING, why=reason, user=user)
         advance(remote, RecordState.DROPPED, why=reason, user=user)
         Credit.objects.filter(pk=row.pk).update(is_given_up=True)
-        _open_again(row.difference, user, reason)
+        if row.difference is not None:
+            _open_again(row.difference, user, reason)
 
 
 def can_give_up(credit: Credit, remote: RemoteRecord) -> bool:

@@ -25,7 +25,7 @@ from invoicing.releasing import Again
 APPROVE = "invoicing.approve_invoice"
 
 
-class _InvoiceQuestion(ConfirmView):
+class InvoiceQuestion(ConfirmView):
     """Base: the invoice of the address; afterwards its page."""
 
     permission = APPROVE
@@ -61,7 +61,7 @@ class _InvoiceQuestion(ConfirmView):
         return reverse("admin:invoicing_invoice_change", args=[self.kwargs["pk"]])
 
 
-class _LinesQuestion(_InvoiceQuestion):
+class _LinesQuestion(InvoiceQuestion):
     """Base: what becomes of the lines; shows each as it is and as it would be priced now."""
 
     def again_facts(self, lines: list[InvoiceLine]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class ConfirmEnd(_LinesQuestion):
         )
 
 
-class ConfirmKeep(_InvoiceQuestion):
+class ConfirmKeep(InvoiceQuestion):
     """Keep an invoice whose end waits for a person?"""
 
     title = gettext_lazy("Keep an invoice")
@@ -208,7 +208,7 @@ class ConfirmRelease(_LinesQuestion):
         return words % {"count": count}
 
 
-class _CreditQuestion(_InvoiceQuestion):
+class _CreditQuestion(InvoiceQuestion):
     """Base: a credit of the invoice."""
 
     @cached_property
@@ -262,7 +262,9 @@ class ConfirmGiveUp(_CreditQuestion):
         words = {"amount": formats.money(credit.gross, credit.currency)}
         return Confirmation(
             question=_("Give up the credit of %(amount)s?") % words,
-            consequence=_("Its difference is open again, and you decide anew."),
+            consequence=_("Its difference is open again, and you decide anew.")
+            if credit.difference_id
+            else _("The rest is owed as before, and you decide anew."),
             submit_label=_("Give up %(amount)s") % words,
             cancel_label=_("Back, decide nothing"),
             cancel_url=self.get_failure_url(),
@@ -272,6 +274,8 @@ class ConfirmGiveUp(_CreditQuestion):
 
     def do(self, reason: str) -> str:
         crediting.give_up(self.credit, user=self.request.user, note=reason)  # type: ignore[arg-type]
+        if self.credit.difference_id is None:
+            return _("The credit is given up; the rest is owed as before.")
         return _("The credit is given up; its difference is open again.")
 
 

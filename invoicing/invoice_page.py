@@ -23,6 +23,7 @@ from invoicing import (
     receivers,
     releasing,
     unapplied,
+    writing_off,
 )
 from invoicing.fees import net_there
 from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
@@ -112,6 +113,8 @@ def _corrections(invoice: Invoice) -> dict[str, Any]:
             }
             for credit in credits
         ],
+        "may_write_off": not writing_off.why_not(invoice, credits),
+        "may_accept": not writing_off.why_not_accepted(invoice),
         "may_end": invoice.state in ending.ENDABLE and not ending.why_not(invoice),
         "is_ending": ending.is_ending(invoice),
         "may_keep": ending.is_stuck(invoice),
@@ -140,7 +143,8 @@ def sides_of(invoice: Invoice, remote: RemoteRecord | None) -> list[Side]:
         side(_("With tax"), invoice.gross, amount),
         *([theirs_only(_("Fees by Invoice Ninja itself"), invoice.fees)] if invoice.fees else []),
         theirs_only(_("Paid"), invoice.paid_by_money if invoice.balance is not None else None),
-        *([theirs_only(_("Settled by credits"), invoice.credited)] if invoice.credited else []),
+        *([theirs_only(_("Settled by credits"), invoice.settled)] if invoice.settled else []),
+        *([theirs_only(_("Written off"), invoice.lost)] if invoice.lost else []),
         theirs_only(_("Open"), invoice.balance),
     ]
 

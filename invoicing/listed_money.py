@@ -51,9 +51,14 @@ def money_of_clients(reading: Reading, invoices: QuerySet[Invoice]) -> Beside:
     terms: tuple[Term, ...] = ()
     if there or leftovers:
         terms = (
-            Term(_("beside it all payments of these clients"), sum(row["count"] for row in rows), amounts=received),
-            Term(_("of these on invoices"), amounts=applied),
-            Term(_("of these on no invoice"), len(there), amounts=unapplied, report=REPORT),
+            Term(
+                _("beside it all payments of these clients"),
+                sum(row["count"] for row in rows),
+                amounts=received,
+                is_beside=True,
+            ),
+            Term(_("of these on invoices"), amounts=applied, is_beside=True),
+            Term(_("of these on no invoice"), len(there), amounts=unapplied, report=REPORT, is_beside=True),
         )
     return Beside(terms, unequal(received, add(applied, unapplied)), leftovers)
 

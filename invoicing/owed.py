@@ -31,9 +31,9 @@ NOT_DUE = "open"
 
 @dataclass(frozen=True)
 class BucketRow:
-    """One bucket: how many invoices, what is asked for (fees of Invoice Ninja, too), what credits settled and money
+    """One bucket: how many invoices, what is asked for (fees of Invoice Ninja, too), what credits settled, what was
 
-    paid, what is open; "" for nothing.
+    written off, what money paid, what is open; "" for nothing.
     """
 
     label: str
@@ -42,6 +42,7 @@ class BucketRow:
     count: int
     gross: str
     credited: str
+    lost: str
     paid: str
     balance: str
 
@@ -99,7 +100,8 @@ def _row(key: str) -> BucketRow:
         rows.annotate(
             count=Count("pk"),
             gross_sum=Sum(F("gross") + F("fees")),
-            credited_sum=Sum("credited"),
+            credited_sum=Sum(F("credited") - F("written_off")),
+            lost_sum=Sum(F("written_off") + F("cancelled_rest")),
             paid_sum=Sum(F("paid_to_date") - F("credited")),
             open_sum=Sum("balance"),
         )
@@ -115,6 +117,7 @@ def _row(key: str) -> BucketRow:
         count=sum(row["count"] for row in sums),
         gross=words("gross_sum"),
         credited=words("credited_sum", with_zero=False),
+        lost=words("lost_sum", with_zero=False),
         paid=words("paid_sum"),
         balance=words("open_sum"),
     )

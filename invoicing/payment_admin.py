@@ -66,11 +66,17 @@ class PaymentAdmin(IndexedSearchAdmin):
     @display(description=_("Paid, with tax"), ordering="amount")
     def amount_cell(self, payment: Payment) -> SafeString:
         currency = payment.invoice.currency
-        credit = formats.money(payment.by_credit, currency) if payment.by_credit else ""
+        settled, lost = payment.by_credit - payment.by_write_off, payment.by_write_off
+        credit = formats.money(settled, currency) if settled else ""
+        written_off = formats.money(lost, currency) if lost else ""
+        words = [
+            gettext("settled by credits %(credited)s") % {"credited": credit} if credit else "",
+            gettext("written off %(written_off)s") % {"written_off": written_off} if written_off else "",
+        ]
         return format_html(
             '<span class="bc-num">{}<span class="bc-sub">{}</span></span>',
             formats.money(payment.by_money, currency),
-            gettext("settled by credits %(credited)s") % {"credited": credit} if credit else "",
+            ", ".join(word for word in words if word),
         )
 
     @display(description=_("Refunded"), ordering="refunded")
@@ -83,5 +89,6 @@ class PaymentAdmin(IndexedSearchAdmin):
         if payment.is_deleted:
             return badge("cancelled", gettext("Deleted"))
         if payment.by_credit and payment.by_credit == payment.amount - payment.refunded:
-            return badge("credited", gettext("Settled by credits"))
+            is_lost = payment.by_write_off == payment.by_credit
+            return badge("credited", gettext("Written off") if is_lost else gettext("Settled by credits"))
         return badge("reversed", gettext("Refunded")) if payment.refunded else badge("paid")

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import OperationalError, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console import clock
+from billing_console import clock, formats
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import bouncing, comparing, creating, deviations, receivers, unapplied
+from invoicing import applied, bouncing, comparing, creating, deviations, receivers, unapplied
+from invoicing.ended_there import has_ended, rest_of
 from invoicing.fees import fees_of
-from invoicing.models import Invoice, Payment, PollCursor
-from invoicing.reading_rows import shares_of
+from invoicing.models import Invoice, PollCursor
 from sync import gate, heartbeats, push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice, NinjaPayment
@@ -83,7 +82,7 @@ def poll() -> int:
         ninja = upstreams.ninja_client()
         seen, faults = _poll_invoices(ninja)
         payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
-        observe_payments(payments)
+        applied.observe(payments)
         unapplied.observe(payments, ninja)
         _advance_cursor(PAYMENTS, payments)
         faults += _catch_up(ninja)
@@ -169,12 +168,16 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
             "balance": there.balance,
             "paid_to_date": there.paid_to_date,
             "fees": fees_of(there, locked.currency).gross,
+            "cancelled_rest": _rest(locked, there),
             "remote_updated_at": there.updated_at,
             "next_reminder_at": there.next_reminder_at,
             "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],
             "last_mail_on": there.last_sent_on,
             "invitations": receivers.as_kept(there, locked.invitations),
         }
+        if facts["cancelled_rest"] != locked.cancelled_rest:
+            facts |= {"rest_cause": "", "changed_at": timezone.now()}
+            locked.rest_cause = ""
         if (there.balance, there.paid_to_date) != (locked.balance, locked.paid_to_date):
             facts["changed_at"] = timezone.now()
         facts["bounce_sentence"] = bouncing.sentence_of(locked, facts["invitations"])
@@ -194,11 +197,19 @@ def _state_after(invoice: Invoice, there: NinjaInvoice) -> str | None:
     """The state that the observation means, or None to leave it: while we send, sending decides."""
     if invoice.state in IN_OUR_HANDS or _lost_money(invoice, there):
         return None
-    if there.is_deleted:
-        return InvoiceState.CANCELLED
+    if has_ended(there.status_id, there):
+        return InvoiceState.REVERSED if there.status_id == REVERSED else InvoiceState.CANCELLED
+    if rest_of(there.status_id, there):
+        return InvoiceState.PAID if invoice.rest_cause else InvoiceState.PARTLY_PAID
     if invoice.state == InvoiceState.CREATED and there.status_id == SENT and _may_be_sent_again(invoice):
         return None
     return STATE_BY_STATUS.get(there.status_id)
+
+
+def _rest(invoice: Invoice, there: NinjaInvoice) -> Decimal:
+    """What was cancelled of it after money came in; it stays cancelled when some of the money went back (1398)."""
+    gap = there.amount - there.paid_to_date - there.balance
+    return rest_of(there.status_id, there) or (invoice.cancelled_rest if gap == invoice.cancelled_rest else Decimal(0))
 
 
 def _may_be_sent_again(invoice: Invoice) -> bool:
@@ -206,15 +217,11 @@ def _may_be_sent_again(invoice: Invoice) -> bool:
     return invoice.sendings.filter(is_called=True).exists()
 
 
-def _has_ended(there: NinjaInvoice) -> bool:
-    return there.is_deleted or there.status_id in (CANCELLED, REVERSED)
-
-
 def _lost_money(invoice: Invoice, there: NinjaInvoice) -> bool:
-    """Cancelled or deleted although money came in; deleting takes its payments along, so our rows count too."""
-    if not _has_ended(there) or invoice.state in (InvoiceState.CANCELLED, InvoiceState.REVERSED):
+    """Reversed or deleted although money came in; deleting takes its payments along, so our rows count then."""
+    if not has_ended(there.status_id, there) or invoice.state in (InvoiceState.CANCELLED, InvoiceState.REVERSED):
         return False
-    return there.paid_to_date > 0 or invoice.payments.filter(amount__gt=F("refunded")).exists()
+    return there.paid_to_date > 0 or there.is_deleted and invoice.payments.filter(amount__gt=F("refunded")).exists()
 
 
 def _what_to_decide(invoice: Invoice, there: NinjaInvoice, to: str | None) -> str:
@@ -222,11 +229,19 @@ def _what_to_decide(invoice: Invoice, there: NinjaInvoice, to: str | None) -> st
     if _lost_money(invoice, there):
         return (
             _(
-                "Invoice %(number)s was cancelled or deleted in Invoice Ninja although money came in. "
+                "Invoice %(number)s was reversed or deleted in Invoice Ninja although money came in. "
                 "Restore it there, or give the money back there first."
             )
             % number
         )
+    if rest_of(there.status_id, there) and not invoice.rest_cause:
+        words = {"paid": formats.money(there.paid_to_date, invoice.currency)}
+        rest = rest_of(there.status_id, there)
+        return _(
+            "Invoice %(number)s was cancelled in Invoice Ninja after %(paid)s came in: %(rest)s of it is owed by "
+            "nobody any more, and nothing there undoes that. Say here that the rest is written off. Or, to bill it "
+            "anew: give the money back there, then cancel it there once more."
+        ) % {**number, **words, "rest": formats.money(rest, invoice.currency)}
     if to and to != invoice.state and not can_advance(invoice, to):
         return (
             _(
@@ -256,7 +271,8 @@ def _catch_up(ninja: InvoiceNinjaClient) -> list[ConsoleError]:
     behind = Q(remote_status="", state=InvoiceState.CREATED)
     for status, state in STATE_BY_STATUS.items():
         behind |= Q(remote_status=status) & ~Q(state=state)
-    rows = Invoice.objects.filter(behind, state__in=(InvoiceState.CREATED, *OWED, InvoiceState.PAID))
+    # What was cancelled after money came in has no state of its own here.
+    rows = Invoice.objects.filter(behind, cancelled_rest=0, state__in=(InvoiceState.CREATED, *OWED, InvoiceState.PAID))
     for invoice in rows.filter(attention_sentence="", remote__remote_id__isnull=False).select_related("remote")[:100]:
         if not (invoice.remote_status == SENT and _may_be_sent_again(invoice)):
             there = ninja.invoice(NinjaId(invoice.remote.remote_id))  # type: ignore[union-attr, arg-type]
@@ -265,63 +281,6 @@ def _catch_up(ninja: InvoiceNinjaClient) -> list[ConsoleError]:
             except NotTakenOver as fault:
                 faults.append(fault)
     return faults
-
-
-def observe_payments(rows: Iterable[NinjaPayment]) -> None:
-    """Keep every payment that was applied to one of our invoices, as it is now; the last of several readings counts.
-
-    What was deleted, or moved to another invoice, no longer names ours: our row stays, marked as deleted.
-    """
-    rows = {row.id: row for row in rows}.values()
-    now = timezone.now()
-    wanted: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        by_credit = {invoice_id: credit for invoice_id, (_money, credit) in shares_of(row).items()}
-        for part in row.allocations:
-            if part.invoice_id:
-                columns = wanted.setdefault((part.invoice_id, row.id), {"amount": Decimal(0), "refunded": Decimal(0)})
-                columns["amount"] += part.amount
-                columns["refunded"] += part.refunded
-                columns["by_credit"] = by_credit.get(part.invoice_id, Decimal(0))
-                columns |= {"status": row.status_id, "paid_on": row.date, "is_deleted": row.is_deleted}
-    found = Invoice.objects.filter(remote__remote_id__in={invoice_id for invoice_id, _payment in wanted})
-    ours = {invoice.remote.remote_id: invoice for invoice in found.select_related("remote") if invoice.remote}
-    known = {
-        (payment.invoice.remote.remote_id, payment.ninja_id): payment
-        for payment in Payment.objects.filter(ninja_id__in=[row.id for row in rows]).select_related("invoice__remote")
-        if payment.invoice.remote
-    }
-    changed = {
-        pair: columns for pair, columns in wanted.items() if pair[0] in ours and _differs(known.get(pair), columns)
-    }
-    gone = [payment for pair, payment in known.items() if pair not in wanted and not payment.is_deleted]
-    with transaction.atomic():
-        Payment.objects.bulk_create(
-            [
-                Payment(invoice=ours[invoice_id], ninja_id=payment_id, seen_at=now, **columns)
-                for (invoice_id, payment_id), columns in changed.items()
-            ],
-            update_conflicts=True,
-            unique_fields=["invoice", "ninja_id"],
-            update_fields=["amount", "refunded", "by_credit", "status", "paid_on", "is_deleted", "seen_at"],
-        )
-        Payment.objects.filter(pk__in=[payment.pk for payment in gone]).update(is_deleted=True, seen_at=now)
-        _sum_up({ours[invoice_id].pk for invoice_id, _payment in changed} | {payment.invoice_id for payment in gone})
-    same = [payment.pk for pair, payment in known.items() if pair in wanted and pair not in changed]
-    Payment.objects.filter(pk__in=same).update(seen_at=now)
-
-
-def _differs(payment: Payment | None, columns: dict[str, Any]) -> bool:
-    return payment is None or any(getattr(payment, name) != value for name, value in columns.items())
-
-
-def _sum_up(invoice_ids: Collection[int]) -> None:
-    """What credits settled of these invoices, by their payments, which just changed."""
-    if not invoice_ids:
-        return
-    living = Payment.objects.filter(invoice=OuterRef("pk"), is_deleted=False).order_by().values("invoice")
-    credited = Coalesce(Subquery(living.annotate(total=Sum("by_credit")).values("total")), Decimal(0))
-    Invoice.objects.filter(pk__in=invoice_ids).update(credited=credited, changed_at=timezone.now())
 
 
 def overdue(invoices: QuerySet[Invoice] | None = None) -> QuerySet[Invoice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, Final
 
@@ -104,6 +105,17 @@ def shares_of(payment: NinjaPayment) -> dict[NinjaId, tuple[Decimal, Decimal]]:
         before = shares.get(part.invoice_id, (ZERO, ZERO))
         shares[part.invoice_id] = before[0] + amount - by_credit, before[1] + by_credit
     return shares
+
+
+def written_off_by(payment: NinjaPayment, credits: Collection[str]) -> dict[NinjaId, Decimal]:
+    """For each invoice how much of what credits settled were `credits`: ids there of rests that are written off."""
+    left = sum((part.amount - part.refunded for part in payment.allocations if part.credit_id in credits), ZERO)
+    found: dict[NinjaId, Decimal] = {}
+    for invoice_id, (_money, by_credit) in shares_of(payment).items():
+        if part := min(left, by_credit):
+            found[invoice_id] = part
+            left -= part
+    return found
 
 
 def unapplied_of(payment: NinjaPayment) -> Decimal:

@@ -26,8 +26,16 @@ from billing_console.errors import ClaimLost, ConfigError, Forbidden, NotAllowed
 from billing_console.money import ZERO
 from invoicing import payments
 from invoicing.forgotten import forgotten_keys
-from invoicing.models import CountedInvoice, CountedItem, CountedLine, CountedPayment, Invoice, Reading
-from invoicing.reading_rows import VAIN, counted_invoice, counted_item, counted_line, counted_payment, shares_of
+from invoicing.models import CountedInvoice, CountedItem, CountedLine, CountedPayment, Credit, Invoice, Reading
+from invoicing.reading_rows import (
+    VAIN,
+    counted_invoice,
+    counted_item,
+    counted_line,
+    counted_payment,
+    shares_of,
+    written_off_by,
+)
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Company, ProjectMapping
 from sync import attribute_names, attributes, census, currencies, doorbell, gate, stories, unpaid, upstreams
@@ -258,10 +266,14 @@ def _store_invoices(reading: Reading, rows: list[NinjaInvoice], ninja: InvoiceNi
 def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
     """What every invoice was paid, by the payments and not by what the invoice says of itself."""
     paid: dict[NinjaId, dict[NinjaId, tuple[Decimal, Decimal]]] = {}
+    lost: dict[NinjaId, dict[NinjaId, Decimal]] = {}
+    write_offs = Credit.objects.exclude(cause="").filter(remote__remote_id__isnull=False)
+    ids = {remote_id for remote_id in write_offs.values_list("remote__remote_id", flat=True) if remote_id}
     for batch in in_batches(ninja.payments_updated_since(None), BATCH):
         _renew(reading)
         newest = {row.id: row for row in batch}  # the last of several readings of one payment counts
         paid |= {row.id: shares_of(row) for row in newest.values()}
+        lost |= {row.id: written_off_by(row, ids) for row in newest.values()}
         CountedPayment.objects.filter(reading=reading, ninja_id__in=newest).delete()
         CountedPayment.objects.bulk_create(
             counted_payment(reading, row, currencies.code_of_id(ninja, row.currency_id))
@@ -273,8 +285,13 @@ def _add_payments(reading: Reading, ninja: InvoiceNinjaClient) -> None:
         for invoice_id, (money, credit) in shares.items():
             before = sums.get(invoice_id, (ZERO, ZERO))
             sums[invoice_id] = before[0] + money, before[1] + credit
+    written_off: dict[NinjaId, Decimal] = {}
+    for parts in lost.values():
+        for invoice_id, part in parts.items():
+            written_off[invoice_id] = written_off.get(invoice_id, ZERO) + part
     for counted in read_in_batches(CountedInvoice.objects.filter(reading=reading, ninja_id__in=sums), BATCH):
         _renew(reading)
         for invoice in counted:
             invoice.paid, invoice.credited = sums[NinjaId(invoice.ninja_id)]
-        CountedInvoice.objects.bulk_update(counted, ["paid", "credited"])
+            invoice.written_off = written_off.get(NinjaId(invoice.ninja_id), ZERO)
+        CountedInvoice.objects.bulk_update(counted, ["paid", "credited", "written_off"])

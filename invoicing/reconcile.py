@@ -203,17 +203,19 @@ def _on_lines(lines: QuerySet[InvoiceLine], column: str = "amount") -> dict[str,
 
 
 def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
-    """4. Our invoiced lines = the server's net; of each sent invoice gross + fees = paid + settled by credits + open.
+    """4. Our invoiced lines = the server's net; of each sent invoice gross + fees = paid + settled + lost + open.
 
-    The server counts a credit that was set against an invoice as paid; here it stands for itself. What is left of a
-    credit lowers no open invoice: open invoices and open credits are two figures. Fees are what the server put on an
-    invoice by itself, with the tax on them.
+    Settled is by credits; lost are rests that are written off, on a credit of ours or because they were cancelled there
+    after money came in. The server counts a credit that was set against an invoice as paid; here it stands for itself.
+    What is left of a credit lowers no open invoice: open invoices and open credits are two figures. Fees are what the
+    server put on an invoice by itself, with the tax on them.
     """
     on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
     invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
     theirs: dict[str, Decimal] = defaultdict(Decimal)
     paid: dict[str, Decimal] = defaultdict(Decimal)
     settled: dict[str, Decimal] = defaultdict(Decimal)
+    lost: dict[str, Decimal] = defaultdict(Decimal)
     open_now: dict[str, Decimal] = defaultdict(Decimal)
     charged: dict[str, Decimal] = defaultdict(Decimal)
     residue, leftovers = [], []
@@ -230,12 +232,13 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
             sentence = _("its lines come to %(ours)s, net %(there)s %(currency)s in Invoice Ninja") % words
             leftovers.append(_of_invoice(invoice, sentence))
         paid[invoice.currency] += invoice.paid_by_money
-        settled[invoice.currency] += invoice.credited
+        settled[invoice.currency] += invoice.settled
+        lost[invoice.currency] += invoice.lost
         charged[invoice.currency] += invoice.fees
         if invoice.state in SENT:
             balance = invoice.balance or money.ZERO
             open_now[invoice.currency] += balance
-            if gap := invoice.gross + invoice.fees - invoice.paid_to_date - balance:
+            if gap := invoice.gross + invoice.fees - invoice.paid_to_date - invoice.cancelled_rest - balance:
                 words = {"number": invoice.number, "gap": gap, "currency": invoice.currency}
                 residue.append(_("%(number)s: gross + fees − paid − open = %(gap)s %(currency)s") % words)
                 leftovers.append(_of_invoice(invoice, residue[-1]))
@@ -248,6 +251,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
         Term(_("net in Invoice Ninja"), count, amounts=add(theirs)),
         Term(_("of it paid, gross"), amounts=add(paid), is_beside=True),
         *([Term(_("of it settled by credits, gross"), amounts=add(settled), is_beside=True)] if add(settled) else []),
+        *([Term(_("of it written off, gross"), amounts=add(lost), is_beside=True)] if add(lost) else []),
         Term(_("of it open, gross"), amounts=add(open_now), is_beside=True),
         *([Term(_("beside it open credits, gross"), amounts=add(unused), is_beside=True)] if add(unused) else []),
         *(

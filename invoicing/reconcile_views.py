@@ -202,6 +202,7 @@ def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
         "gross",
         "fees of Invoice Ninja",
         "settled by credits",
+        "written off",
         "paid",
         "open",
     ]
@@ -210,7 +211,7 @@ def _invoice_cells(invoices: Sequence[Invoice]) -> list[list[str]]:
             *(str(row.client), row.number, row.state, f"{row.billed_hours:f}", row.currency),
             *(f"{quantize(row.net, row.currency):f}", f"{quantize(row.tax, row.currency):f}"),
             *(f"{quantize(row.gross, row.currency):f}", f"{quantize(row.fees, row.currency):f}"),
-            f"{quantize(row.credited, row.currency):f}",
+            *(f"{quantize(row.settled, row.currency):f}", f"{quantize(row.lost, row.currency):f}"),
             *(f"{quantize(row.paid_by_money, row.currency):f}", f"{quantize(row.balance or ZERO, row.currency):f}"),
         ]
         for row in invoices

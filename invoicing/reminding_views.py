@@ -187,7 +187,7 @@ class ConfirmReminder(ConfirmView):
                 ),
                 (_("Paid"), formats.money(invoice.paid_by_money, invoice.currency)),
                 *(
-                    [(_("Settled by credits"), formats.money(invoice.credited, invoice.currency))]
+                    [(_("Settled by credits and written off"), formats.money(invoice.credited, invoice.currency))]
                     if invoice.credited
                     else []
                 ),

@@ -1,6 +1,6 @@
 """Runs, invoices with their frozen lines, how they were sent, where they differ there, what was given back and paid."""
 
-from invoicing.models.credits import Credit
+from invoicing.models.credits import Credit, WriteOffCause
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
 from invoicing.models.pauses import ReminderPause
@@ -39,4 +39,5 @@ __all__ = [
     "Selection",
     "Sending",
     "UnappliedPayment",
+    "WriteOffCause",
 ]

@@ -12,9 +12,18 @@ from billing_console.states import RecordState
 from sync.exact_json import ExactDecoder, ExactEncoder
 
 
-class Credit(models.Model):
-    """One decided Difference as a credit; amounts are positive, in `currency`, net before tax, taxed as the invoice.
+class WriteOffCause(models.TextChoices):
+    """Why a rest of an invoice will not be paid."""
 
+    BANK_COSTS = "bank_costs", _("bank costs")
+    GOODWILL = "goodwill", _("goodwill")
+    BAD_DEBT = "bad_debt", _("bad debt")
+
+
+class Credit(models.Model):
+    """One decided Difference as a credit, or a rest that is written off (`cause`).
+
+    Amounts are positive, in `currency`, net before tax, taxed as the invoice; a rest that is written off has no tax.
     Where it is, says its record: wanted, there, or given up (dropped). `use` is the payment without money that sets
     it against the invoice.
     """
@@ -22,8 +31,15 @@ class Credit(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     invoice = models.ForeignKey("invoicing.Invoice", models.PROTECT, related_name="credits", verbose_name=_("invoice"))
     difference = models.ForeignKey(
-        "sync.Difference", models.PROTECT, related_name="credits", verbose_name=_("difference")
+        "sync.Difference",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="credits",
+        verbose_name=_("difference"),
+        help_text=_("None of a rest that is written off."),
     )
+    cause = models.CharField(_("why written off"), max_length=20, choices=WriteOffCause.choices, blank=True)
     lines = models.JSONField(
         _("lines"),
         default=list,
@@ -64,6 +80,10 @@ class Credit(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["difference"], condition=Q(is_given_up=False), name="credit_one_per_difference"
+            ),
+            models.CheckConstraint(
+                condition=Q(difference__isnull=False, cause="") | (Q(difference__isnull=True) & ~Q(cause="")),
+                name="credit_of_a_difference_or_a_rest",
             ),
             models.CheckConstraint(condition=Q(gross__gt=0, net__gt=0), name="credit_gives_something"),
         ]

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.formats import period_name
 from billing_console.states import InvoiceState
+from invoicing.models.credits import WriteOffCause
 from mappings import rules
 from mappings.models import TaxDecision
 from sync import explain
@@ -95,6 +96,17 @@ class Invoice(models.Model):
     credited = models.DecimalField(
         _("settled by credits"), max_digits=14, decimal_places=3, default=0, help_text=_("A part of what is paid.")
     )
+    written_off = models.DecimalField(
+        _("written off"), max_digits=14, decimal_places=3, default=0, help_text=_("A part of what credits settled.")
+    )
+    cancelled_rest = models.DecimalField(
+        _("rest cancelled there"),
+        max_digits=14,
+        decimal_places=3,
+        default=0,
+        help_text=_("Cancelled in Invoice Ninja after money came in: owed no more, and on no credit."),
+    )
+    rest_cause = models.CharField(_("why its rest is lost"), max_length=20, choices=WriteOffCause.choices, blank=True)
     changed_at = models.DateTimeField(
         _("money changed"), null=True, blank=True, help_text=_("Real time; when other sums were read there.")
     )
@@ -178,13 +190,27 @@ class Invoice(models.Model):
         """What money paid of it, with tax; the server counts used credits as paid too (recordings 1213-1217)."""
         return self.paid_to_date - self.credited
 
+    @property
+    def settled(self) -> Decimal:
+        """What credits settled of it that gave something back: without what is written off."""
+        return self.credited - self.written_off
+
+    @property
+    def lost(self) -> Decimal:
+        """What of it is written off: by credits of ours, or cancelled in Invoice Ninja after money came in."""
+        return self.written_off + self.cancelled_rest
+
     def get_state_display(self) -> str:  # type: ignore[no-redef]
         """The state in words; one that only credits brought says so."""
-        return state_words(self.state, self.paid_to_date, self.credited)
+        return state_words(self.state, self.paid_to_date, self.credited, self.written_off, self.cancelled_rest)
 
 
-def state_words(state: str, paid_to_date: Decimal, credited: Decimal) -> str:
-    """An invoice's state as people read it: nobody paid what was settled by credits alone."""
+def state_words(
+    state: str, paid_to_date: Decimal, credited: Decimal, written_off: Decimal, cancelled_rest: Decimal
+) -> str:
+    """An invoice's state as people read it: nobody paid what was settled by credits alone, or written off."""
+    if state == InvoiceState.PAID and (written_off or cancelled_rest):
+        return gettext("Written off") if written_off == paid_to_date > 0 else gettext("Paid, rest written off")
     if credited > 0 and credited == paid_to_date:
         if state == InvoiceState.PARTLY_PAID:
             return gettext("Partly credited")

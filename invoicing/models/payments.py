@@ -19,6 +19,9 @@ class Payment(models.Model):
     amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=3)
     refunded = models.DecimalField(_("refunded"), max_digits=14, decimal_places=3, default=0)
     by_credit = models.DecimalField(_("by credits"), max_digits=14, decimal_places=3, default=0)
+    by_write_off = models.DecimalField(
+        _("written off"), max_digits=14, decimal_places=3, default=0, help_text=_("A part of what credits settled.")
+    )
     status = models.CharField(_("status there"), max_length=4, blank=True)
     paid_on = models.DateField(_("paid on"), null=True, blank=True)
     is_deleted = models.BooleanField(_("deleted"), default=False)

@@ -110,6 +110,7 @@ class CountedInvoice(models.Model):
     paid_to_date = models.DecimalField(_("paid, as the invoice says"), max_digits=18, decimal_places=6)
     paid = models.DecimalField(_("paid, by its payments"), max_digits=18, decimal_places=6, default=0)
     credited = models.DecimalField(_("settled by credits"), max_digits=18, decimal_places=6, default=0)
+    written_off = models.DecimalField(_("of it written off"), max_digits=18, decimal_places=6, default=0)
 
     class Meta:
         verbose_name = _("invoice as counted")

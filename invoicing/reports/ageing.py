@@ -33,7 +33,7 @@ class Ageing(Report):
     question = _("Who owes us what, and since when?")
     basis = _(
         "Open amounts with tax, as Invoice Ninja last said; age from the due date until today. With tax = settled by "
-        "credits + paid + open; what credits settled brought no money."
+        "credits + written off + paid + open; what credits settled brought no money."
     )
     uses = frozenset({"period", "client"})
     months = 0
@@ -52,19 +52,24 @@ class Ageing(Report):
         INVOICE_STATE,
         CURRENCY,
         Column("asked", _("With tax and fees"), Kind.MONEY),
-        Column("credited", _("Settled by credits"), Kind.MONEY),
+        Column("settled", _("Settled by credits"), Kind.MONEY),
+        Column("lost", _("Written off"), Kind.MONEY),
         Column("money_paid", _("Paid"), Kind.MONEY),
         Column("balance", _("Open"), Kind.MONEY),
     )
 
     def rows(self, wanted: Wanted) -> QuerySet[Invoice, Row]:
         days, paid = Value(wanted.today) - F("due_date"), F("paid_to_date") - F("credited")
-        rows = self._invoices(wanted).annotate(
-            late=days, invoice_state=F("state"), money_paid=paid, asked=F("gross") + F("fees")
-        )
+        sums = {
+            "money_paid": paid,
+            "asked": F("gross") + F("fees"),
+            "settled": F("credited") - F("written_off"),
+            "lost": F("written_off") + F("cancelled_rest"),
+        }
+        rows = self._invoices(wanted).annotate(late=days, invoice_state=F("state"), **sums)
         return rows.order_by("due_date", "pk").values(
             *("pk", "number", "client__name", "invoice_date", "due_date", "late", "invoice_state"),
-            *("currency", "asked", "paid_to_date", "credited", "money_paid", "balance"),
+            *("currency", "paid_to_date", "credited", "written_off", "cancelled_rest", *sums, "balance"),
         )
 
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:

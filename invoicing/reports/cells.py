@@ -62,7 +62,9 @@ REASON_IN_FILES = Column(
 INVOICE_STATE = Column(
     "invoice_state",
     _("State"),
-    value=lambda row: state_words(row["invoice_state"], row["paid_to_date"], row["credited"]),
+    value=lambda row: state_words(
+        row["invoice_state"], row["paid_to_date"], row["credited"], row["written_off"], row["cancelled_rest"]
+    ),
 )
 
 

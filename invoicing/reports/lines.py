@@ -25,6 +25,8 @@ VALUES = {
     "invoice_state": F("invoice__state"),
     "paid_to_date": F("invoice__paid_to_date"),
     "credited": F("invoice__credited"),
+    "written_off": F("invoice__written_off"),
+    "cancelled_rest": F("invoice__cancelled_rest"),
     "client": F("invoice__client__name"),
     "currency": F("invoice__currency"),
     "worked": WORKED,

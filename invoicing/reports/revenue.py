@@ -66,6 +66,7 @@ class Revenue(Report):
         Column("tax_sum", _("Tax"), Kind.MONEY),
         Column("gross_sum", _("With tax"), Kind.MONEY),
         Column("credited_sum", _("Settled by credits"), Kind.MONEY),
+        Column("lost_sum", _("Written off"), Kind.MONEY),
         Column("paid_sum", _("Paid, with tax"), Kind.MONEY),
     )
 
@@ -77,7 +78,8 @@ class Revenue(Report):
             "net_sum": Sum("net"),
             "tax_sum": Sum("tax"),
             "gross_sum": Sum("gross"),
-            "credited_sum": Sum("credited"),
+            "credited_sum": Sum(F("credited") - F("written_off")),
+            "lost_sum": Sum(F("written_off") + F("cancelled_rest")),
             "paid_sum": Sum(F("paid_to_date") - F("credited")),
         }
         given_back = {
@@ -85,6 +87,7 @@ class Revenue(Report):
             "hours": Value(None, DecimalField(max_digits=12, decimal_places=2)),
             **{name: -Sum(name.removesuffix("_sum")) for name in ("net_sum", "tax_sum", "gross_sum")},
             "credited_sum": NONE,
+            "lost_sum": NONE,
             "paid_sum": NONE,
         }
         rows: QuerySet[Any, Row] = (
@@ -143,7 +146,8 @@ class Revenue(Report):
         return Invoice.objects.filter(condition, state__in=INVOICED).annotate(**names, what=Value(INVOICES)).order_by()
 
     def _credits(self, wanted: Wanted) -> QuerySet[Credit]:
-        """Those that Invoice Ninja holds, of the same invoices, by their own date."""
+        """Those that Invoice Ninja holds, of the same invoices, by their own date; a rest that is written off stays
+        revenue, and is a loss."""
         condition = wanted.within("credit_date") & wanted.of(client="invoice__client")
         names = {
             "month": TruncMonth("credit_date"),
@@ -151,7 +155,7 @@ class Revenue(Report):
             "who_id": F("invoice__client_id"),
         }
         there = Credit.objects.filter(
-            condition, invoice__state__in=INVOICED, is_given_up=False, remote__remote_id__isnull=False
+            condition, invoice__state__in=INVOICED, is_given_up=False, remote__remote_id__isnull=False, cause=""
         )
         return there.annotate(**names, what=Value(CREDITS)).order_by()
 

@@ -80,6 +80,7 @@ def test_the_pages_of_money_fit_a_phone(page: Page, live_server: LiveServer, inv
         "taiga-list": f"reports/taiga-list/?{days}",
         "unapplied": "reports/unapplied/",
         "invoice": f"invoice/{invoice.pk}/change/",
+        "write-off": f"invoice/{invoice.pk}/write-off-rest/",
         "ninja-list": "reports/invoice-ninja-list/?start=",
         "remind": f"reminders/invoice/{invoice.pk}/",
     }

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from billing_console import states
 from billing_console.states import RecordState
-from invoicing import creating, credit_use, crediting, marking, payments
+from invoicing import creating, credit_use, crediting, marking, payments, writing_off
 from invoicing.credit_offer import offer
 from invoicing.models import Credit, Invoice
 from sync import outbox, provision_calls, provisioning, push, writeback
@@ -336,10 +336,13 @@ def things_like(world: World, record: RemoteRecord) -> Any:
     return world.api_taiga("GET", f"/userstory-custom-attributes?project={project}", who="owner")
 
 
+@pytest.mark.parametrize("asked", ["difference", "rest"])
 @cases("credit")
-def test_a_credit_killed_at_an_arrow_ends_in_one_credit(near: World, nursery: Nursery, arrow: Arrow) -> None:
+def test_a_credit_killed_at_an_arrow_ends_in_one_credit(
+    near: World, nursery: Nursery, arrow: Arrow, asked: str
+) -> None:
     for number, moment in enumerate(MOMENTS):
-        credit = ask_credit(near, number)
+        credit = ask_credit(near, number) if asked == "difference" else ask_write_off(near, number)
         record = credit.remote
         PROVOKED["credit", arrow](near, record)
 
@@ -385,13 +388,28 @@ def test_the_use_of_a_credit_killed_at_an_arrow_ends_in_one_payment(
         assert len(near.api_ninja("GET", "/payments")["data"]) == number + 1
 
 
-def ask_credit(world: World, number: int) -> Credit:
-    """A sent invoice of which somebody took 1 h back, and the credit that an approver asks for."""
+def ask_write_off(world: World, number: int) -> Credit:
+    """A sent invoice, and 8.38 of it that an approver writes off."""
+    invoice = send_one(world, number)
+    facts = {"amount": "8.38", "cause": "bank_costs", "balance": str(invoice.balance)}
+    credit = writing_off.request_write_off(invoice, **facts, user=make_user(), note="fee")
+    Credit.objects.filter(pk=credit.pk).update(is_to_use=False)  # its use is a record of its own, killed elsewhere
+    return credit
+
+
+def send_one(world: World, number: int) -> Invoice:
+    """An invoice that was marked as sent there, and read."""
     invoice = approve_one(world, number)
     creating.create_due()
     remote_id = fresh(invoice).remote.remote_id
     world.api_ninja("POST", "/invoices/bulk", {"action": "mark_sent", "ids": [remote_id]})
     payments.poll()
+    return Invoice.objects.get(pk=invoice.pk)
+
+
+def ask_credit(world: World, number: int) -> Credit:
+    """A sent invoice of which somebody took 1 h back, and the credit that an approver asks for."""
+    send_one(world, number)
     entry = TimeEntry.objects.latest("pk")
     world.set_values(entry.item.taiga_id, hours=3.5)
     world.read(entry.item.taiga_id)

@@ -112,14 +112,14 @@ def test_the_reports_tell_credits_from_money_and_are_lowered_by_them(world: Worl
 
     assert revenue == [
         ["Feb 2026", "Acme Corp", "Credits", "1", "–", "−75.00 EUR", "−15.75 EUR", "−90.75 EUR", "0.00 EUR",
-         "0.00 EUR"],
+         "0.00 EUR", "0.00 EUR"],
         ["Jan 2026", "Acme Corp", "Invoices", "1", "4.50 h", "337.50 EUR", "70.88 EUR", "408.38 EUR", "90.75 EUR",
-         "100.00 EUR"],
+         "0.00 EUR", "100.00 EUR"],
     ]  # fmt: skip
     assert [value.replace("\u00a0", " ") for _label, value in answer.context["list_totals"]] == [
         "1", "4.50 h", "262.50 EUR",
     ]  # fmt: skip
-    assert [row[-4:] for row in ageing] == [["408.38 EUR", "90.75 EUR", "100.00 EUR", "217.63 EUR"]]
+    assert [row[-5:] for row in ageing] == [["408.38 EUR", "90.75 EUR", "0.00 EUR", "100.00 EUR", "217.63 EUR"]]
     assert [[text.replace("\u00a0", " ") for text in row[1:]] for row in buckets] == [
         ["90.75 EUR", "100.00 EUR", "217.63 EUR"]
     ]

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from billing_console.states import InvoiceState
-from invoicing import creating, payments, review, sending
+from invoicing import applied, creating, payments, review, sending
 from invoicing.models import Invoice, Payment, PollCursor
 from mappings.rules import month
 from sync import push, upstreams
@@ -113,17 +113,24 @@ def test_deleted_without_money_counts_as_cancelled_and_keeps_its_number(world: W
     assert (row.state, row.number) == (InvoiceState.CANCELLED, sent.number)
 
 
-@pytest.mark.parametrize(("act", "amount"), [("delete", "300"), ("delete", "408.38"), ("cancel", "300")])
-def test_gone_although_money_came_in_asks_first(world: World, sent: Invoice, act: str, amount: str) -> None:
+@pytest.mark.parametrize("amount", ["300", "408.38"])
+def test_deleted_although_money_came_in_asks_first(world: World, sent: Invoice, amount: str) -> None:
     pay(world, sent, amount)
     state = polled(sent).state
-    bulk(world, act, there_id(sent))
+    bulk(world, "delete", there_id(sent))
 
     for _again in range(2):
         row = polled(sent)
         assert row.state == state
         assert "although money came in" in row.attention_sentence
         Invoice.objects.filter(pk=row.pk).update(remote_updated_at=None)
+
+
+def test_a_paid_one_is_not_cancelled_by_the_server_at_all(world: World, sent: Invoice) -> None:
+    """Recordings 1361 and 1362."""
+    pay(world, sent, "408.38")
+    bulk(world, "cancel", there_id(sent))
+    assert (world.invoices()[0]["status_id"], polled(sent).state) == ("4", "paid")
 
 
 def test_reversed_there_is_reversed_here(world: World, sent: Invoice) -> None:
@@ -191,7 +198,7 @@ def test_one_payment_on_several_rows_of_one_invoice_is_kept_once(world: World, s
     (row,) = list(upstreams.ninja_client().payments_updated_since(None))
     twice = type(row)(**{**vars(row), "allocations": row.allocations * 2})
 
-    payments.observe_payments([row, twice])
+    applied.observe([row, twice])
 
     assert Payment.objects.get().amount == Decimal(600)
 
@@ -281,7 +288,7 @@ def test_a_reading_without_a_time_of_change_does_not_move_the_cursor_past_it(
 def test_a_fault_of_our_own_in_the_whole_reading_is_a_sentence_too(
     world: World, sent: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payments, "observe_payments", lambda rows: 1 // 0)
+    monkeypatch.setattr(applied, "observe", lambda rows: 1 // 0)
 
     assert payments.poll() == 0
     assert heartbeat("payments_failed").detail == (
@@ -291,7 +298,7 @@ def test_a_fault_of_our_own_in_the_whole_reading_is_a_sentence_too(
     def broken(rows: Any) -> None:
         raise OperationalError("the database")
 
-    monkeypatch.setattr(payments, "observe_payments", broken)
+    monkeypatch.setattr(applied, "observe", broken)
     with pytest.raises(OperationalError):
         payments.poll()
 

@@ -1,0 +1,168 @@
+"""Write off the rest of an invoice: bank costs, goodwill, a bad debt (billing-rules: What came in otherwise).
+
+A credit document of ours over the rest, without tax, set against the invoice: the one way of Invoice Ninja that books
+no money (recordings 1363 to 1369). Made and used by the same writes as every credit; nobody is mailed. What was
+cancelled there after money came in needs no document: a person only says what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing_console import clock, formats, money
+from billing_console.errors import NotAllowed
+from billing_console.states import InvoiceState, RecordState
+from invoicing import content, creating, crediting, ending
+from invoicing.credit_use import OWED
+from invoicing.models import Credit, Invoice, WriteOffCause
+from sync import doorbell
+from sync.transitions import advance, record
+
+TEXT = "Rest of invoice {number}, written off"  # printed for clients: not translated
+
+
+def why_not(invoice: Invoice, credits: Iterable[Credit] | None = None) -> str:
+    """Why nothing of the invoice can be written off, "" where it can. `credits` are all of it, where they are known."""
+    if invoice.state not in OWED or not invoice.balance:
+        return _("Nothing is owed on %(invoice)s, so there is no rest to write off.") % {"invoice": invoice}
+    if invoice.cancelled_rest:
+        return _("A rest of %(invoice)s was cancelled in Invoice Ninja. Decide that first.") % {"invoice": invoice}
+    if ending.is_ending(invoice):
+        return _("%(invoice)s is just being cancelled.") % {"invoice": invoice}
+    rows = invoice.credits.select_related("remote", "use") if credits is None else credits
+    read = {payment.ninja_id for payment in invoice.payments.all()}
+    if any(_is_on_its_way(credit, read) for credit in rows):
+        return _(
+            "A credit of %(invoice)s is on its way to Invoice Ninja, or its use was not read back yet. Wait until "
+            "it is, then look again: nothing was done again."
+        ) % {"invoice": invoice}
+    return ""
+
+
+def _is_on_its_way(credit: Credit, read: Collection[str]) -> bool:
+    """Whether what is owed is about to change by it, or has changed and was not read yet."""
+    if credit.is_given_up or not (credit.is_to_use or credit.use_id):
+        return False
+    if credit.use is None:
+        return credit.remote.state != RecordState.SYNCED
+    if credit.use.state != RecordState.SYNCED:
+        return True
+    return credit.use.remote_id not in read
+
+
+def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str, user: User, note: str) -> Credit:
+    """Want `amount` of the open rest written off, at most all of it; locks the invoice.
+
+    `amount` and `balance` are gross texts in the invoice's currency, the balance as the person saw it; `cause` is a
+    WriteOffCause, the note is required. Raises NotAllowed with a sentence, also on a second click and where something
+    else is owed by now.
+    """
+    reason, wanted = _required(note), _read(amount, invoice.currency)
+    chosen = _cause(cause)
+    with transaction.atomic():
+        row = content.lock_invoice(invoice.pk)
+        if why := why_not(row):
+            raise NotAllowed(why)
+        owed = row.balance or money.ZERO
+        if balance != str(owed):
+            words = {"was": _shown(balance, row.currency), "now": formats.money(owed, row.currency)}
+            raise NotAllowed(_("%(was)s was open when you looked, %(now)s is now. Look again.") % words)
+        if not 0 < wanted <= owed:
+            words = {"owed": formats.money(owed, row.currency)}
+            raise NotAllowed(_("Write off more than nothing and at most what is open, %(owed)s.") % words)
+        text = TEXT.format(number=row.number)
+        credit = Credit(
+            invoice=row,
+            cause=chosen,
+            lines=[{"notes": text, "hours": "1", "rate": str(wanted), "amount": str(wanted)}],
+            currency=row.currency,
+            net=wanted,
+            gross=wanted,
+            credit_date=clock.today(row.timezone),
+            reason=reason,
+            made_by=user,
+            is_to_use=True,
+        )
+        crediting.want(credit, user=user)
+        words = {"amount": formats.money(wanted, row.currency), "cause": str(chosen.label), "reason": reason}
+        why = _("%(amount)s to be written off, %(cause)s: %(reason)s") % words
+        record(row, row.state, row.state, why=why, user=user)
+        transaction.on_commit(lambda: doorbell.ring("invoices"))
+    return credit
+
+
+def why_not_accepted(invoice: Invoice) -> str:
+    """Why no cancelled rest of the invoice waits for a person's word, "" where one does."""
+    if not invoice.cancelled_rest or invoice.rest_cause:
+        return _("No rest of %(invoice)s waits for this decision any more.") % {"invoice": invoice}
+    return ""
+
+
+def accept_cancelled(invoice: Invoice, *, cause: str, rest: str, user: User, note: str) -> Invoice:
+    """Say that what was cancelled in Invoice Ninja after money came in is written off; locks the invoice.
+
+    `rest` is the amount that the person saw. Nothing is written there. Raises NotAllowed as `request_write_off`.
+    """
+    reason, chosen = _required(note), _cause(cause)
+    with transaction.atomic():
+        row = content.lock_invoice(invoice.pk)
+        if why := why_not_accepted(row):
+            raise NotAllowed(why)
+        if rest != str(row.cancelled_rest):
+            words = {"was": _shown(rest, row.currency), "now": formats.money(row.cancelled_rest, row.currency)}
+            raise NotAllowed(_("%(was)s was cancelled when you looked, %(now)s is now. Look again.") % words)
+        words = {
+            "amount": formats.money(row.cancelled_rest, row.currency),
+            "cause": str(chosen.label),
+            "reason": reason,
+        }
+        why = _("%(amount)s written off, cancelled in Invoice Ninja, %(cause)s: %(reason)s") % words
+        facts: dict[str, Any] = {"rest_cause": chosen, "attention_sentence": ""}
+        if row.state in OWED and not row.balance:
+            advance(row, InvoiceState.PAID, why=why, user=user, **facts)
+            creating.refresh_statuses(row)
+        else:
+            Invoice.objects.filter(pk=row.pk).update(**facts)
+            record(row, row.state, row.state, why=why, user=user)
+    return row
+
+
+def _required(note: str) -> str:
+    reason = note.strip()[:2000]
+    if not reason:
+        raise NotAllowed(_("Say why: the reason is kept in the history."))
+    return reason
+
+
+def _cause(cause: str) -> WriteOffCause:
+    try:
+        return WriteOffCause(cause)
+    except ValueError:
+        raise NotAllowed(_("Say what it is: bank costs, goodwill, or a bad debt.")) from None
+
+
+def _read(typed: str, currency: str) -> Decimal:
+    """An amount as people type it, "500" or "12,50"; in the currency's decimals. Raises NotAllowed."""
+    try:
+        amount = Decimal(typed.strip().replace(",", "."))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount != money.quantize(amount, currency):
+        words = {"typed": typed, "count": money.exponent(currency)}
+        raise NotAllowed(
+            _("“%(typed)s” is no amount with at most %(count)d decimals. Write it without separators.") % words
+        )
+    return money.quantize(amount, currency)
+
+
+def _shown(text: str, currency: str) -> str:
+    try:
+        return formats.money(Decimal(text), currency)
+    except InvalidOperation:
+        return text or formats.NOTHING
