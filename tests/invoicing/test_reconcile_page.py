@@ -161,7 +161,7 @@ def test_the_certificate_of_a_run_has_its_invoices_figures_and_hash(world: World
     assert "168.75\u00a0EUR" in answer.content.decode()
     rows = list(csv.reader(io.StringIO(found.content.decode("utf-8-sig"))))
     assert rows[1] == [
-        "Acme Corp", invoice.number, "created", "2.25", "EUR", "168.75", "35.44", "204.19", *["0.00"] * 4,
+        "Acme Corp", invoice.number, "created", "2.25", "EUR", "168.75", "35.44", "204.19", *["0.00"] * 5,
     ]  # fmt: skip
     assert ["Lines in Invoice Ninja, before tax", "left", "our lines of these entries", "1", "0", "EUR 168.75"] in rows
     assert rows[-1][2] == answer.context["hash"]
