@@ -416,9 +416,8 @@ def test_the_lines_always_add_up_to_the_total(user: User, data: st.DataObject) -
         act = data.draw(st.sampled_from(["adjust", "add", "exclude", "hold", "text", "taiga"]))
         try:
             if act == "adjust":
-                adjusting.adjust_line(
-                    line, revision=revision, user=user, hours=data.draw(figures), rate=data.draw(figures), reason="x"
-                )
+                written = {"hours": data.draw(figures), "rate": data.draw(figures), "meaning": Meaning.ON_PURPOSE}
+                adjusting.adjust_line(line, revision=revision, user=user, reason="x", **written)
             elif act == "add":
                 add(invoice, str(data.draw(figures)), str(data.draw(st.decimals(-50, 50, places=2))), user)
             elif act == "exclude":
