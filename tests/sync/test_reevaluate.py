@@ -177,5 +177,5 @@ def test_many_cost_no_queries_each_but_for_what_really_moves(
     for number in range(1, 41):
         office.entry(office.item(number, who=office.alice))
     WorkItem.objects.update(needs_evaluation=True)
-    with django_assert_max_num_queries(23):
+    with django_assert_max_num_queries(24):
         assert reevaluate.evaluate_marked() == 40

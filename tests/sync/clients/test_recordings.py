@@ -12,7 +12,9 @@ from billing_console import errors
 from sync.clients import invoice_ninja, ninja_parse, ninja_parse_invoices, taiga, taiga_parse
 from sync.clients.answers import Answer, Request, error_from
 from sync.clients.wire import decode_json
+from tests.contract.invoice_ninja.recording import SHORTENED_FROM
 
+CUT = (752,)  # a company with the keys of its taxes alone
 FOLDER = Path(__file__).parents[2] / "contract"
 TAIGA_KINDS = {"tasks": "T", "userstories": "U", "issues": "I"}
 NINJA_PARSERS: dict[str, Callable[[object], object]] = {
@@ -33,6 +35,9 @@ def answers(upstream: str) -> Iterator[tuple[str, Answer]]:
     """Yield each recorded answer with the path below the API's address."""
     for path in sorted((FOLDER / upstream / "recordings").glob("*.json")):
         recording = decode_json(path.read_text(encoding="utf-8"))
+        number = int(path.name.split("-")[0])
+        if upstream == "invoice_ninja" and (number >= SHORTENED_FROM or number in CUT):
+            continue  # kept with the keys that matter alone: no whole row of the server
         request, response = recording["request"], recording["response"]
         below = request["path"].split("/api/v1", 1)[-1].partition("?")[0]
         call = Request(upstream, request["method"], below, is_read=request["method"] == "GET")
