@@ -90,7 +90,6 @@ class DraftReview(PageView):
         printed = Q(is_voided=False)
         counts = invoice.lines.aggregate(
             printed=Count("pk", filter=printed),
-            work=Count("pk", filter=printed & Q(entry__isnull=False)),
             adjusted=Sum(F("amount") - F("original_amount"), filter=printed & Q(original_amount__isnull=False)),
             by_hand=Sum("amount", filter=printed & Q(entry__isnull=True)),
         )

@@ -15,6 +15,7 @@ from billing_console.money import ZERO
 from billing_console.plots import Column as PlotColumn
 from billing_console.plots import Series, numbers_of, stack_bars
 from billing_console.states import EntryState
+from invoicing import carrying
 from invoicing.drawn import choose_currency
 from invoicing.reports.base import Plotted, Report, sums_in_words
 from invoicing.reports.cells import (
@@ -32,6 +33,7 @@ from invoicing.reports.filters import Wanted
 from sync.models import TimeEntry
 
 NOT_YET = (EntryState.HELD, EntryState.READY, EntryState.CLAIMED)
+BY_HAND_SHOWN = 50
 AGES: tuple[tuple[int, int | None], ...] = ((0, 7), (8, 30), (31, 60), (61, 90), (91, None))
 
 
@@ -77,7 +79,21 @@ class Unbilled(Report):
             .order_by("currency")
         )
         words = {"count": gettext("Entries"), "hours": gettext("Hours"), "amount": gettext("Before tax")}
-        return sums_in_words(list(sums), **words)
+        return sums_in_words(list(sums), **words) + self._by_hand(wanted)
+
+    @staticmethod
+    def _by_hand(wanted: Wanted) -> list[tuple[str, str]]:
+        """What was added by hand and waits for the next draft of its client; it is of no project and no person."""
+        if wanted.project is not None or wanted.person is not None:
+            return []
+        lines = carrying.waiting().filter(wanted.within("work_date") & wanted.of(client="invoice__client"))
+        return [
+            (
+                gettext("By hand, for the next draft of %(client)s") % {"client": line.invoice.client},
+                f"{formats.money(line.amount, line.invoice.currency)} · {line.notes}",
+            )
+            for line in lines[:BY_HAND_SHOWN]
+        ]
 
     def plots(self, wanted: Wanted) -> list[Plotted]:
         """Amounts by age in the currency that waits most."""

@@ -256,6 +256,9 @@ def test_an_instalment_outlives_the_rejection_and_makes_a_draft_alone(user: User
     invoice.refresh_from_db()
     review.reject_draft(invoice, revision=invoice.revision, user=user, reason="wrong address")
     assert [(line.notes, line.amount) for line in carrying.waiting()] == [("Instalment", D(4000))]
+    report = browser_of("viewer").get(reverse("admin:invoicing_report", args=["unbilled"])).content.decode()
+    assert "By hand, for the next draft of Acme Corp" in report
+    assert "4,000.00\xa0EUR · Instalment" in report
     entry.refresh_from_db()
     attention.hold_entry(entry, user=user, note="not yet")
 
