@@ -1,5 +1,6 @@
 """Month after month of an office: work at every edge of the calendar, late hours, second thoughts, faults and kills;
-invoices that are paid, half paid, refunded, cancelled or deleted. Whoever plays it says how often it must balance."""
+invoices that are paid, half paid, refunded, written off, cancelled or deleted, and money on no invoice. Whoever plays
+it says how often it must balance."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing_console.states import InvoiceState
-from invoicing import payments, readings, run, verdict
+from invoicing import crediting, payments, readings, run, verdict, writing_off
 from invoicing.models import Invoice, Payment
 from mappings.rules import Period, month
 from sync.clients.ninja_rows import NinjaId
@@ -143,8 +144,10 @@ class Years:
         """Each open invoice is paid, half paid, refunded, cancelled, deleted, or left for another month."""
         payments.poll()
         for invoice in Invoice.objects.filter(state__in=payments.OWED).select_related("remote").order_by("pk"):
-            act = self.dice.choice([self.pay, self.pay, self.pay_a_part, self.pay_and_refund, self.end, self.wait])
+            acts = [self.pay, self.pay, self.pay_a_part, self.pay_and_refund, self.end, self.wait]
+            act = self.dice.choice([*acts, self.write_off_the_rest, self.cancel_the_rest])
             act(invoice)
+        self.pay_beside()
         payments.poll()
 
     def there_id(self, invoice: Invoice) -> NinjaId:
@@ -175,6 +178,29 @@ class Years:
         """Cancelled or deleted; only where no money came in, or a person must decide first."""
         if not invoice.paid_to_date and not Payment.objects.filter(invoice=invoice).exists():
             self.bulk(self.dice.choice(["cancel", "delete"]), invoice)
+
+    def write_off_the_rest(self, invoice: Invoice) -> None:
+        """A part comes in, and an approver writes the rest off."""
+        self.pay_a_part(invoice)
+        payments.poll()
+        row = Invoice.objects.get(pk=invoice.pk)
+        if writing_off.why_not(row):
+            return
+        facts = {"amount": str(row.balance), "balance": str(row.balance), "cause": "bank_costs", "note": "fee"}
+        writing_off.request_write_off(row, **facts, user=rest.somebody())
+        self.office.world.ninja.store.guard.clear()  # the use of another credit may lie within the same second
+        crediting.write_due()
+
+    def cancel_the_rest(self, invoice: Invoice) -> None:
+        """A part comes in, and the rest is cancelled there."""
+        self.pay_a_part(invoice)
+        self.bulk("cancel", invoice)
+
+    def pay_beside(self) -> None:
+        """Money comes in that names no invoice."""
+        self.cents += 1
+        body = {"client_id": self.office.world.client.ninja_id, "amount": 5 + self.cents * CENT}
+        self.office.ninja("POST", "/payments", body)
 
     def wait(self, invoice: Invoice) -> None:
         """Not this month."""
