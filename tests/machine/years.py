@@ -143,7 +143,8 @@ class Years:
     def clients_act(self) -> None:
         """Each open invoice is paid, half paid, refunded, cancelled, deleted, or left for another month."""
         payments.poll()
-        for invoice in Invoice.objects.filter(state__in=payments.OWED).select_related("remote").order_by("pk"):
+        owed = Invoice.objects.filter(state__in=payments.OWED, balance__gt=0)
+        for invoice in owed.select_related("remote").order_by("pk"):
             acts = [self.pay, self.pay, self.pay_a_part, self.pay_and_refund, self.end, self.wait]
             act = self.dice.choice([*acts, self.write_off_the_rest, self.cancel_the_rest])
             act(invoice)
