@@ -72,7 +72,7 @@ def after_end(remote: RemoteRecord) -> None:
             remote_status=remote.seen["status_id"],
             balance=0,
         )
-    releasing.free_lines(invoice, user=user, why=wish["note"], again=wish["again"])
+    releasing.free_lines(invoice, user=user, why=wish["note"], again=wish.get("again", releasing.Again.ANEW))
 
 
 def has_ended(found: NinjaInvoice) -> bool:
