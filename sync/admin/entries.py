@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Sum
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, FilteredRelation, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -28,7 +29,7 @@ from billing_console.admin_base import (
 from billing_console.errors import ConsoleError
 from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import EntryState, ItemKind, Reason
-from sync import attention, entry_page
+from sync import attention, entry_page, hooks
 from sync import entries as entry_service
 from sync.admin.common import WORK, act_on_each
 from sync.models import (
@@ -52,11 +53,12 @@ def _is_confirmable(entry: TimeEntry) -> bool:
     return _is_held(entry) and entry.reason in attention.CONFIRMABLE and not _is_of_a_family(entry)
 
 
-def _printed(entry: TimeEntry, name: str) -> Decimal | None:
-    """A figure of the entry's line, of the entry where it is on none."""
-    printed: Decimal | None = getattr(entry, f"printed_{name}")
-    own: Decimal | None = getattr(entry, name)
-    return own if printed is None else printed
+def _printed(entry: TimeEntry) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    """Hours, rate and amount of the entry's line; of the entry where it is on none."""
+    line: hooks.Printed | None = getattr(entry, "printed", None)
+    if line is None or not line.is_living:
+        return entry.billed_hours, entry.rate, entry.amount
+    return line.hours, line.rate, line.amount
 
 
 def _is_of_a_family(entry: TimeEntry) -> bool:
@@ -113,17 +115,24 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         page = entry_page.context_of(entry) if entry else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **page})
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[TimeEntry]:
-        # Once on a line, what is printed there is what is billed, also where a person wrote over it.
-        on_line = FilteredRelation("lines", condition=Q(lines__is_voided=False))  # at most one
-        printed = {f"printed_{name}": F(f"line__{name}") for name in ("billed_hours", "rate", "amount")}
-        return super().get_queryset(request).alias(line=on_line).annotate(**printed)
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """With what is printed of each row on the page: once on a line, that is what is billed."""
+        page = super().get_changelist_instance(request)
+        printed = hooks.printed([entry.pk for entry in page.result_list])
+        for entry in page.result_list:
+            entry.printed = printed.get(entry.pk)
+        return page
 
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[TimeEntry]) -> list[tuple[str, str]]:
-        sums = rows.values("currency").annotate(
-            count=Count("pk"),
-            hours=Sum(Coalesce("line__billed_hours", "billed_hours")),
-            amount=Sum(Coalesce("line__amount", "amount")),
+        on_line = FilteredRelation("lines", condition=Q(lines__is_voided=False))  # at most one
+        sums = (
+            rows.alias(line=on_line)
+            .values("currency")
+            .annotate(
+                count=Count("pk"),
+                hours=Sum(Coalesce("line__billed_hours", "billed_hours")),
+                amount=Sum(Coalesce("line__amount", "amount")),
+            )
         )
         totals = list(sums.order_by("currency"))
         lines = [(_t("Entries"), str(sum(row["count"] for row in totals)))]
@@ -151,15 +160,15 @@ class TimeEntryAdmin(IndexedSearchAdmin):
 
     @display(description=_("Raw → billed"), ordering="billed_hours")
     def raw_to_billed(self, entry: TimeEntry) -> SafeString:
-        return formats.raw_to_billed(entry.raw_hours, _printed(entry, "billed_hours"))
+        return formats.raw_to_billed(entry.raw_hours, _printed(entry)[0])
 
     @display(description=_("Rate"), ordering="rate")
     def rate_cell(self, entry: TimeEntry) -> SafeString:
-        return formats.cell(formats.rate(_printed(entry, "rate"), entry.currency))
+        return formats.cell(formats.rate(_printed(entry)[1], entry.currency))
 
     @display(description=_("Before tax"), ordering="amount")
     def amount_cell(self, entry: TimeEntry) -> SafeString:
-        return formats.cell(formats.money(_printed(entry, "amount"), entry.currency))
+        return formats.cell(formats.money(_printed(entry)[2], entry.currency))
 
     @display(description=_("State"), ordering="state")
     def state_cell(self, entry: TimeEntry) -> SafeString:
