@@ -120,7 +120,7 @@ class DraftReview(PageView):
             lacking=lacking.of(invoice) if is_draft else None,
             lacking_url=lacking_views.list_url(invoice),
             may_prepare=is_draft and user.has_perm(PREPARE),
-            meanings=Meaning.choices,
+            meanings_of_hours=Meaning.choices,
             may_approve=is_draft and user.has_perm(APPROVE),
             may_approve_now=invoice.state == InvoiceState.DRAFT and not obstacles and not why_not,
             four_eyes_sentence=why_not,

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.models import User
 from invoicing import adopting, creating, reminding, sending
-from invoicing.models import Deviation, Invoice, Reminder, Sending
+from invoicing.models import Deviation, Invoice, Meaning, Reminder, Sending
 from sync import attention, outbox, push, sweep, upstreams, work_items, writeback
 from sync.claims import Proof
 from sync.models import RemoteRecord, TimeEntry
@@ -58,8 +58,11 @@ def move_invoice(invoice_id: int, to: str) -> None:
 def settle(deviation_id: int, answer: str) -> None:
     """An approver answers what became of an invoice that was changed by hand."""
     user, _is_new = User.objects.get_or_create(username="somebody")
-    act = {"adopt": adopting.adopt, "overwrite": adopting.overwrite}[answer]
-    act(Deviation.objects.get(pk=deviation_id), user=user, reason="asked")
+    deviation = Deviation.objects.get(pk=deviation_id)
+    if answer == "adopt":
+        adopting.adopt(deviation, user=user, reason="asked", meaning=Meaning.ON_PURPOSE)
+    else:
+        adopting.overwrite(deviation, user=user, reason="asked")
 
 
 def decide_reminder(reminder_id: int, arrived: bool) -> None:

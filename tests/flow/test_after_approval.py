@@ -57,7 +57,7 @@ def test_cancelled_there_is_cancelled_here_but_not_where_money_came_in(office: F
 
     assert (fresh(unpaid).state, fresh(unpaid).attention_sentence) == ("cancelled", "")
     assert fresh(paid).state == "partly_paid"
-    assert "although money came in" in fresh(paid).attention_sentence
+    assert "was cancelled in Invoice Ninja after 100.00\xa0EUR came in" in fresh(paid).attention_sentence
     assert [(row.invoice_id, row.amount) for row in Payment.objects.all()] == [(paid.pk, Decimal("100.00"))]
     # Nothing is billed again by itself: releasing the entries is a person's decision.
     assert {entry.state for entry in TimeEntry.objects.all()} == {"invoiced"}
