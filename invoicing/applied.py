@@ -60,16 +60,7 @@ def observe(rows: Iterable[NinjaPayment]) -> None:
             ],
             update_conflicts=True,
             unique_fields=["invoice", "ninja_id"],
-            update_fields=[
-                "amount",
-                "refunded",
-                "by_credit",
-                "by_write_off",
-                "status",
-                "paid_on",
-                "is_deleted",
-                "seen_at",
-            ],
+            update_fields=[*_READ, "seen_at"],
         )
         Payment.objects.filter(pk__in=[payment.pk for payment in gone]).update(is_deleted=True, seen_at=now)
         _sum_up({ours[invoice_id].pk for invoice_id, _payment in changed} | {payment.invoice_id for payment in gone})

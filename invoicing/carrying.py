@@ -40,11 +40,11 @@ def carry(invoices: Sequence[Invoice]) -> None:
     _take_along(invoices)
 
 
-def put_off(lines: QuerySet[InvoiceLine], why: str, user: User | None = None, **changes: Any) -> None:
+def put_off(lines: QuerySet[InvoiceLine], why: str, user: User | None = None) -> None:
     """Take these printed lines off their invoice; those that were added by hand wait for the client's next draft."""
     ids = list(lines.values_list("pk", flat=True))
     rows = InvoiceLine.objects.filter(pk__in=ids)
-    rows.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now(), **changes)
+    rows.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now())
     rows.filter(entry__isnull=True).update(is_waiting=True)
 
 

@@ -25,7 +25,7 @@ from billing_console.states import DifferenceState, EntryState, InvoiceState
 from invoicing import claim, content, copying
 from invoicing.models import Credit, Invoice, InvoiceLine, Payment
 from invoicing.run import settle_run
-from sync import attention, entries, push, stories, writeback
+from sync import attention, entries, push, stories, supplements, writeback
 from sync.hooks import Question
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.transitions import advance
@@ -47,9 +47,7 @@ def release(invoice: Invoice, *, user: User, note: str, again: str = Again.ANEW)
 
     The note is required. Raises NotAllowed where money came in, where a credit was given, and on a second click.
     """
-    reason = note.strip()[:2000]
-    if not reason:
-        raise NotAllowed(_("Say why: the reason is kept in the history."))
+    reason = supplements.required(note)
     with transaction.atomic():
         lock_for_release(invoice)
         row = content.lock_invoice(invoice.pk)
@@ -117,14 +115,14 @@ def free_lines(invoice: Invoice, *, user: User | None, why: str, again: str = Ag
     rows = InvoiceLine.objects.filter(pk__in=[line.pk for line in lines])
     rows.update(is_voided=True, void_reason=why, voided_by=user, voided_at=timezone.now(), freed_at=timezone.now())
     entry_ids = [line.entry_id for line in lines if line.entry_id is not None]
-    move_entries(entry_ids, EntryState.INVOICED, EntryState.READY, why, user)
+    _move_entries(entry_ids, EntryState.INVOICED, EntryState.READY, why, user)
     for entry in TimeEntry.objects.filter(pk__in=entry_ids).order_by("pk"):
         push.free_task(entry)
     items = {line.entry.item_id for line in lines if line.entry is not None}
     _close_differences(items, entry_ids, user)
     if again == Again.COPY:
         copying.copy(invoice, lines, user=user, why=why)
-        move_entries(entry_ids, EntryState.READY, EntryState.CLAIMED, why, user)
+        _move_entries(entry_ids, EntryState.READY, EntryState.CLAIMED, why, user)
         entries.evaluate_many(items, user=user)
     elif again == Again.WRITE_OFF and user is not None:
         _write_off(lines, user, why)
@@ -146,7 +144,7 @@ def _write_off(lines: list[InvoiceLine], user: User, why: str) -> None:
             attention.write_off_entry(line.entry, user=user, note=why)
 
 
-def move_entries(entry_ids: Iterable[int], before: str, after: str, why: str, user: User | None) -> None:
+def _move_entries(entry_ids: Iterable[int], before: str, after: str, why: str, user: User | None) -> None:
     """These entries from one state to another, each with its Transition, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -36,11 +36,11 @@ def amounts_now(lines: Iterable[InvoiceLine]) -> dict[int, Now]:
     with transaction.atomic():
         wanted = TimeEntry.objects.filter(pk__in=[line.entry_id for line in lines if line.entry_id is not None])
         items, by_item, world = entries.lock_and_load(list(wanted.values_list("item_id", flat=True)))
+        last = {rows[-1].pk: rows for rows in by_item.values() if rows}  # only the last cycle is priced again
         found = {}
         for line in lines:
-            rows = next((some for some in by_item.values() if any(row.pk == line.entry_id for row in some)), [])
             found[line.pk] = Now(line.amount)
-            if rows and rows[-1].pk == line.entry_id:
+            if rows := last.get(line.entry_id or 0):
                 judgement = entries.judge_again(items[rows[-1].item_id], rows, world, entries.typed_at_of(rows[-1]))
                 found[line.pk] = _now(line, judgement)
     return found

@@ -21,7 +21,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing import content, creating, crediting, ending
 from invoicing.credit_use import OWED
 from invoicing.models import Credit, Invoice, WriteOffCause
-from sync import doorbell
+from sync import doorbell, supplements
 from sync.transitions import advance, record
 
 TEXT = "Rest of invoice {number}, written off"  # printed for clients: not translated
@@ -63,7 +63,7 @@ def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str
     WriteOffCause, the note is required. Raises NotAllowed with a sentence, also on a second click and where something
     else is owed by now.
     """
-    reason, wanted = _required(note), _read(amount, invoice.currency)
+    reason, wanted = supplements.required(note), _read(amount, invoice.currency)
     chosen = _cause(cause)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
@@ -109,7 +109,7 @@ def accept_cancelled(invoice: Invoice, *, cause: str, rest: str, user: User, not
 
     `rest` is the amount that the person saw. Nothing is written there. Raises NotAllowed as `request_write_off`.
     """
-    reason, chosen = _required(note), _cause(cause)
+    reason, chosen = supplements.required(note), _cause(cause)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
         if why := why_not_accepted(row):
@@ -131,13 +131,6 @@ def accept_cancelled(invoice: Invoice, *, cause: str, rest: str, user: User, not
             Invoice.objects.filter(pk=row.pk).update(**facts)
             record(row, row.state, row.state, why=why, user=user)
     return row
-
-
-def _required(note: str) -> str:
-    reason = note.strip()[:2000]
-    if not reason:
-        raise NotAllowed(_("Say why: the reason is kept in the history."))
-    return reason
 
 
 def _cause(cause: str) -> WriteOffCause:
