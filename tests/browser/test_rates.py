@@ -57,6 +57,8 @@ def test_a_rule_set_is_changed_with_its_effect_in_sight(administrator: Page, liv
     expect(page.get_by_text("Next run 31 Jan 2026 → bills 1–31 Dec 2025")).to_be_visible()
     expect(page.get_by_text("Invoice Ninja has no product “Advice”.").first).to_be_visible()
     page.locator("[name=rounding]").select_option("hour")
+    # The hints come a moment later and move the button down: who presses it just then presses beside it.
+    expect(page.get_by_text("The minimum of 0.25 h is no multiple of the rounding of 1 h.")).to_be_visible()
     page.get_by_role("button", name="Show the effect").click()
     expect(page.get_by_text("3 entries move.")).to_be_visible()
     expect(page.locator("[name=generation_day]")).to_have_value("31")
