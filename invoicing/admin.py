@@ -29,6 +29,7 @@ from invoicing import (
     approve_views,
     correction_confirm_views,  # noqa: F401 - puts its pages on the site
     credit_admin,  # noqa: F401 - puts its list on the site
+    credit_views,
     deviation_views,
     doctor_page,  # noqa: F401 - puts its page on the site
     draft_acts,
@@ -147,6 +148,7 @@ class InvoiceAdmin(IndexedSearchAdmin):
         *pdf_views.PAGES,
         *receiver_views.PAGES,
         *writing_off_views.PAGES,
+        *credit_views.PAGES,
         *ending_views.PAGES,
     )
     change_form_before_template = "invoicing/invoice.html"

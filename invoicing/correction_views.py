@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
 from django.http import Http404
 from django.utils.translation import gettext as _
 
@@ -118,7 +119,9 @@ class DecidePage(DifferencePage):
             if difference.payer_now
             else _("Taiga says now"),
             ways=self._ways() if is_open else [],
-            credits=Credit.objects.filter(difference=difference).select_related("remote", "invoice"),
+            credits=Credit.objects.filter(Q(difference=difference) | Q(parts__difference=difference))
+            .select_related("remote", "invoice")
+            .distinct(),
             taiga_url=links.taiga_item(difference.item),
             transitions=trail.select_related("user").order_by("-id")[:50],
             may_act=self.request.user.has_perm(APPROVE),
@@ -130,8 +133,7 @@ class DecidePage(DifferencePage):
         entries = [
             e for e in TimeEntry.objects.filter(item=row.item_id).order_by("cycle") if e.cycle <= row.entry.cycle
         ]
-        earlier = [credit for credit in claimed.credited_of(row.item_id) if credit.pk < row.pk]
-        then = settled.stand(entries, earlier, hooks.printed([entry.pk for entry in entries]))
+        then = settled.stand(entries, claimed.credited_before(row), hooks.printed([entry.pk for entry in entries]))
         waived = settled.settled_hours(then) - settled.hours_of(then)
         words = {"hours": formats.hours(row.billed_hours), "waived": formats.hours(waived, is_signed=True)}
         amount = sum((piece.amount for piece in then), start=row.amount * 0)

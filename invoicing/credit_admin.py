@@ -33,7 +33,9 @@ class CreditAdmin(ReadOnlyModelAdmin):
 
     @display(description=_("Invoice"))
     def invoice_cell(self, credit: Credit) -> SafeString:
-        if credit.difference is None:
+        if credit.meaning:
+            why = format_html("{}. {}", credit.get_meaning_display(), credit.reason)
+        elif credit.difference is None:
             why = format_html("{}: {}, {}", gettext("Rest written off"), credit.get_cause_display(), credit.reason)
         else:
             why = format_html(
@@ -62,7 +64,7 @@ class CreditAdmin(ReadOnlyModelAdmin):
     def gross_cell(self, credit: Credit) -> SafeString:
         return formats.cell(formats.money(credit.gross, credit.currency))
 
-    @display(description=_("Set against it"), ordering="used")
+    @display(description=_("Set against invoices"), ordering="used")
     def used_cell(self, credit: Credit) -> SafeString:
         return formats.cell(formats.money(credit.used, credit.currency))
 

@@ -6,14 +6,15 @@ down. Amounts are positive, in the invoice's currency. Reads rows, writes none, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.states import InvoiceState
+from invoicing.credit_left import CreditLine, LineLeft, left_of, lines_left, nothing_left, plain_sums
 from invoicing.models import Credit, Invoice, InvoiceLine
 from sync import claimed, hooks, settled
 from sync.clients.ninja_texts import neutralise
@@ -21,16 +22,6 @@ from sync.models import Difference, TimeEntry
 from sync.settled import Delta, Piece
 
 CREDITABLE = (InvoiceState.CREATED, InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
-
-
-@dataclass(frozen=True)
-class CreditLine:
-    """One line of a credit: `hours` × `rate` = `amount`, all positive."""
-
-    notes: str
-    hours: Decimal
-    rate: Decimal
-    amount: Decimal
 
 
 @dataclass(frozen=True)
@@ -56,22 +47,26 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
     parts = settled.deltas(pieces, difference.hours_now, difference.rate_now, difference.currency)
     if why := _why_not(difference, parts, [lines.get(part.entry_id) for part in parts], last.invoice):
         return None, why
-    rows = [_credit_line(part, lines[part.entry_id]) for part in parts]
     invoice = last.invoice
-    net = money.total(row.amount for row in rows)
-    tax = money.tax_amount(net, invoice.tax_rate)
-    gross = money.gross_amount(net, tax, invoice.currency)
+    rows = _credit_lines(parts, lines)
+    of_invoice = left_of(invoice)
+    sums = plain_sums(rows, invoice)
+    # One whose cycles are on several invoices is bounded by their lines alone.
+    is_of_one = all(row.line is not None and row.line.invoice_id == invoice.pk for row in rows)
+    if not rows or (is_of_one and sums.gross > of_invoice.gross + of_invoice.rounding):
+        return None, nothing_left()
+    gross = sums.gross
     owed = invoice.balance or money.ZERO
     is_owed = invoice.state in (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
     usable = min(gross, owed) if is_owed else money.ZERO
-    return Offer(invoice, tuple(rows), net, tax, gross, usable), ""
+    return Offer(invoice, sums.lines, sums.net, sums.tax, gross, usable), ""
 
 
 def _standing(difference: Difference, entries: list[TimeEntry]) -> list[Piece]:
     """The pieces that the Difference is measured against: the cycles up to its own."""
     own = [entry for entry in entries if entry.cycle <= difference.entry.cycle]
     printed = hooks.printed([entry.pk for entry in own])
-    return settled.stand(own, claimed.credited_of(difference.item_id), printed)
+    return settled.stand(own, claimed.credited_before(difference), printed)
 
 
 def _lines_of(entries: list[TimeEntry]) -> dict[int, InvoiceLine]:
@@ -105,14 +100,32 @@ def _why_not(
     return ""
 
 
-def _credit_line(part: Delta, line: InvoiceLine) -> CreditLine:
+def _credit_lines(parts: Sequence[Delta], lines: Mapping[int, InvoiceLine]) -> list[CreditLine]:
+    """The lines of the credit: each part, as far as something of its line is left."""
+    left = lines_left([lines[entry_id] for entry_id in {part.entry_id for part in parts}])
+    rows = []
+    for part in parts:
+        pk = lines[part.entry_id].pk
+        row = _credit_line(part, left[pk])
+        if row is not None:
+            rows.append(row)
+            left[pk] = replace(left[pk], hours=left[pk].hours - row.taken, amount=left[pk].amount - row.amount)
+    return rows
+
+
+def _credit_line(part: Delta, left: LineLeft) -> CreditLine | None:
     """Printed for clients, so its words are not translated: the text that was confirmed is the text that is sent.
 
-    Printed hours × printed rate must be the amount: where rounding keeps it from that, the line is 1 × its amount.
+    Printed hours × printed rate must be the amount: where rounding, or what was credited of the line before, keeps it
+    from that, the line is 1 × its amount. None where nothing of the line is left.
     """
+    line, amount = left.line, min(-part.amount, left.amount)
+    if amount <= 0:
+        return None
     hours, rate, currency = abs(part.hours), abs(part.rate), line.invoice.currency
+    taken = min(hours, left.hours) if part.hours < 0 else money.ZERO
     shown = money.quantize(rate, currency)
     words = f"{hours:f} h less" if part.hours < 0 else f"{shown:f} {currency} less per hour"
-    if money.line_amount(hours, rate, currency) != -part.amount:
-        words, hours, rate = f"{words}, {hours:f} h" if part.hours > 0 else words, Decimal(1), -part.amount
-    return CreditLine(neutralise(f"{line.notes} ({words})"), hours, rate, -part.amount)
+    if money.line_amount(hours, rate, currency) != amount:
+        words, hours, rate = f"{words}, {hours:f} h" if part.hours > 0 else words, Decimal(1), amount
+    return CreditLine(neutralise(f"{line.notes} ({words})"), hours, rate, amount, line, taken)

@@ -1,4 +1,5 @@
-"""Credits in Invoice Ninja: made once, found again by our key, compared; each is one decided Difference.
+"""Credits in Invoice Ninja: made once, found again by our key, compared; each is one decided Difference, what a person
+credits on an invoice (`invoice_credit`), or a rest that is written off (`writing_off`).
 
 Invoice Ninja cannot search the private notes of credits, so the client's are listed and compared, before the POST and
 after it. A credit is a draft there until it is used; nobody is mailed.
@@ -11,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -19,9 +21,10 @@ from billing_console.errors import Forbidden, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, RecordState
 from invoicing import content, credit_use
 from invoicing.creating_compare import describe
+from invoicing.credit_left import Sums
 from invoicing.credit_offer import Offer, offer
 from invoicing.fees import net_of
-from invoicing.models import Credit
+from invoicing.models import Credit, CreditedPart, CreditUse, Invoice, InvoiceLine
 from sync import doorbell, supplements, upstreams
 from sync import entries as entry_service
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
@@ -50,13 +53,17 @@ def request_credit(
     with transaction.atomic():
         entry_service.lock_and_load([difference.item_id])
         row = supplements.lock_open(difference, mark)
+        billed_on = InvoiceLine.objects.filter(entry__item=row.item_id, is_voided=False).values("invoice")
+        for invoice in Invoice.objects.filter(pk__in=billed_on).order_by("pk"):
+            content.lock_invoice(invoice.pk)  # what is left to credit of it is everybody's
         offered, why_not = offer(row)
         if offered is None:
             raise NotAllowed(why_not)
         if str(offered.gross) != gross:
             raise StaleRevision
         credit = _make(row, offered, user, reason, is_to_use=is_to_use)
-        advance(row, DifferenceState.CREDITED, why=reason, user=user, reason=reason)
+        credited: Any = {"reason": reason, "credited_at": timezone.now()}
+        advance(row, DifferenceState.CREDITED, why=reason, user=user, **credited)
         entry = supplements.bill_after_credit(row, user=user, note=reason)
         if billed != (str(entry.amount) if entry is not None else ""):
             raise StaleRevision
@@ -66,25 +73,39 @@ def request_credit(
 
 def _make(difference: Difference, offered: Offer, user: User, reason: str, *, is_to_use: bool) -> Credit:
     invoice = offered.invoice
+    credit = make(invoice, offered, user=user, reason=reason, difference=difference)
+    if is_to_use and offered.usable > 0:
+        credit_use.plan(credit, invoice, amount=offered.usable, user=user)
+    return credit
+
+
+def make(invoice: Invoice, sums: Sums | Offer, *, user: User, reason: str, **what: Any) -> Credit:
+    """A credit of these lines, taxed as the invoice and dated today in its zone, wanted in Invoice Ninja.
+
+    `what` says what it is of: a `difference`, or a `meaning`. In the caller's transaction, which holds the invoice.
+    """
     credit = Credit(
         invoice=invoice,
-        difference=difference,
         lines=[
             {"notes": line.notes, "hours": str(line.hours), "rate": str(line.rate), "amount": str(line.amount)}
-            for line in offered.lines
+            for line in sums.lines
         ],
         currency=invoice.currency,
-        net=offered.net,
+        net=sums.net,
         tax_name=invoice.tax_name,
         tax_rate=invoice.tax_rate,
-        tax=offered.tax,
-        gross=offered.gross,
+        tax=sums.tax,
+        gross=sums.gross,
         credit_date=clock.today(invoice.timezone),
         reason=reason,
         made_by=user,
-        is_to_use=is_to_use and offered.usable > 0,
+        **what,
     )
-    return want(credit, user=user)
+    want(credit, user=user)
+    CreditedPart.objects.bulk_create(
+        CreditedPart(credit=credit, line=line.line, hours=line.taken, amount=line.amount) for line in sums.lines
+    )
+    return credit
 
 
 def want(credit: Credit, *, user: User) -> Credit:
@@ -120,14 +141,17 @@ def desired_credit(credit: Credit) -> dict[str, Any]:
 
 
 def give_up(credit: Credit, *, user: User, note: str) -> None:
-    """Take back a credit that waits for a person and is not in Invoice Ninja; its Difference is open again, where it
-    has one.
+    """Take back a credit that waits for a person and is not in Invoice Ninja; its Differences are open again, where it
+    has some: what Taiga says now is asked, or agrees.
 
     Raises NotAllowed when it does not wait, or may be there.
     """
     reason = supplements.required(note)
     with transaction.atomic():
-        entry_service.lock_and_load([credit.difference.item_id] if credit.difference else [])
+        parts = CreditedPart.objects.filter(credit=credit, difference__isnull=False)
+        taken = Difference.objects.filter(credited_parts__in=parts)
+        items = set(taken.values_list("item_id", flat=True))
+        entry_service.lock_and_load(items | ({credit.difference.item_id} if credit.difference else set()))
         row = Credit.objects.select_for_update(of=("self",)).select_related("difference").get(pk=credit.pk)
         remote = RemoteRecord.objects.select_for_update().get(pk=row.remote_id)
         if not can_give_up(row, remote):
@@ -137,8 +161,11 @@ def give_up(credit: Credit, *, user: User, note: str) -> None:
         advance(remote, RecordState.PENDING, why=reason, user=user)
         advance(remote, RecordState.DROPPED, why=reason, user=user)
         Credit.objects.filter(pk=row.pk).update(is_given_up=True)
+        CreditUse.objects.filter(credit=row, remote__isnull=True).update(is_dropped=True)
         if row.difference is not None:
             _open_again(row.difference, user, reason)
+        for difference in taken.order_by("item_id", "-credited_at", "-pk"):
+            _open_again(difference, user, reason, is_asked=False)
 
 
 def can_give_up(credit: Credit, remote: RemoteRecord) -> bool:
@@ -146,11 +173,17 @@ def can_give_up(credit: Credit, remote: RemoteRecord) -> bool:
     return remote.state == RecordState.ATTENTION and remote.remote_id is None and not credit.is_given_up
 
 
-def _open_again(difference: Difference, user: User, reason: str) -> None:
-    """The question stands again, with what Taiga says now; one that was asked meanwhile is a part of it."""
+def _open_again(difference: Difference, user: User, reason: str, *, is_asked: bool = True) -> None:
+    """The question stands again, with what Taiga says now; one that was asked meanwhile is a part of it.
+
+    One that was never asked, because a person credited hours of a line, is over: Taiga's word counts as before.
+    """
     for newer in Difference.objects.filter(item=difference.item_id, state=DifferenceState.OPEN):
         advance(newer, DifferenceState.CLOSED, why=_("asked together with the credit that was given up"), user=user)
-    advance(difference, DifferenceState.OPEN, why=reason, user=user, reason="")
+    anew: Any = {"reason": "", "credited_at": None}
+    advance(difference, DifferenceState.OPEN, why=reason, user=user, **anew)
+    if not is_asked:
+        advance(difference, DifferenceState.CLOSED, why=reason, user=user)
     entry_service.evaluate_many([difference.item_id], user=user)
 
 
@@ -287,8 +320,7 @@ def _after_sync(remote: RemoteRecord) -> None:
     credit.invoice = content.lock_invoice(credit.invoice_id)
     Credit.objects.filter(pk=credit.pk).update(number=remote.seen["number"])
     credit.number = remote.seen["number"]
-    if credit.is_to_use and not credit_use.why_not(credit):
-        credit_use.request_use(credit)
+    credit_use.request_planned(credit)
 
 
 HANDLER = Handler(RecordKind.CREDIT, write_credit, look_up_credit, _after_sync)

@@ -15,7 +15,7 @@ from django.utils.functional import cached_property
 from billing_console import clock
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
-from invoicing import comparison, four_eyes, lacking, lacking_views, oddities, review_queue
+from invoicing import comparison, credit_reserving, four_eyes, lacking, lacking_views, oddities, review_queue
 from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
 from invoicing.models import Invoice, InvoiceLine, Meaning
@@ -119,6 +119,8 @@ class DraftReview(PageView):
             obstacles=obstacles,
             lacking=lacking.of(invoice) if is_draft else None,
             lacking_url=lacking_views.list_url(invoice),
+            open_credits=credit_reserving.offered(invoice),
+            planned_credits=credit_reserving.planned(invoice),
             may_prepare=is_draft and user.has_perm(PREPARE),
             meanings_of_hours=Meaning.choices,
             may_approve=is_draft and user.has_perm(APPROVE),

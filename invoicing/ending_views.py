@@ -229,7 +229,7 @@ class ConfirmUse(_CreditQuestion):
         if why := credit_use.why_not(self.credit):
             raise NotAllowed(why)
         invoice = self.credit.invoice
-        amount = min(self.credit.gross, invoice.balance or self.credit.gross)
+        amount = min(self.credit.rest, invoice.balance or self.credit.rest)
         words = {"number": invoice.number, "amount": formats.money(amount, invoice.currency)}
         return Confirmation(
             question=_("Set %(amount)s against %(number)s?") % words,

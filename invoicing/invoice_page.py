@@ -13,11 +13,13 @@ from billing_console import clock, formats
 from billing_console.money import ZERO
 from billing_console.states import InvoiceState
 from invoicing import (
+    credit_reserving,
     credit_use,
     crediting,
     deviations,
     ending,
     inviting,
+    invoice_credit,
     late_proof,
     pausing,
     receivers,
@@ -26,7 +28,7 @@ from invoicing import (
     writing_off,
 )
 from invoicing.fees import net_there
-from invoicing.models import Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
+from invoicing.models import Credit, CreditUse, Invoice, InvoiceLine, InvoicePdf, Reminder, Sending
 from sync import links
 from sync.models import RemoteRecord, Transition
 
@@ -101,25 +103,42 @@ def _receivers(invoice: Invoice) -> dict[str, Any]:
 
 def _corrections(invoice: Invoice) -> dict[str, Any]:
     """Its credits, and which of the acts on an invoice that must not exist are open to a person."""
-    credits = list(invoice.credits.select_related("remote", "use", "difference__item__project").order_by("pk"))
+    rows = invoice.credits.select_related("remote", "made_by", "difference__item__project").order_by("pk")
+    credits = list(rows.prefetch_related("uses__remote", "uses__invoice"))
     for credit in credits:
         credit.invoice = invoice
+    uses = list(
+        invoice.credit_uses.select_related("credit__remote", "credit__invoice", "remote", "chosen_by").order_by("pk")
+    )
     return {
         "credits": [
             {
                 "row": credit,
+                "uses": _uses_of(credit, invoice),
                 "may_use": not credit_use.why_not(credit),
                 "may_give_up": crediting.can_give_up(credit, credit.remote),
             }
             for credit in credits
         ],
-        "may_write_off": not writing_off.why_not(invoice, credits),
+        "open_credits": credit_reserving.offered(invoice),
+        "planned_credits": [use for use in uses if use.remote is None and not use.is_dropped],
+        "other_uses": [use for use in uses if use.credit is None or use.credit.invoice_id != invoice.pk],
+        "may_credit": not invoice_credit.why_not(invoice),
+        "may_write_off": not writing_off.why_not(invoice, uses),
         "may_accept": not writing_off.why_not_accepted(invoice),
         "may_end": invoice.state in ending.ENDABLE and not ending.why_not(invoice),
         "is_ending": ending.is_ending(invoice),
         "may_keep": ending.is_stuck(invoice),
         "may_free": invoice.state in releasing.ENDED and not releasing.why_not(invoice),
     }
+
+
+def _uses_of(credit: Credit, invoice: Invoice) -> list[CreditUse]:
+    """What became of the credit; what is still to be set against this invoice stands among the open credits."""
+    found = [use for use in credit.uses.all() if not use.is_dropped]
+    for use in found:
+        use.most = formats.money(use.amount, credit.currency)  # type: ignore[attr-defined]
+    return [use for use in found if use.remote is not None or use.invoice_id != invoice.pk]
 
 
 def sides_of(invoice: Invoice, remote: RemoteRecord | None) -> list[Side]:

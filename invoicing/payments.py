@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import applied, bouncing, comparing, creating, deviations, receivers, unapplied
+from invoicing import applied, bouncing, comparing, creating, deviations, open_credits, receivers, unapplied
 from invoicing.ended_there import has_ended, rest_of
 from invoicing.fees import fees_of
 from invoicing.models import Invoice, PollCursor
@@ -84,6 +84,7 @@ def poll() -> int:
         payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
         applied.observe(payments)
         unapplied.observe(payments, ninja)
+        open_credits.observe(ninja.open_credits())
         _advance_cursor(PAYMENTS, payments)
         faults += _catch_up(ninja)
         comparing.watch_currencies()

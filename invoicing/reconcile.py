@@ -25,9 +25,10 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
+from invoicing.credited_classes import classes_of
 from invoicing.fees import net_there
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
-from invoicing.models import Credit, Invoice, InvoiceLine, Payment
+from invoicing.models import Credit, CreditUse, Invoice, InvoiceLine, Payment
 from invoicing.run import DEAD
 from invoicing.typed_hours import UNREADABLE, hours_identity
 from mappings.rules import Period
@@ -207,8 +208,8 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
 
     Settled is by credits; lost are rests that are written off, on a credit of ours or because they were cancelled there
     after money came in. The server counts a credit that was set against an invoice as paid; here it stands for itself.
-    What is left of a credit lowers no open invoice: open invoices and open credits are two figures. Fees are what the
-    server put on an invoice by itself, with the tax on them.
+    What is left of a credit lowers no open invoice: open invoices and open credits are two figures. What was credited
+    stands by what it means for the work. Fees are what the server put on an invoice by itself, with the tax on them.
     """
     on_them = InvoiceLine.objects.filter(invoice=OuterRef("pk"), is_voided=False, entry__in=entries)
     invoices = Invoice.objects.filter(Exists(on_them), state__in=THERE)
@@ -245,6 +246,8 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
     lines = InvoiceLine.objects.filter(is_voided=False, invoice__in=invoices)
     ours = by_currency(lines, "amount", "invoice__currency")
     unused, gaps = open_credits(invoices)
+    classes, strays = classes_of(invoices)
+    gaps += strays
     residue.extend(gap for gap, _invoice in gaps)
     leftovers.extend(_of_invoice(invoice, gap) for gap, invoice in gaps)
     right = (
@@ -254,6 +257,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
         *([Term(_("of it written off, gross"), amounts=add(lost), is_beside=True)] if add(lost) else []),
         Term(_("of it open, gross"), amounts=add(open_now), is_beside=True),
         *([Term(_("beside it open credits, gross"), amounts=add(unused), is_beside=True)] if add(unused) else []),
+        *classes,
         *(
             [Term(_("fees of Invoice Ninja in these, gross"), amounts=add(charged), is_beside=True)]
             if add(charged)
@@ -284,11 +288,15 @@ def open_credits(invoices: QuerySet[Invoice]) -> tuple[dict[str, Decimal], list[
     unused: dict[str, Decimal] = defaultdict(Decimal)
     gaps = []
     rows = Credit.objects.filter(invoice__in=invoices, is_given_up=False)
-    undone = Payment.objects.filter(invoice=OuterRef("invoice"), ninja_id=OuterRef("use__remote_id"), is_deleted=True)
-    rows = rows.filter(remote__remote_id__isnull=False).annotate(is_undone=Exists(undone))
+    deleted = Payment.objects.filter(
+        invoice=OuterRef("invoice"), ninja_id=OuterRef("remote__remote_id"), is_deleted=True
+    )
+    uses = CreditUse.objects.filter(Exists(deleted), credit=OuterRef("pk")).order_by().values("credit")
+    undone = Coalesce(Subquery(uses.annotate(total=Sum("used")).values("total")), money.ZERO)
+    rows = rows.filter(remote__remote_id__isnull=False).annotate(undone=undone)
     for credit in rows.select_related("remote", "invoice__client"):
         there = Decimal(credit.remote.seen.get("amount", "0"))
-        unused[credit.currency] += credit.gross - (money.ZERO if credit.is_undone else credit.used)
+        unused[credit.currency] += credit.rest + credit.undone
         if there != credit.gross:
             words = {"number": credit.number, "gap": credit.gross - there, "currency": credit.currency}
             gap = _("credit %(number)s: ours − there = %(gap)s %(currency)s") % words

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from django.db.models import Q
 from django.urls import reverse
 
-from invoicing.models import Credit, Invoice
+from invoicing.models import Credit, CreditUse, Invoice
 from sync.models import RecordKind, RemoteRecord
 
 
 def pages_of(records: Sequence[RemoteRecord]) -> dict[int, str]:
-    """The address of the invoice's page by the id of the record; nothing for records of other kinds. Two queries."""
+    """The address of the invoice's page by the id of the record; nothing for records of other kinds. Three queries."""
     marks = {record.our_key: record.pk for record in records if record.kind == RecordKind.MARK_SENT}
     ids = {record.pk for record in records}
     found: dict[int, int] = {}
     invoices = Invoice.objects.filter(Q(remote__in=ids) | Q(remote__our_key__in=marks))
     for invoice, remote, key in invoices.values_list("pk", "remote_id", "remote__our_key"):
         found |= {pk: invoice for pk in (remote, marks.get(key)) if pk in ids}
-    credits = Credit.objects.filter(Q(remote__in=ids) | Q(use__in=ids))
-    for invoice, *parts in credits.values_list("invoice_id", "remote_id", "use_id"):
-        found |= {pk: invoice for pk in parts if pk in ids}
+    for invoice, remote in Credit.objects.filter(remote__in=ids).values_list("invoice_id", "remote_id"):
+        found[remote] = invoice
+    for invoice, remote in CreditUse.objects.filter(remote__in=ids).values_list("invoice_id", "remote_id"):
+        found[remote or 0] = invoice
     return {pk: reverse("admin:invoicing_invoice_change", args=[invoice]) for pk, invoice in found.items()}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.errors import NotAllowed
 from billing_console.form_fields import StrictDecimalField
+
+_TOO_MUCH = Decimal(10) ** 11
 
 
 class FiguresForm(forms.Form):
@@ -27,6 +30,21 @@ def read_figures(data: QueryDict) -> tuple[Decimal, Decimal]:
         sentences = [f"{form.fields[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
         raise NotAllowed(" ".join(sentences))
     return form.cleaned_data["hours"], form.cleaned_data["rate"]
+
+
+def number(text: str, decimals: int) -> Decimal:
+    """A number as people type it, "500" or "12,50", with at most so many decimals. Raises NotAllowed."""
+    try:
+        found = Decimal(text.strip().replace(",", "."))
+    except InvalidOperation:
+        found = Decimal("NaN")
+    step = Decimal(1).scaleb(-decimals)
+    if not found.is_finite() or abs(found) >= _TOO_MUCH or found != found.quantize(step, rounding=ROUND_HALF_UP):
+        words = {"typed": text, "count": decimals}
+        raise NotAllowed(
+            gettext("“%(typed)s” is no amount with at most %(count)d decimals. Write it without separators.") % words
+        )
+    return found.quantize(step, rounding=ROUND_HALF_UP)
 
 
 def written(value: Decimal) -> Any:

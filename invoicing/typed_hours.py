@@ -17,11 +17,11 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.batches import read_in_batches
-from billing_console.states import DifferenceState, EntryState, ItemState, Reason
+from billing_console.states import EntryState, ItemState, Reason
 from invoicing.identities import Identity, Leftover, Term
 from mappings.lookups import hour_rules
 from mappings.rules import bill_hours
-from sync import attributes, hooks, settled
+from sync import attributes, claimed, hooks, settled
 from sync.entries import is_given_away
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.settled import Piece
@@ -123,8 +123,7 @@ def _standing(cycles: dict[int, list[TimeEntry]]) -> dict[int, list[Piece]]:
         return {}
     printed = hooks.printed([entry.pk for some in cycles.values() for entry in some])
     credited: dict[int, list[Difference]] = defaultdict(list)
-    rows = Difference.objects.filter(item__in=cycles, state=DifferenceState.CREDITED).select_related("entry")
-    for row in rows.order_by("pk"):
+    for row in claimed.credited().filter(item__in=cycles):
         credited[row.item_id].append(row)
     return {pk: settled.stand(some, credited[pk], printed) for pk, some in cycles.items()}
 

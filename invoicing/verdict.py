@@ -139,7 +139,7 @@ def _changes(entries: QuerySet[TimeEntry], by_hand: QuerySet[InvoiceLine]) -> It
     clients = invoices.order_by().values("client")
     yield from _latest(UnappliedPayment.objects.filter(client__in=clients), "changed_at")
     credits = Credit.objects.filter(invoice__in=invoices)
-    yield from _latest(credits, "made_at", "remote__state_since", "use__state_since")
+    yield from _latest(credits, "made_at", "remote__state_since", "uses__remote__state_since")
 
 
 def _latest(rows: QuerySet[Any], *columns: str) -> Iterable[dt.datetime | None]:

@@ -18,26 +18,28 @@ from accounts.models import User
 from billing_console import clock, formats, money
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
-from invoicing import content, creating, crediting, ending
+from invoicing import content, creating, credit_use, crediting, ending
 from invoicing.credit_use import OWED
-from invoicing.models import Credit, Invoice, WriteOffCause
+from invoicing.models import Credit, CreditUse, Invoice, WriteOffCause
+from invoicing.typed import number
 from sync import doorbell, supplements
 from sync.transitions import advance, record
 
 TEXT = "Rest of invoice {number}, written off"  # printed for clients: not translated
 
 
-def why_not(invoice: Invoice, credits: Iterable[Credit] | None = None) -> str:
-    """Why nothing of the invoice can be written off, "" where it can. `credits` are all of it, where they are known."""
+def why_not(invoice: Invoice, uses: Iterable[CreditUse] | None = None) -> str:
+    """Why nothing of the invoice can be written off, "" where it can. `uses` are all credits that are set against it,
+    where they are known."""
     if invoice.state not in OWED or not invoice.balance:
         return _("Nothing is owed on %(invoice)s, so there is no rest to write off.") % {"invoice": invoice}
     if invoice.cancelled_rest:
         return _("A rest of %(invoice)s was cancelled in Invoice Ninja. Decide that first.") % {"invoice": invoice}
     if ending.is_ending(invoice):
         return _("%(invoice)s is just being cancelled.") % {"invoice": invoice}
-    rows = invoice.credits.select_related("remote", "use") if credits is None else credits
+    uses = invoice.credit_uses.select_related("credit__remote", "remote") if uses is None else uses
     read = {payment.ninja_id for payment in invoice.payments.all()}
-    if any(_is_on_its_way(credit, read) for credit in rows):
+    if any(_is_on_its_way(use, read) for use in uses):
         return _(
             "A credit of %(invoice)s is on its way to Invoice Ninja, or its use was not read back yet. Wait until "
             "it is, then look again: nothing was done again."
@@ -45,15 +47,13 @@ def why_not(invoice: Invoice, credits: Iterable[Credit] | None = None) -> str:
     return ""
 
 
-def _is_on_its_way(credit: Credit, read: Collection[str]) -> bool:
+def _is_on_its_way(use: CreditUse, read: Collection[str]) -> bool:
     """Whether what is owed is about to change by it, or has changed and was not read yet."""
-    if credit.is_given_up or not (credit.is_to_use or credit.use_id):
+    if use.is_dropped or (use.credit is not None and use.credit.is_given_up):
         return False
-    if credit.use is None:
-        return credit.remote.state != RecordState.SYNCED
-    if credit.use.state != RecordState.SYNCED:
-        return True
-    return credit.use.remote_id not in read
+    if use.remote is None:
+        return use.credit is None or use.credit.remote.state != RecordState.SYNCED or use.credit.rest > 0
+    return use.remote.state != RecordState.SYNCED or use.remote.remote_id not in read
 
 
 def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str, user: User, note: str) -> Credit:
@@ -63,7 +63,7 @@ def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str
     WriteOffCause, the note is required. Raises NotAllowed with a sentence, also on a second click and where something
     else is owed by now.
     """
-    reason, wanted = supplements.required(note), _read(amount, invoice.currency)
+    reason, wanted = supplements.required(note), number(amount, money.exponent(invoice.currency))
     chosen = _cause(cause)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
@@ -87,9 +87,9 @@ def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str
             credit_date=clock.today(row.timezone),
             reason=reason,
             made_by=user,
-            is_to_use=True,
         )
         crediting.want(credit, user=user)
+        credit_use.plan(credit, row, amount=wanted, user=user)
         words = {"amount": formats.money(wanted, row.currency), "cause": str(chosen.label), "reason": reason}
         why = _("%(amount)s to be written off, %(cause)s: %(reason)s") % words
         record(row, row.state, row.state, why=why, user=user)
@@ -138,20 +138,6 @@ def _cause(cause: str) -> WriteOffCause:
         return WriteOffCause(cause)
     except ValueError:
         raise NotAllowed(_("Say what it is: bank costs, goodwill, or a bad debt.")) from None
-
-
-def _read(typed: str, currency: str) -> Decimal:
-    """An amount as people type it, "500" or "12,50"; in the currency's decimals. Raises NotAllowed."""
-    try:
-        amount = Decimal(typed.strip().replace(",", "."))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount != money.quantize(amount, currency):
-        words = {"typed": typed, "count": money.exponent(currency)}
-        raise NotAllowed(
-            _("“%(typed)s” is no amount with at most %(count)d decimals. Write it without separators.") % words
-        )
-    return money.quantize(amount, currency)
 
 
 def _shown(text: str, currency: str) -> str:

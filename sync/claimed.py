@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -61,7 +62,7 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
         sentence = _("#%(ref)s says again what was billed at first, but a part was credited.") % {"ref": item.ref}
     else:
         sentence = _("#%(ref)s still says in Taiga what a person billed otherwise.") % {"ref": item.ref}
-    if word := word_of(entries, world):
+    if word := word_of(entries, world, credited):
         sentence += " " + reasons.word_sentence(word)
     if is_closed_again:
         return _close_again(item, last, pieces, world, sentence, user, payer)
@@ -70,9 +71,21 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
 
 
 def credited_of(item_id: int) -> list[Difference]:
-    """The item's credited Differences in order of their making, each with its entry: one query."""
-    rows = Difference.objects.filter(item=item_id, state=DifferenceState.CREDITED)
-    return list(rows.select_related("entry").order_by("pk"))
+    """The item's credited Differences in the order in which they were credited, each with its entry: one query."""
+    return list(credited().filter(item=item_id))
+
+
+def credited() -> QuerySet[Difference]:
+    """All credited Differences, each with its entry, in the order in which they were credited."""
+    rows = Difference.objects.filter(state=DifferenceState.CREDITED).select_related("entry")
+    return rows.order_by(F("credited_at").asc(nulls_first=True), "pk")
+
+
+def credited_before(difference: Difference) -> list[Difference]:
+    """Those of the same item that were credited before this one; all of them while it is not credited."""
+    rows = credited_of(difference.item_id)
+    places = [place for place, row in enumerate(rows) if row.pk == difference.pk]
+    return rows[: places[0]] if places else rows
 
 
 def settled_before(entries: list[TimeEntry], world: World) -> Decimal:
@@ -83,8 +96,15 @@ def settled_before(entries: list[TimeEntry], world: World) -> Decimal:
     return settled.settled_hours(settled.stand(entries, credited_of(entries[0].item_id), world.printed))
 
 
-def word_of(entries: list[TimeEntry], world: World) -> dict[str, str]:
-    """What a person last wrote over a line of these cycles, as facts for a sentence; {} where nobody did."""
+def word_of(entries: list[TimeEntry], world: World, credited: list[Difference] | None = None) -> dict[str, str]:
+    """What a person last said of a line of these cycles, as facts for a sentence; {} where nobody did.
+
+    They wrote over it, or credited hours of it as wrong, which nothing bills again unasked.
+    """
+    if credited is None:
+        credited = credited_of(entries[0].item_id) if entries else []
+    if said := [row for row in credited if row.taken_hours is not None]:
+        return words.facts_of_credit(said[-1])
     for entry in reversed(entries):
         line = world.printed.get(entry.pk)
         if line is not None and line.is_said:

@@ -2,9 +2,10 @@
 
 Every cycle is a piece. What an invoice prints counts, not what was priced; where a person wrote other hours on purpose,
 the hours that were waived or added are settled too (billing-rules: What was billed). Hours that are taken away come off
-the newest piece first, and off what was waived before anything is given back; what was credited already is gone from
-the pieces, so nothing is credited twice, and hours that come back after a credit are billed again. Hours are Decimal
-billed hours, amounts are before tax in the item's currency.
+the newest piece first, and off what was waived before anything is given back; where a person credited a line because
+its hours were wrong, they come off its own piece. What was credited already is gone from the pieces, so nothing is
+credited twice, and hours that come back after a credit are billed again. Hours are Decimal billed hours, amounts are
+before tax in the item's currency.
 """
 
 from __future__ import annotations
@@ -62,7 +63,11 @@ def stand(entries: Sequence[TimeEntry], credited: Iterable[Difference], printed:
     for difference in credited:
         while rest and rest[0].cycle <= difference.entry.cycle:
             pieces.append(piece_of(rest.pop(0), printed))
-        pieces = _after(pieces, difference.hours_now, difference.rate_now, difference.currency)
+        pieces = (
+            _after(pieces, difference.hours_now, difference.rate_now, difference.currency)
+            if difference.taken_hours is None
+            else _without(pieces, difference.entry_id, difference.taken_hours, difference.currency)
+        )
     return pieces + [piece_of(entry, printed) for entry in rest]
 
 
@@ -145,6 +150,16 @@ def _after(pieces: Sequence[Piece], hours_now: Decimal, rate_now: Decimal | None
         amount = before.amount if piece.is_given else _amount_of(before, piece.hours, rate, currency)
         found.append(replace(piece, rate=rate, amount=amount))
     return found
+
+
+def _without(pieces: Sequence[Piece], entry_id: int, hours: Decimal, currency: str) -> list[Piece]:
+    """The pieces once a person credited `hours` of one of them."""
+    return [
+        replace(piece, hours=piece.hours - hours, amount=_amount_of(piece, piece.hours - hours, piece.rate, currency))
+        if piece.entry_id == entry_id and not piece.is_given
+        else piece
+        for piece in pieces
+    ]
 
 
 def _amount_of(piece: Piece, hours: Decimal, rate: Decimal, currency: str) -> Decimal:

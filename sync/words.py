@@ -7,6 +7,7 @@ from decimal import Decimal
 from billing_console import money
 from sync.brakes import plain
 from sync.hooks import Printed
+from sync.models import Difference
 
 
 def said_token(raw_hours: Decimal) -> str:
@@ -21,4 +22,14 @@ def facts_of(line: Printed) -> dict[str, str]:
         "first": f"{line.first_hours:.2f} h × {plain(line.first_rate or money.ZERO)}",
         "said": f"{line.hours:.2f} h × {plain(line.rate)}",
         "said_why": line.reason.rstrip("."),
+    }
+
+
+def facts_of_credit(taken: Difference) -> dict[str, str]:
+    """The same of hours that a person credited because they were wrong."""
+    return {
+        "who": taken.taken_by,
+        "first": f"{taken.billed_hours:.2f} h",
+        "said": f"{taken.billed_hours - (taken.taken_hours or money.ZERO):.2f} h",
+        "said_why": taken.reason.rstrip("."),
     }

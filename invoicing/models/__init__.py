@@ -1,6 +1,6 @@
 """Runs, invoices with their frozen lines, how they were sent, where they differ there, what was given back and paid."""
 
-from invoicing.models.credits import Credit, WriteOffCause
+from invoicing.models.credits import Credit, CreditedPart, CreditMeaning, CreditUse, OpenCredit, WriteOffCause
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
 from invoicing.models.pauses import ReminderPause
@@ -19,6 +19,9 @@ __all__ = [
     "CountedLine",
     "CountedPayment",
     "Credit",
+    "CreditMeaning",
+    "CreditUse",
+    "CreditedPart",
     "Decision",
     "Deviation",
     "DoubleBilling",
@@ -27,6 +30,7 @@ __all__ = [
     "InvoicePdf",
     "InvoiceRun",
     "Meaning",
+    "OpenCredit",
     "Payment",
     "PollCursor",
     "Reading",

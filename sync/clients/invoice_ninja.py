@@ -311,6 +311,10 @@ class InvoiceNinjaClient(Activities, SelfCheck, Clocked):
         rows = list_all(self._http, "/credits", {"client_id": client_id, "status": status}, parse_credit)
         return [row for row in rows if row.client_id == client_id]
 
+    def open_credits(self) -> list[NinjaCredit]:
+        """Return all clients' credits that are sent and have a rest; drafts are not among them (recording 1254)."""
+        return list_all(self._http, "/credits", {"applicable": "true", "status": "active"}, parse_credit)
+
     # --- Inside ---
 
     def _get(self, path: str, parse: Callable[[object], Parsed]) -> Parsed:

@@ -33,6 +33,16 @@ class Difference(models.Model):
         verbose_name=_("client now"),
         help_text=_("The client whom somebody in Taiga named since it was billed. Empty: the same as then."),
     )
+    taken_hours = models.DecimalField(
+        _("hours that a credit took off the billed entry"),
+        max_digits=10,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text=_("Set where a person credited a line because its hours were wrong. Empty: Taiga said other hours."),
+    )
+    taken_by = models.CharField(_("who said so"), max_length=255, blank=True)
+    credited_at = models.DateTimeField(_("credited"), null=True, blank=True)
     sentence = models.TextField(_("what changed"))
     noticed_at = models.DateTimeField(_("noticed"))
     reason = models.TextField(_("decision"), blank=True)

@@ -393,7 +393,7 @@ def ask_write_off(world: World, number: int) -> Credit:
     invoice = send_one(world, number)
     facts = {"amount": "8.38", "cause": "bank_costs", "balance": str(invoice.balance)}
     credit = writing_off.request_write_off(invoice, **facts, user=make_user(), note="fee")
-    Credit.objects.filter(pk=credit.pk).update(is_to_use=False)  # its use is a record of its own, killed elsewhere
+    credit.uses.update(is_dropped=True)  # its use is a record of its own, killed elsewhere
     return credit
 
 

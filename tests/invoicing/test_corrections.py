@@ -332,7 +332,7 @@ def test_a_refused_use_waits_for_a_person_and_the_credit_stays(world: World, use
     world.api_ninja("POST", "/payments", {**body, "credits": use[0], "invoices": use[1]})
     credit_use.request_use(fresh(made), user=user)
     work()
-    record = fresh(made).use
+    record = made.uses.get().remote
     assert (record.state, record.reason) == ("attention", "differs_there")
     assert len(world.api_ninja("GET", "/payments")["data"]) == 1
 
@@ -360,7 +360,9 @@ def test_the_use_of_a_credit_mails_nobody(world: World, user: User) -> None:
 def test_a_repeated_use_is_refused_by_its_key_and_recognised_as_done(world: World, user: User) -> None:
     made = unused(world, user)
     credit_use.write_due()
-    RemoteRecord.objects.filter(pk=made.use_id).update(state="retry", not_before=None, seen={}, synced_revision=0)
+    RemoteRecord.objects.filter(pk=made.uses.get().remote_id).update(
+        state="retry", not_before=None, seen={}, synced_revision=0
+    )
     pages = {"total": 0, "count": 0, "per_page": 500, "current_page": 1, "total_pages": 1, "links": {}}
     nothing = {"data": [], "meta": {"pagination": pages}}  # as a server answers whose list lags behind
     world.fail("ninja", kind="status", status=200, body=nothing, method="GET", path="/api/v1/payments", count=1)
@@ -368,7 +370,7 @@ def test_a_repeated_use_is_refused_by_its_key_and_recognised_as_done(world: Worl
 
     credit_use.write_due()
 
-    assert fresh(made.use).state == "synced"
+    assert fresh(made.uses.get().remote).state == "synced"
     assert UpstreamCall.objects.filter(method="POST", path="/payments", status=422).count() == 1
     assert len(world.api_ninja("GET", "/payments")["data"]) == 1
 
@@ -376,13 +378,15 @@ def test_a_repeated_use_is_refused_by_its_key_and_recognised_as_done(world: Worl
 def test_a_use_whose_payment_was_deleted_asks_and_is_found_when_made_by_hand(world: World, user: User) -> None:
     made = unused(world, user)
     credit_use.write_due()
-    wanted, (payment,) = made.use.desired, world.api_ninja("GET", "/payments")["data"]
+    wanted, (payment,) = made.uses.get().remote.desired, world.api_ninja("GET", "/payments")["data"]
     world.api_ninja("DELETE", f"/payments/{payment['id']}")
-    RemoteRecord.objects.filter(pk=made.use_id).update(state="retry", not_before=None, seen={}, synced_revision=0)
+    RemoteRecord.objects.filter(pk=made.uses.get().remote_id).update(
+        state="retry", not_before=None, seen={}, synced_revision=0
+    )
     world.ninja.store.guard.clear()  # more than a second later
 
     credit_use.write_due()
-    record = fresh(made.use)
+    record = fresh(made.uses.get().remote)
     assert (record.state, record.reason) == ("attention", "use_gone")
     assert "somebody deleted it there" in record.sentence
 
@@ -395,7 +399,7 @@ def test_a_use_whose_payment_was_deleted_asks_and_is_found_when_made_by_hand(wor
     world.api_ninja("POST", "/payments", {**body, **parts})
     attention.try_again(record, user=user)
     credit_use.write_due()
-    assert fresh(made.use).state == "synced"
+    assert fresh(made.uses.get().remote).state == "synced"
 
 
 def test_two_uses_at_the_same_moment_are_both_made(world: World, user: User) -> None:
@@ -403,12 +407,12 @@ def test_two_uses_at_the_same_moment_are_both_made(world: World, user: User) -> 
     body = {"message": "Duplicate request"}
     world.fail("ninja", kind="status", status=400, body=body, method="POST", path="/api/v1/payments$", count=1)
     credit_use.write_due()
-    assert fresh(made.use).state == "retry"  # nobody is asked
-    make_due(made.use)
+    assert fresh(made.uses.get().remote).state == "retry"  # nobody is asked
+    make_due(made.uses.get().remote)
 
     credit_use.write_due()
 
-    assert (fresh(made.use).state, len(world.api_ninja("GET", "/payments")["data"])) == ("synced", 1)
+    assert (fresh(made.uses.get().remote).state, len(world.api_ninja("GET", "/payments")["data"])) == ("synced", 1)
 
 
 @pytest.mark.parametrize("fault", [{"kind": "lost_answer"}, {"kind": "status", "status": 500}])
