@@ -6,7 +6,7 @@ it "paid" before the client has it (recordings 1291 and 1292). Amounts are gross
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -81,10 +81,10 @@ def offered(invoice: Invoice) -> list[Offered]:
     theirs: Any = OpenCredit.objects.none()
     if invoice.client.currency == invoice.currency:
         theirs = OpenCredit.objects.filter(client=invoice.client_id, is_ours=False).order_by("date", "pk")
-    rows = [Offered(row, OURS, row.rest) for row in ours[:MOST_SHOWN]]
+    rows = [Offered(row, OURS, money.quantize(row.rest, invoice.currency)) for row in ours[:MOST_SHOWN]]
     rows += [Offered(row, THEIRS, money.quantize(row.balance, invoice.currency)) for row in theirs[:MOST_SHOWN]]
     taken, here = _reserved(rows, invoice)
-    found = [Offered(one.row, one.kind, one.left - taken.get(_key(one.row), money.ZERO)) for one in rows]
+    found = [replace(one, left=one.left - _exact(taken, one.row, invoice)) for one in rows]
     return [one for one in found if one.left > 0 and _key(one.row) not in here]
 
 
@@ -92,6 +92,10 @@ def planned(invoice: Invoice) -> list[CreditUse]:
     """Credits that are set against the invoice once it is sent, and did not begin yet."""
     rows = CreditUse.objects.filter(invoice=invoice, is_dropped=False, remote__isnull=True)
     return list(rows.select_related("credit", "chosen_by").order_by("pk"))
+
+
+def _exact(taken: dict[str, Decimal], row: Credit | OpenCredit, invoice: Invoice) -> Decimal:
+    return money.quantize(taken.get(_key(row), money.ZERO), invoice.currency)
 
 
 def _key(row: Credit | OpenCredit | CreditUse) -> str:

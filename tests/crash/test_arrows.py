@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from billing_console import states
 from billing_console.states import RecordState
-from invoicing import creating, credit_use, crediting, marking, payments, writing_off
+from invoicing import creating, credit_use, crediting, invoice_credit, marking, payments, writing_off
+from invoicing.credit_asked import Asked, sums_of
+from invoicing.credit_left import left_of
 from invoicing.credit_offer import offer
 from invoicing.models import Credit, Invoice
 from sync import outbox, provision_calls, provisioning, push, writeback
@@ -336,13 +338,13 @@ def things_like(world: World, record: RemoteRecord) -> Any:
     return world.api_taiga("GET", f"/userstory-custom-attributes?project={project}", who="owner")
 
 
-@pytest.mark.parametrize("asked", ["difference", "rest"])
+@pytest.mark.parametrize("asked", ["difference", "rest", "person"])
 @cases("credit")
 def test_a_credit_killed_at_an_arrow_ends_in_one_credit(
     near: World, nursery: Nursery, arrow: Arrow, asked: str
 ) -> None:
     for number, moment in enumerate(MOMENTS):
-        credit = ask_credit(near, number) if asked == "difference" else ask_write_off(near, number)
+        credit = {"difference": ask_credit, "rest": ask_write_off, "person": ask_goodwill}[asked](near, number)
         record = credit.remote
         PROVOKED["credit", arrow](near, record)
 
@@ -395,6 +397,14 @@ def ask_write_off(world: World, number: int) -> Credit:
     credit = writing_off.request_write_off(invoice, **facts, user=make_user(), note="fee")
     credit.uses.update(is_dropped=True)  # its use is a record of its own, killed elsewhere
     return credit
+
+
+def ask_goodwill(world: World, number: int) -> Credit:
+    """A sent invoice of which an approver gives a tenth back as goodwill, set against nothing."""
+    invoice = send_one(world, number)
+    asked, left = Asked(way="per_cent", meaning="goodwill", per_cent="10"), left_of(invoice)
+    mark = invoice_credit.mark_of(asked, left, sums_of(asked, left))
+    return invoice_credit.request_credit(invoice, asked, mark=mark, user=make_user(), note="sorry")
 
 
 def send_one(world: World, number: int) -> Invoice:

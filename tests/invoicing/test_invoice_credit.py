@@ -16,7 +16,7 @@ from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState
 from invoicing import adjusting, credit_offer, crediting, invoice_credit, review
 from invoicing.credit_asked import Asked, Typed, sums_of
-from invoicing.credit_left import left_of
+from invoicing.credit_left import CreditLine, Left, left_of, sum_up
 from invoicing.models import Credit, CreditUse, Invoice, InvoiceLine
 from mappings.models import Company
 from sync import entries
@@ -144,10 +144,17 @@ def test_earlier_credits_count_and_no_cent_more_than_the_invoice_is_given_back(s
         give(sent, lines={0: ("", "666.68")})
     give(sent, way="per_cent", per_cent="100")
     left = left_of(sent)
-    assert (left.gross, {one.amount for one in left.lines.values()}) == (0, {0})
-    assert sum(credit.gross for credit in Credit.objects.all()) == sent.gross
+    assert (left.net, left.gross, {one.amount for one in left.lines.values()}) == (0, D("0.01"), {0})
     with pytest.raises(NotAllowed, match="nothing left to credit"):
         give(sent, way="amount", amount="0.01")
+
+
+def test_tax_that_is_rounded_up_twice_gives_back_no_cent_that_was_not_asked_for(sent: Invoice) -> None:
+    """150.00 and 21 % is 181.50; 37.50 gave 45.38 back, and 112.50 would be 136.13, a cent too much."""
+    left = Left(sent, D("112.50"), D("136.12"))
+    found = sum_up(left, [CreditLine("Work", D("1.5"), D(75), D("112.50"))])
+    assert [(row.notes, row.hours, row.amount) for row in found.lines][1:] == [("Rounding", -1, D("-0.01"))]
+    assert (found.net, found.tax, found.gross) == (D("112.49"), D("23.62"), D("136.11"))
 
 
 def test_a_rest_that_is_written_off_is_not_given_back_too(sent: Invoice) -> None:
