@@ -13,13 +13,24 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from billing_console.errors import Forbidden
 from invoicing.models import Credit, OpenCredit
 from mappings.models import Client
+from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaCredit
 from sync.texts import clean_text
 
 _KEY = re.compile(r"bc-([0-9a-f-]{36});")
 _READ = ("client", "number", "date", "amount", "balance", "is_ours")
+
+
+def read(ninja: InvoiceNinjaClient) -> None:
+    """Ask for them and keep them. An account that may not see credits is offered none, which is no fault."""
+    try:
+        rows = ninja.open_credits()
+    except Forbidden:
+        rows = []
+    observe(rows)
 
 
 def observe(rows: Iterable[NinjaCredit]) -> None:

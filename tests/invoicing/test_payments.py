@@ -207,7 +207,7 @@ def test_only_what_changed_is_asked_for(world: World, sent: Invoice) -> None:
     before = UpstreamCall.objects.count()
     payments.poll()
     calls = [call.path for call in UpstreamCall.objects.order_by("id")[before:]]
-    assert len(calls) == 2
+    assert len(calls) == 3
     assert "updated_at=" in calls[0]
 
 
