@@ -8,25 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
-from django.http import Http404
-from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from billing_console import formats, money
-from billing_console.admin_base import Confirmation
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
 from invoicing import content, credit_use
-from invoicing.ending_views import InvoiceQuestion
 from invoicing.models import Credit, CreditUse, Invoice, OpenCredit
-from invoicing.run import DEAD, UNAPPROVED
+from invoicing.run import DEAD
 from sync.transitions import record
 
 OURS, THEIRS = "ours", "theirs"
@@ -135,7 +129,7 @@ def reserve(invoice: Invoice, kind: str, pk: int, *, shown: str, user: User) -> 
         if shown != str(found.left):
             words = {"now": formats.money(found.left, row.currency)}
             raise NotAllowed(_("Of this credit %(now)s is left by now, not what you saw. Look again.") % words)
-        return credit_use.plan(found.row, row, amount=_most(found, row), user=user)
+        return credit_use.plan(found.row, row, amount=most(found, row), user=user)
 
 
 def find(invoice: Invoice, kind: str, pk: int) -> Offered:
@@ -148,8 +142,8 @@ def find(invoice: Invoice, kind: str, pk: int) -> Offered:
     )
 
 
-def _most(found: Offered, invoice: Invoice) -> Decimal:
-    """All that is left where the invoice still may change; never more than is owed then."""
+def most(found: Offered, invoice: Invoice) -> Decimal:
+    """At most this is set against it: all that is left where the invoice still may change; never more than is owed then."""
     return min(found.left, invoice.balance) if invoice.state in credit_use.OWED and invoice.balance else found.left
 
 
@@ -164,104 +158,3 @@ def free(use: CreditUse, *, user: User) -> None:
         words = {"amount": formats.money(row.amount, invoice.currency), "number": row.number or _("a new credit")}
         why = _("%(amount)s of %(number)s not to be set against it after all") % words
         record(invoice, invoice.state, invoice.state, why=why, user=user)
-
-
-def _page_of(invoice: Invoice) -> str:
-    name = "review" if invoice.state in UNAPPROVED else "change"
-    return reverse(f"admin:invoicing_invoice_{name}", args=[invoice.pk])
-
-
-# --- questions ------------------------------------------------------------------------------------------------------
-
-
-class ConfirmReserve(InvoiceQuestion):
-    """Set an open credit of the client against this invoice?"""
-
-    title = gettext_lazy("Use an open credit")
-
-    def get_confirmation(self) -> Confirmation:
-        invoice = self.invoice
-        found = find(invoice, self.kwargs["kind"], self.kwargs["credit"])
-        is_sent = invoice.state in credit_use.OWED
-        words = {
-            "amount": formats.money(_most(found, invoice), invoice.currency),
-            "client": invoice.client,
-            "credit": found.name or formats.day(found.date),
-        }
-        return Confirmation(
-            question=_("Set at most %(amount)s of credit %(credit)s against this invoice of %(client)s?") % words,
-            consequence=_("It is taken off what the client owes on it in Invoice Ninja. Nobody is mailed by this.")
-            if is_sent
-            else _(
-                "As soon as the invoice is sent, it is taken off what the client owes on it in Invoice Ninja; until "
-                "then you can take it back. Nobody is mailed by this."
-            ),
-            submit_label=_("Set %(amount)s against it") % words,
-            cancel_label=_("Back, leave the credit open"),
-            cancel_url=self.get_failure_url(),
-            facts=[
-                (_("Credit"), f"{found.name or formats.NOTHING}, {formats.day(found.date)}: {found.about}"),
-                (_("Left of it"), formats.money(found.left, invoice.currency)),
-                (_("Invoice, with tax"), formats.money(invoice.gross, invoice.currency)),
-                *([(_("Open"), formats.money(invoice.balance, invoice.currency))] if is_sent else []),
-            ],
-            fields={"left": str(found.left)},
-        )
-
-    def do(self, reason: str) -> str:
-        user: Any = self.request.user
-        use = reserve(
-            self.invoice,
-            self.kwargs["kind"],
-            self.kwargs["credit"],
-            shown=self.request.POST.get("left", ""),
-            user=user,
-        )
-        words = {"amount": formats.money(use.amount, self.invoice.currency)}
-        if self.invoice.state in credit_use.OWED:
-            return _("At most %(amount)s is being set against the invoice in Invoice Ninja.") % words
-        return _("At most %(amount)s is set against the invoice when it is sent.") % words
-
-    def get_failure_url(self) -> str:
-        return _page_of(self.invoice)
-
-
-class ConfirmFree(InvoiceQuestion):
-    """Leave a credit open after all that was chosen for this invoice?"""
-
-    title = gettext_lazy("Leave a credit open")
-
-    @cached_property
-    def use(self) -> CreditUse:
-        rows = CreditUse.objects.select_related("credit")
-        row = rows.filter(pk=self.kwargs["use"], invoice=self.kwargs["pk"]).first()
-        if row is None:
-            raise Http404
-        return row
-
-    def get_confirmation(self) -> Confirmation:
-        use, invoice = self.use, self.invoice
-        if use.is_dropped or use.remote_id is not None:
-            raise NotAllowed(_("This is set against the invoice already, or was taken back."))
-        words = {"amount": formats.money(use.amount, invoice.currency), "credit": use.number}
-        return Confirmation(
-            question=_("Leave %(amount)s of credit %(credit)s open after all?") % words,
-            consequence=_("It is not set against this invoice; the credit stays open for the client's next one."),
-            submit_label=_("Leave %(amount)s open") % words,
-            cancel_label=_("Back, change nothing"),
-            cancel_url=self.get_failure_url(),
-            facts=[(_("Invoice, with tax"), formats.money(invoice.gross, invoice.currency))],
-        )
-
-    def do(self, reason: str) -> str:
-        free(self.use, user=self.request.user)  # type: ignore[arg-type]
-        return _("The credit stays open.")
-
-    def get_failure_url(self) -> str:
-        return _page_of(self.invoice)
-
-
-PAGES = (
-    ("<int:pk>/open-credits/<slug:kind>/<int:credit>/", "reserve_credit", ConfirmReserve),
-    ("<int:pk>/open-credits/uses/<int:use>/free/", "free_credit", ConfirmFree),
-)

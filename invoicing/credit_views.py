@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from billing_console import formats
 from billing_console.admin_base import Confirmation, PageView, environment_label
 from billing_console.errors import NotAllowed
-from invoicing import credit_reserving, invoice_credit
+from invoicing import credit_reserving_views, invoice_credit
 from invoicing.credit_asked import Asked, Typed, Way, sums_of
 from invoicing.credit_left import CreditLine, Left, LineLeft, Sums, left_of
 from invoicing.ending_views import APPROVE
@@ -192,5 +192,5 @@ class CreditInvoice(PageView):
 
 PAGES = (
     ("<int:pk>/credit/", "credit", CreditInvoice),
-    *credit_reserving.PAGES,
+    *credit_reserving_views.PAGES,
 )
