@@ -143,7 +143,7 @@ def find(invoice: Invoice, kind: str, pk: int) -> Offered:
 
 
 def most(found: Offered, invoice: Invoice) -> Decimal:
-    """At most this is set against it: all that is left where the invoice still may change; never more than is owed then."""
+    """At most this is set against it: all that is left where the invoice may still change, else what is owed."""
     return min(found.left, invoice.balance) if invoice.state in credit_use.OWED and invoice.balance else found.left
 
 
