@@ -317,7 +317,7 @@ def _take_over_line(
     if is_new:
         line.adjust_reason, line.adjusted_by, line.adjusted_at = why, user, timezone.now()
     elif (line.billed_hours, line.rate) != (quantity, cost):
-        for name, value in adjusting.marks_of(line, quantity, cost, user, why, line.meaning or meaning).items():
+        for name, value in adjusting.marks_of(line, quantity, cost, user, why, meaning or line.meaning).items():
             setattr(line, name, value)
     line.position, line.notes = position, theirs["notes"]
     line.billed_hours, line.rate, line.amount = quantity, cost, amount

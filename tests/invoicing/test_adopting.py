@@ -105,6 +105,15 @@ def adopt_and_get(deviation: Deviation) -> Deviation:
     return row
 
 
+def test_the_newest_answer_says_what_other_hours_mean(world: World) -> None:
+    invoice = created_invoice(world)
+    for hours, meaning in ((4, Meaning.ON_PURPOSE), (5, Meaning.TAIGA_IS_WRONG)):
+        edit(world, line_items=[{**lines_there(world)[0], "quantity": hours}])
+        adopt(found(world, invoice), meaning=meaning)
+        creating.create_due()
+        assert fresh(invoice).lines.get().meaning == meaning
+
+
 def test_a_line_added_by_hand_becomes_a_line_without_work(world: World) -> None:
     invoice = created_invoice(world)
     hosting = {"notes": "Hosting", "quantity": 1, "cost": 50, "product_key": "Hosting", "type_id": "1"}
