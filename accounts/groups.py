@@ -17,11 +17,14 @@ GROUPS: Final = (VIEWER, CLERK, APPROVER, ADMINISTRATOR)
 # What everybody may look at, whole apps; users and schedules are the administrators' own.
 _VIEWED_APPS: Final = ("mappings", "sync", "invoicing")
 _CLERK: Final = frozenset({"sync.work_timeentry", "invoicing.start_invoicerun", "invoicing.prepare_invoice"})
-_APPROVER: Final = frozenset({"invoicing.approve_invoice", "invoicing.send_invoice"})
+_APPROVER: Final = frozenset({"invoicing.approve_invoice", "invoicing.send_invoice", "invoicing.close_month"})
 # Models whose every row administrators look after: add, change, delete and view.
 _ADMINISTERED_APPS: Final = ("mappings", "django_celery_beat")
 _ADMINISTRATOR: Final = frozenset(
-    {"accounts.view_user", "accounts.add_user", "accounts.change_user", "sync.change_upstreampin"}
+    {
+        *("accounts.view_user", "accounts.add_user", "accounts.change_user"),
+        *("sync.change_upstreampin", "invoicing.reopen_month"),
+    }
 )
 
 

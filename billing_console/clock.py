@@ -44,6 +44,12 @@ def local_date(instant: dt.datetime, zone: str) -> dt.date:
     return instant.astimezone(ZoneInfo(zone)).date()
 
 
+def date_of(instant: dt.datetime, zone: str) -> dt.date:
+    """The business date, in the IANA zone `zone`, on which the real time `instant` (aware) was; today at the latest."""
+    since = max(dt.datetime.now(dt.UTC) - instant, dt.timedelta())
+    return local_date(now() - since, zone)
+
+
 @contextlib.contextmanager
 def set_to(instant: dt.datetime) -> Iterator[None]:
     """For tests: business time stands still at `instant` (aware) inside the block, in this process."""

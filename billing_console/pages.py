@@ -114,11 +114,12 @@ def may_open(user: Any, url: str) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something to type on a confirm page, with what stands there at first."""
+    """Something to type on a confirm page, with what stands there at first: a number, or a day between two others."""
 
     name: str
     label: Text
     value: str = ""
+    days: tuple[str, str] | None = None  # the first and the last one, ISO
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
+    closing_views,  # noqa: F401 - puts its pages on the site
     correction_confirm_views,  # noqa: F401 - puts its pages on the site
     credit_admin,  # noqa: F401 - puts its list on the site
     credit_views,

@@ -22,6 +22,7 @@ from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, content, creating, extras, four_eyes, marking, snapshots
 from invoicing import claim as claims
+from invoicing.books import closed
 from invoicing.models import Decision, Deviation, Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from mappings.rules import ONE_DAY
@@ -165,6 +166,8 @@ def _against_adopting(deviation: Deviation, invoice: Invoice) -> list[str]:
         found.append(_("It belongs to another client there."))
     if not theirs["date"] or not theirs["due_date"] or theirs["due_date"] < theirs["date"]:
         found.append(_("It needs an invoice date and a due date that is not before it."))
+    elif theirs["date"] != str(invoice.invoice_date) and closed.is_closed(date.fromisoformat(theirs["date"])):
+        found.append(_("Its invoice date there lies in a closed month. Give it a later one, then compare again."))
     found += _against_lines(theirs["lines"], deviation.ours["lines"], currency)
     typed = [
         f"{extras.LABELS[name]}: {extras.in_words(name, theirs['extras'].get(name, ''))}"

@@ -13,12 +13,14 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from billing_console import clock, formats
+from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import ConsoleError, NotAllowed
+from billing_console.pages import Entry
 from billing_console.states import InvoiceState
-from invoicing import four_eyes, oddities, review, selections
+from invoicing import four_eyes, invoice_dates, oddities, review, selections
 from invoicing.draft_acts import APPROVE, VIEW
+from invoicing.invoice_dates import Bounds
 from invoicing.models import Invoice, InvoiceRun, Selection
 from invoicing.selections import Chosen
 
@@ -69,7 +71,8 @@ class ConfirmApprove(ConfirmView):
         words = {"count": count, "net": net}
         question = ngettext("Approve %(count)d draft, %(net)s?", "Approve %(count)d drafts, %(net)s?", count)
         label = ngettext("Approve %(count)d draft, %(net)s", "Approve %(count)d drafts, %(net)s", count)
-        today = {chosen.invoice.timezone: clock.today(chosen.invoice.timezone) for chosen in going}
+        dates = invoice_dates.bounds_of([chosen.invoice for chosen in going])
+        days = sorted({found.proposed for found in dates.values()})
         return Confirmation(
             question=question % words,
             consequence=_("They are created in Invoice Ninja right away. Nothing is mailed to a client yet."),
@@ -80,7 +83,7 @@ class ConfirmApprove(ConfirmView):
                 (_("Before tax"), net),
                 (_("Tax"), per_currency(going, "tax")),
                 (_("With tax"), per_currency(going, "gross")),
-                (_("Invoice date"), ", ".join(formats.day(day) for day in sorted(set(today.values())))),
+                *([(_("Invoice date"), ", ".join(map(formats.day, days)))] if len(days) > 1 else []),
             ],
             skipped=staying,
             columns=[_("Client"), _("Period"), _("Due"), _("Hours"), _("Before tax"), _("With tax")],
@@ -88,7 +91,7 @@ class ConfirmApprove(ConfirmView):
                 [
                     str(chosen.invoice.client),
                     formats.period(chosen.invoice.period_start, chosen.invoice.period_end),
-                    formats.day(chosen.invoice.payment_terms.due_date(today[chosen.invoice.timezone])),
+                    formats.day(chosen.invoice.payment_terms.due_date(dates[chosen.invoice.pk].proposed)),
                     formats.hours(chosen.invoice.billed_hours),
                     formats.money(chosen.invoice.net, chosen.invoice.currency),
                     formats.money(chosen.invoice.gross, chosen.invoice.currency),
@@ -97,19 +100,21 @@ class ConfirmApprove(ConfirmView):
             ],
             numeric_columns=frozenset({3, 4, 5}),
             fields=selections.offer(going),
+            inputs=_date_input(list(dates.values())) if len(days) == 1 else (),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         chosen = selections.chosen(self.selection)
         back = HttpResponseRedirect(self._run_url(chosen[0].invoice) if chosen else self.get_failure_url())
         going, _other = selections.offered(chosen, request.POST.get(selections.OFFERED))
+        day = invoice_dates.read(request.POST.get("day", ""))
         if not selections.use(self.selection):
             messages.info(request, _("This was confirmed already; here is how it went."))
             return back
         approved = 0
         for one in going:
             try:
-                review.approve(one.invoice, revision=int(one.mark), user=request.user)  # type: ignore[arg-type]
+                review.approve(one.invoice, revision=int(one.mark), user=request.user, day=day)  # type: ignore[arg-type]
                 approved += 1
             except ConsoleError as reason:
                 messages.warning(request, f"{one.invoice.client}: {reason.sentence}")
@@ -136,6 +141,13 @@ class ConfirmApprove(ConfirmView):
     @staticmethod
     def _run_url(invoice: Invoice) -> str:
         return reverse("admin:invoicing_invoicerun_review", args=[invoice.run_id])
+
+
+def _date_input(dates: list[Bounds]) -> list[Entry]:
+    """One date for all, that each of them may bear; drafts with several proposals keep each its own."""
+    first, last = max(found.first for found in dates), min(found.last for found in dates)
+    proposed = dates[0].proposed.isoformat()
+    return [Entry("day", _("Invoice date"), proposed, (first.isoformat(), last.isoformat()))]
 
 
 def _why_not(chosen: Chosen) -> str:

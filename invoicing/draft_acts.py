@@ -14,7 +14,7 @@ from billing_console.admin_base import PageView
 from billing_console.errors import StaleRevision
 from billing_console.formats import money
 from billing_console.money import total as money_total
-from invoicing import adjusting, carrying, review, review_queue
+from invoicing import adjusting, carrying, invoice_dates, review, review_queue
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
 from invoicing.typed import read_figures
@@ -67,7 +67,8 @@ class ApproveDraft(DraftAct):
 
     def do(self, invoice: Invoice) -> str:
         self.following = review_queue.place_of(invoice).next_draft_id
-        approved = review.approve(invoice, revision=self.revision, user=self.request.user)  # type: ignore[arg-type]
+        day = invoice_dates.read(self.request.POST.get("day", ""))
+        approved = review.approve(invoice, revision=self.revision, user=self.request.user, day=day)  # type: ignore[arg-type]
         return _("%(client)s approved: %(net)s before tax. It is being created in Invoice Ninja.") % {
             "client": approved.client,
             "net": money(approved.net, approved.currency),

@@ -15,7 +15,16 @@ from django.utils.functional import cached_property
 from billing_console import clock
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
-from invoicing import comparison, credit_reserving, four_eyes, lacking, lacking_views, oddities, review_queue
+from invoicing import (
+    comparison,
+    credit_reserving,
+    four_eyes,
+    invoice_dates,
+    lacking,
+    lacking_views,
+    oddities,
+    review_queue,
+)
 from invoicing.calculator import plain
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
 from invoicing.models import Invoice, InvoiceLine, Meaning
@@ -81,6 +90,7 @@ class DraftReview(PageView):
         )
         compared = comparison.compare([invoice])[invoice.pk]
         is_draft = invoice.state in UNAPPROVED
+        dates = invoice_dates.bounds(invoice) if is_draft else None
         long_weeks = oddities.long_weeks([invoice.pk])
         is_looking = "look" in self.request.GET  # at the lines of the yellow box alone
         lines = self._lines(oddities.odd_lines(invoice, long_weeks) if is_looking else None)
@@ -111,7 +121,8 @@ class DraftReview(PageView):
             ],
             is_looking=is_looking,
             page_after_act="look" if is_looking else page.number,
-            due_today=invoice.payment_terms.due_date(clock.today(invoice.timezone)),
+            dates=dates,
+            due_today=invoice.payment_terms.due_date(dates.proposed if dates else clock.today(invoice.timezone)),
             emails=invoice.client.emails(),
             tax_percent=plain(invoice.tax_rate),
             is_draft=is_draft,

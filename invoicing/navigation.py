@@ -95,6 +95,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Item, ...]], ...] = (
             Item(_("Unmapped"), "help_center", ("admin:sync_unmapped",), "sync.view_workitem"),
             Item(_("Reports"), "monitoring", ("admin:invoicing_reports",), "invoicing.view_invoice"),
             Item(_("Reconciliation"), "balance", ("admin:invoicing_reconcile",), "invoicing.view_invoice"),
+            Item(_("Closed months"), "event_available", ("admin:invoicing_closings",), "invoicing.view_closing"),
         ),
     ),
     (

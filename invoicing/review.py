@@ -6,6 +6,7 @@ Transition. A second click finds the state moved on and says so in one sentence.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -13,12 +14,23 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console import clock
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import money
 from billing_console.money import exponent, to_five_cents
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
-from invoicing import adjusting, calculator, carrying, claim, content, creating, four_eyes, guards, ordinary
+from invoicing import (
+    adjusting,
+    calculator,
+    carrying,
+    claim,
+    content,
+    creating,
+    four_eyes,
+    guards,
+    invoice_dates,
+    ordinary,
+)
+from invoicing.books import closed
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import settle_run
 from mappings.models import TaxDecision
@@ -154,19 +166,22 @@ def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) ->
 # --- approval -----------------------------------------------------------------------------------------------------
 
 
-def approve(invoice: Invoice, *, revision: int, user: User | None) -> Invoice:
+def approve(invoice: Invoice, *, revision: int, user: User | None, day: dt.date | None = None) -> Invoice:
     """Seal the draft as it was reviewed and want it in Invoice Ninja; returns it with dates, terms and seal.
 
-    Invoice date is the business date in the invoice's zone, due date by its terms (billing-rules: Terms,
-    dates and text). `user` None: approved by rule. Raises StaleRevision for an old revision, NotAllowed with the
-    first of `obstacles_to_approval`.
+    `day` is the invoice date, a local day of the invoice's zone; None: the one that the company's setting proposes. The
+    due date follows by its terms (billing-rules: Terms, dates and text). `user` None: approved by rule. Raises
+    StaleRevision for an old revision, NotAllowed with the first of `obstacles_to_approval`, or for a day beyond the
+    bounds.
     """
     with transaction.atomic():
         row = guards.lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
         rows = content.printed_rows(row)
         if sentence := next(iter(obstacles_to_approval(row, rows)), "") or four_eyes.why_not(row, user):
             raise NotAllowed(sentence)
-        row.invoice_date = clock.today(row.timezone)
+        closed.share()
+        dates = invoice_dates.bounds(row)
+        row.invoice_date = dates.proposed if day is None else dates.check(day)
         row.due_date, row.terms = row.payment_terms.due_date(row.invoice_date), row.payment_terms.text
         row.seal = calculator.seal(content.content_of(row, content.as_lines(rows)))
         moved = advance(

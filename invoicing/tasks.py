@@ -90,6 +90,14 @@ def ask_for_a_reading() -> int:
 
 
 @shared_task
+def keep_books() -> int:
+    """Book what changed of invoices and unbilled work; returns how many changes."""
+    from invoicing.books import keeping
+
+    return keeping.keep()
+
+
+@shared_task
 def poll_payments() -> int:
     """Read what changed in Invoice Ninja; returns how many of our invoices were looked at."""
     from invoicing import payments

@@ -55,6 +55,7 @@ class CompanyForm(forms.ModelForm):
             "currency",
             "max_item_hours",
             "needs_four_eyes",
+            "invoice_date",
             "week_hours",
             "brake_rate_percent",
             "brake_month_factor",

@@ -14,6 +14,7 @@ from mappings.config_files import FileReader, Value
 from mappings.models import (
     Frequency,
     Grouping,
+    InvoiceDate,
     InvoicedWhen,
     MinimumMode,
     Prefer,
@@ -164,6 +165,7 @@ COMPANY_KEYS: Final[dict[str, tuple[str, Read]]] = {
     "attribute_status": ("attribute_status", _text(64)),
     "attribute_estimate": ("attribute_estimate", _text(64)),
     "needs_four_eyes": ("needs_four_eyes", _flag),
+    "invoice_date": ("invoice_date", _choice(list(InvoiceDate.values))),
     "max_item_hours": ("max_item_hours", _number(0, "9999.99", 2)),
     "brake_rate_percent": ("brake_rate_percent", _or_never(_whole(0, HIGHEST_WHOLE))),
     "brake_month_factor": ("brake_month_factor", _or_never(_number(1, "9999.99", 2))),

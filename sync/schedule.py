@@ -29,6 +29,7 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Send reminders": ("invoicing.tasks.send_reminders", tick),
         "Read both servers for the reconciliation": ("invoicing.tasks.read_both_servers", tick),
         "Ask for a reading of both servers": ("invoicing.tasks.ask_for_a_reading", 24 * 3600),
+        "Keep the books": ("invoicing.tasks.keep_books", settings.POLL_SECONDS),
         "Poll payments": ("invoicing.tasks.poll_payments", settings.POLL_SECONDS),
     }
 

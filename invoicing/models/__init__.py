@@ -1,5 +1,6 @@
 """Runs, invoices with their frozen lines, how they were sent, where they differ there, what was given back and paid."""
 
+from invoicing.models.books import Closing, ClosingFile, Fact, Posting, Stage, UnbilledWork
 from invoicing.models.credits import Credit, CreditedPart, CreditMeaning, CreditUse, OpenCredit, WriteOffCause
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
@@ -13,6 +14,8 @@ from invoicing.models.sendings import ContactMail, Selection, Sending
 
 __all__ = [
     "ClientSchedule",
+    "Closing",
+    "ClosingFile",
     "ContactMail",
     "CountedInvoice",
     "CountedItem",
@@ -25,6 +28,7 @@ __all__ = [
     "Decision",
     "Deviation",
     "DoubleBilling",
+    "Fact",
     "Invoice",
     "InvoiceLine",
     "InvoicePdf",
@@ -33,6 +37,7 @@ __all__ = [
     "OpenCredit",
     "Payment",
     "PollCursor",
+    "Posting",
     "Reading",
     "Reminder",
     "ReminderPause",
@@ -42,6 +47,8 @@ __all__ = [
     "RunTrigger",
     "Selection",
     "Sending",
+    "Stage",
     "UnappliedPayment",
+    "UnbilledWork",
     "WriteOffCause",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, F, QuerySet, Sum, Value
 from django.urls import reverse
@@ -13,11 +14,11 @@ from billing_console import formats
 from billing_console.money import ZERO
 from billing_console.plots import Column as PlotColumn
 from billing_console.plots import Series, numbers_of, stack_bars
+from invoicing.books import receivable
 from invoicing.drawn import choose_currency
-from invoicing.models import Invoice
-from invoicing.payments import OWED
+from invoicing.models.invoices import state_words
 from invoicing.reports.base import Plotted, Report, sums_in_words
-from invoicing.reports.cells import INVOICE_STATE, invoice_words
+from invoicing.reports.cells import invoice_words
 from invoicing.reports.columns import CURRENCY, Column, Kind, Row
 from invoicing.reports.filters import Wanted
 
@@ -32,10 +33,11 @@ class Ageing(Report):
     title = _("Ageing of receivables")
     question = _("Who owes us what, and since when?")
     basis = _(
-        "Open amounts with tax, as Invoice Ninja last said; age from the due date until today. With tax = settled by "
-        "credits + written off + paid + open; what credits settled brought no money."
+        "Open amounts with tax, as Invoice Ninja last said; age from the due date until that day. With tax = settled "
+        "by credits + written off + paid + open; what credits settled brought no money. As at a day, only what is "
+        "dated up to it counts: it says the same for ever."
     )
-    uses = frozenset({"period", "client"})
+    uses = frozenset({"as_at", "client"})
     months = 0
 
     columns = (
@@ -47,42 +49,35 @@ class Ageing(Report):
         ),
         Column("client__name", _("Client")),
         Column("invoice_date", _("Invoice date"), Kind.DAY),
-        Column("due_date", _("Due date"), Kind.DAY),
+        Column("due", _("Due date"), Kind.DAY),
         Column("late", _("Days overdue"), Kind.DAYS, value=lambda row: max(row["late"].days, 0) if row["late"] else 0),
-        INVOICE_STATE,
+        Column("stands", _("State"), value=lambda row: _state(row)),
         CURRENCY,
         Column("asked", _("With tax and fees"), Kind.MONEY),
-        Column("settled", _("Settled by credits"), Kind.MONEY),
-        Column("lost", _("Written off"), Kind.MONEY),
+        Column("by_credits", _("Settled by credits"), Kind.MONEY),
+        Column("lost", _("Written off"), Kind.MONEY, value=lambda row: row["written"] + row["rest"]),
         Column("money_paid", _("Paid"), Kind.MONEY),
-        Column("balance", _("Open"), Kind.MONEY),
+        Column("open", _("Open"), Kind.MONEY),
     )
 
-    def rows(self, wanted: Wanted) -> QuerySet[Invoice, Row]:
-        days, paid = Value(wanted.today) - F("due_date"), F("paid_to_date") - F("credited")
-        sums = {
-            "money_paid": paid,
-            "asked": F("gross") + F("fees"),
-            "settled": F("credited") - F("written_off"),
-            "lost": F("written_off") + F("cancelled_rest"),
-        }
-        rows = self._invoices(wanted).annotate(late=days, invoice_state=F("state"), **sums)
-        return rows.order_by("due_date", "pk").values(
-            *("pk", "number", "client__name", "invoice_date", "due_date", "late", "invoice_state"),
-            *("currency", "paid_to_date", "credited", "written_off", "cancelled_rest", *sums, "balance"),
+    def rows(self, wanted: Wanted) -> QuerySet[Any, Row]:
+        rows = self._invoices(wanted).annotate(late=Value(wanted.day) - F("due"))
+        return rows.order_by("due", "pk").values(
+            *("pk", "number", "client__name", "invoice_date", "due", "late", "currency", "stands"),
+            *("asked", "money_paid", "by_credits", "written", "rest", "open"),
         )
 
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:
         sums = self._invoices(wanted).order_by("currency").values("currency")
-        figures = sums.annotate(count_sum=Count("pk"), amount_sum=Sum("balance"))
+        figures = sums.annotate(count_sum=Count("pk"), amount_sum=Sum("open"))
         return sums_in_words(list(figures), count=gettext("Invoices"), amount=gettext("Open, with tax"))
 
     def plots(self, wanted: Wanted) -> list[Plotted]:
         """Open amounts by age, in one currency (see `drawn`)."""
         sums: dict[str, list[Decimal]] = {}
-        by_day = self._invoices(wanted).values("currency", "due_date").annotate(open_sum=Sum("balance"))
+        by_day = self._invoices(wanted).values("currency", "due").annotate(open_sum=Sum("open"))
         for row in by_day.order_by().iterator():
-            days = (wanted.today - row["due_date"]).days if row["due_date"] else 0
+            days = (wanted.day - row["due"]).days if row["due"] else 0
             place = next(number for number, last in enumerate(BUCKETS) if last is None or days <= last)
             sums.setdefault(row["currency"], [ZERO] * len(BUCKETS))[place] += row["open_sum"]
         if not sums:
@@ -95,9 +90,13 @@ class Ageing(Report):
         numbers = numbers_of(plot, gettext("Days overdue"), lambda value: formats.money(value, main), gettext("Total"))
         return [Plotted(plot, numbers, drawn=drawn)]
 
-    def _invoices(self, wanted: Wanted) -> QuerySet[Invoice]:
-        condition = wanted.within("invoice_date") & wanted.of(client="client")
-        return Invoice.objects.filter(condition, state__in=OWED, balance__gt=0)
+    def _invoices(self, wanted: Wanted) -> QuerySet[Any]:
+        return receivable.owed(wanted.as_at).filter(wanted.of(client="client"))
+
+
+def _state(row: Row) -> str:
+    by_credits = row["by_credits"] + row["written"]
+    return state_words(row["stands"], row["money_paid"] + by_credits, by_credits, row["written"], row["rest"])
 
 
 def _labels() -> list[str]:

@@ -63,7 +63,7 @@ class Report:
 
     def file_name(self, wanted: Wanted) -> str:
         """Name without its ending: the report and its days, ISO."""
-        days = [day.isoformat() for day in (wanted.start, wanted.end or wanted.today) if day]
+        days = [day.isoformat() for day in (wanted.start, wanted.as_at or wanted.end or wanted.today) if day]
         return "-".join([self.name, *days])
 
     @property

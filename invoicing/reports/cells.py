@@ -8,7 +8,6 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from billing_console.states import EntryState
 from invoicing.models.invoices import state_words
 from invoicing.reports.columns import Column, Kind, Row
 from sync import reasons
@@ -34,8 +33,8 @@ def task_words(ref: Any, subject: str) -> str:
 
 
 def entry_url(row: Row) -> str:
-    """The page of the entry whose id is `row["pk"]`."""
-    return reverse("admin:sync_timeentry_change", args=[row["pk"]])
+    """The page of the entry whose id is `row["pk"]`, or of that which a row of the books is about."""
+    return reverse("admin:sync_timeentry_change", args=[row["entry_id"] if "entry_id" in row else row["pk"]])
 
 
 TASK = Column(
@@ -50,12 +49,6 @@ PROJECT = Column("project__taiga_project_name", _("Project"))
 PROJECT_IN_FILES = Column("project__taiga_project_name", _("Project"), in_files_only=True)
 PERSON = Column("person", _("Person"), value=person_name)
 WORK_DATE = Column("work_date", _("Work date"), Kind.DAY)
-STATE = Column(
-    "state",
-    _("State"),
-    value=lambda row: str(EntryState(row["state"]).label),
-    sub=lambda row: reasons.label(row["reason"]),
-)
 REASON_IN_FILES = Column(
     "reason", _("Why it waits"), value=lambda row: reasons.label(row["reason"]), in_files_only=True
 )

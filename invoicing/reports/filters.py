@@ -16,14 +16,15 @@ from billing_console.admin_base import UnfoldAdminSelectWidget, UnfoldAdminTextI
 from invoicing.models import Invoice
 from mappings.models import Client, Person, ProjectMapping
 
-PERIOD, CLIENT, PROJECT, PERSON, INVOICE = "period", "client", "project", "person", "invoice"
+PERIOD, AS_AT, CLIENT, PROJECT, PERSON, INVOICE = "period", "as_at", "client", "project", "person", "invoice"
 
 
 @dataclass(frozen=True)
 class Wanted:
     """The answer of the form; None is "all". `start` and `end` are local days, both included; `today` is business time.
 
-    For reports that need one invoice, `invoice` is that row. `draw` is the currency whose plot is asked for.
+    For reports that need one invoice, `invoice` is that row. `draw` is the currency whose plot is asked for. `as_at` is
+    a day before today by whose end everything counts, from the books; None is now, from the rows themselves.
     """
 
     today: dt.date
@@ -33,7 +34,13 @@ class Wanted:
     project: ProjectMapping | None = None
     person: Person | None = None
     invoice: Invoice | None = None
+    as_at: dt.date | None = None
     draw: str = ""
+
+    @property
+    def day(self) -> dt.date:
+        """The day as at which is looked."""
+        return self.as_at or self.today
 
     def within(self, day: str) -> Q:
         """The condition that the date column `day` lies in the days asked for."""
@@ -58,6 +65,7 @@ class FilterForm(forms.Form):
 
     start = forms.DateField(label=_("From"), required=False)
     end = forms.DateField(label=_("To, included"), required=False)
+    as_at = forms.DateField(label=_("As at the end of"), required=False)
     invoice = forms.CharField(label=_("Invoice number"), required=False, max_length=191)
     client = forms.ModelChoiceField(Client.objects.order_by("name"), label=_("Client"), required=False)
     project = forms.ModelChoiceField(
@@ -75,8 +83,8 @@ class FilterForm(forms.Form):
             self.defaults["start"] = first_day(today, months) if months else None
             self.defaults["end"] = None
         self.initial = self.defaults
-        for name, field in self.fields.items():
-            date = {"type": "date"} if name in ("start", "end") else {}
+        for field in self.fields.values():
+            date = {"type": "date"} if isinstance(field, forms.DateField) else {}
             is_choice = isinstance(field, forms.ModelChoiceField)
             field.widget = UnfoldAdminSelectWidget() if is_choice else UnfoldAdminTextInputWidget(attrs=date)
             if isinstance(field, forms.ModelChoiceField):
@@ -99,6 +107,13 @@ class FilterForm(forms.Form):
                 _("There is no invoice “%(typed)s”. Copy the number from the list of invoices.") % {"typed": typed}
             )
         return invoice
+
+    def clean_as_at(self) -> dt.date | None:
+        """A day that is over; today is now."""
+        day: dt.date | None = self.cleaned_data["as_at"]
+        if day is not None and day > self.today:
+            raise ValidationError(_("This day is not over yet. Take today or a day before it."))
+        return None if day == self.today else day
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Count, DecimalField, F, QuerySet, Sum, Value
-from django.db.models.functions import TruncMonth
+from django.db.models import Case, Count, DateField, F, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Cast, Concat, TruncMonth
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,51 +17,45 @@ from billing_console import formats
 from billing_console.money import ZERO, total
 from billing_console.plots import Column as PlotColumn
 from billing_console.plots import Series, numbers_of, stack_bars
-from billing_console.states import InvoiceState
+from invoicing.books import facts
 from invoicing.drawn import choose_currency
-from invoicing.identities import by_currency
-from invoicing.models import Credit, Invoice
+from invoicing.models import Fact, Posting
 from invoicing.reports.base import Plotted, Report, sums_in_words
 from invoicing.reports.columns import CURRENCY, Column, Kind, Row
 from invoicing.reports.filters import Wanted, first_day
 
-INVOICED = (
-    InvoiceState.CREATED,
-    InvoiceState.SENDING,
-    InvoiceState.ATTENTION,
-    InvoiceState.SENT,
-    InvoiceState.PARTLY_PAID,
-    InvoiceState.PAID,
-)
 MOST_MULTIPLES, MOST_MONTHS = 6, 24
 
 
-INVOICES, CREDITS = "invoices", "credits"
-NONE = Value(ZERO, DecimalField(max_digits=14, decimal_places=3))
+INVOICES, LOWERED, CREDITS = "invoices", "lowered", "credits"
+WORDS = {INVOICES: _("Invoices"), LOWERED: _("Cancelled or lowered"), CREDITS: _("Credits")}
 KEYS = ("month", "what", "who", "who_id", "currency")
+IS_REVENUE = Q(fact__in=facts.REVENUE)
+# The money that belongs to the invoices of a month, whenever it came.
+MONEY = (Fact.SETTLED, Fact.WRITTEN_OFF, Fact.REST, Fact.PAID)
 
 
 class Revenue(Report):
-    """One row for each client, month and currency, and one with a minus for what was credited in it."""
+    """One row for each client, month and currency, and others with a minus for what was credited or cancelled in it."""
 
     name = "revenue"
     title = _("Revenue by client and month")
     question = _("What was invoiced to whom, month by month?")
     basis = _(
-        "By invoice date; invoices that exist in Invoice Ninja and are not cancelled or reversed. Their credits have a "
-        "minus, by credit date. Paid is money alone: what credits settled is a column of its own."
+        "By invoice date; invoices that exist in Invoice Ninja. Credits, and what was cancelled or lowered later, have "
+        "a minus on their own dates. Paid is money alone, for the invoices of that month, up to the day as at which "
+        "you look: what credits settled is a column of its own. From the books, at most a minute old."
     )
-    uses = frozenset({"period", "client"})
+    uses = frozenset({"period", "as_at", "client"})
     months = 12
+    is_dated_by_work: ClassVar[bool] = False
 
-    columns = (
+    columns: ClassVar[Sequence[Column]] = (
         Column("month", _("Month"), Kind.MONTH),
         Column("who", _("Client")),
-        Column(
-            "what", _("What"), value=lambda row: gettext("Credits") if row["what"] == CREDITS else gettext("Invoices")
-        ),
-        Column("documents", _("Count"), Kind.COUNT),
-        Column("hours", _("Hours billed"), Kind.HOURS),
+        Column("what", _("What"), value=lambda row: str(WORDS[row["what"]])),
+        Column("documents_sum", _("Count"), Kind.COUNT),
+        Column("hours_sum", _("Hours billed"), Kind.HOURS),
         CURRENCY,
         Column("net_sum", _("Before tax"), Kind.MONEY),
         Column("tax_sum", _("Tax"), Kind.MONEY),
@@ -70,47 +65,39 @@ class Revenue(Report):
         Column("paid_sum", _("Paid, with tax"), Kind.MONEY),
     )
 
-    def rows(self, wanted: Wanted) -> QuerySet[Invoice, Row]:
-        invoices, credits = self._invoices(wanted), self._credits(wanted)
-        sums = {
-            "documents": Count("pk"),
-            "hours": Sum("billed_hours"),
-            "net_sum": Sum("net"),
-            "tax_sum": Sum("tax"),
-            "gross_sum": Sum("gross"),
-            "credited_sum": Sum(F("credited") - F("written_off")),
-            "lost_sum": Sum(F("written_off") + F("cancelled_rest")),
-            "paid_sum": Sum(F("paid_to_date") - F("credited")),
-        }
-        given_back = {
-            "documents": Count("pk"),
-            "hours": Value(None, DecimalField(max_digits=12, decimal_places=2)),
-            **{name: -Sum(name.removesuffix("_sum")) for name in ("net_sum", "tax_sum", "gross_sum")},
-            "credited_sum": NONE,
-            "lost_sum": NONE,
-            "paid_sum": NONE,
-        }
+    def rows(self, wanted: Wanted) -> QuerySet[Posting, Row]:
+        def taken(*chosen: Fact) -> Sum:
+            return Sum(-F("gross"), filter=Q(fact__in=chosen), default=ZERO)
+
         rows: QuerySet[Any, Row] = (
-            invoices.values(*KEYS)
-            .annotate(**sums)
-            .values(*KEYS, *sums)
-            .union(credits.values(*KEYS).annotate(**given_back).values(*KEYS, *sums), all=True)
+            self._postings(wanted)
+            .values(*KEYS)
+            .annotate(
+                documents_sum=Sum("documents"),
+                hours_sum=Sum("hours", filter=~Q(fact=Fact.CREDITED)),
+                **{f"{name}_sum": Sum(name, filter=IS_REVENUE, default=ZERO) for name in ("net", "tax", "gross")},
+                credited_sum=taken(Fact.SETTLED),
+                lost_sum=taken(Fact.WRITTEN_OFF, Fact.REST),
+                paid_sum=taken(Fact.PAID),
+            )
+            .exclude(documents_sum=0, hours_sum=0, net_sum=0, gross_sum=0, credited_sum=0, lost_sum=0, paid_sum=0)
             .order_by("-month", "who", "who_id", "currency", "-what")
         )
         return rows
 
     def totals(self, wanted: Wanted) -> list[tuple[str, str]]:
-        sums = self._invoices(wanted).values("currency").order_by("currency")
-        figures = list(sums.annotate(count_sum=Count("pk"), hours_sum=Sum("billed_hours"), amount_sum=Sum("net")))
-        credited = by_currency(self._credits(wanted), "net")
-        is_lowered = bool(credited)
-        for row in figures:
-            row["amount_sum"] -= credited.pop(row["currency"], ZERO)
-        figures += [
-            {"currency": code, "count_sum": 0, "hours_sum": ZERO, "amount_sum": -amount}
-            for code, amount in sorted(credited.items())
-        ]
+        sums = self._postings(wanted).filter(IS_REVENUE).values("currency").order_by("currency")
+        counted = Q(fact__in=(Fact.INVOICED, Fact.TAX))
+        figures = list(
+            sums.annotate(
+                count_sum=Sum("documents", filter=counted, default=0),
+                hours_sum=Sum("hours"),
+                amount_sum=Sum("net"),
+                credits=Count("pk", filter=Q(fact=Fact.CREDITED)),
+            )
+        )
         words = {"count": gettext("Invoices"), "hours": gettext("Hours billed")}
+        is_lowered = any(row["credits"] for row in figures)
         net = gettext("Before tax, less credits") if is_lowered else gettext("Before tax")
         return sums_in_words(figures, **words, amount=net)
 
@@ -140,24 +127,47 @@ class Revenue(Report):
         plots = [_plot(title, months, by_month, main, height) for title, by_month, height in drawn]
         return [replace(plots[0], drawn=chosen), *plots[1:]]
 
-    def _invoices(self, wanted: Wanted) -> QuerySet[Invoice]:
-        condition = wanted.within("invoice_date") & wanted.of(client="client")
-        names = {"month": TruncMonth("invoice_date"), "who": F("client__name"), "who_id": F("client_id")}
-        return Invoice.objects.filter(condition, state__in=INVOICED).annotate(**names, what=Value(INVOICES)).order_by()
-
-    def _credits(self, wanted: Wanted) -> QuerySet[Credit]:
-        """Those that Invoice Ninja holds, of the same invoices, by their own date; a rest that is written off stays
-        revenue, and is a loss."""
-        condition = wanted.within("credit_date") & wanted.of(client="invoice__client")
-        names = {
-            "month": TruncMonth("credit_date"),
-            "who": F("invoice__client__name"),
-            "who_id": F("invoice__client_id"),
-        }
-        there = Credit.objects.filter(
-            condition, invoice__state__in=INVOICED, is_given_up=False, remote__remote_id__isnull=False, cause=""
+    def _postings(self, wanted: Wanted) -> QuerySet[Any]:
+        """The postings that count, with the month, client and kind of row that each belongs to."""
+        by_work = Cast(Concat("key", Value("-01")), DateField())
+        dated = [When(fact=Fact.INVOICED, then=by_work)] if self.is_dated_by_work else []
+        rows = Posting.objects.annotate(
+            dated=Case(
+                *dated, When(IS_REVENUE, then=F("day")), default=F("invoice__invoice_date"), output_field=DateField()
+            ),
+            month=TruncMonth("dated"),
+            who=F("invoice__client__name"),
+            who_id=F("invoice__client_id"),
+            currency=F("invoice__currency"),
+            what=Case(
+                When(fact=Fact.CREDITED, then=Value(CREDITS)),
+                When(IS_REVENUE & Q(is_move=False) & (Q(gross__lt=0) | Q(documents__lt=0)), then=Value(LOWERED)),
+                default=Value(INVOICES),
+            ),
         )
-        return there.annotate(**names, what=Value(CREDITS)).order_by()
+        chosen = (Fact.INVOICED, Fact.CREDITED) if self.is_dated_by_work else (*facts.REVENUE, *MONEY)
+        condition = wanted.within("dated") & wanted.of(client="invoice__client")
+        return rows.filter(condition, fact__in=chosen, day__lte=wanted.day).order_by()
+
+
+class RevenueByWork(Revenue):
+    """The same by the month in which the work was done."""
+
+    name = "revenue-by-work"
+    title = _("Revenue by client and month of the work")
+    question = _("What was invoiced for the work of each month?")
+    basis = _(
+        "Before tax, by the month of the work dates, of what is dated up to the day as at which you look; a line "
+        "without a work date counts for the last day of its period. Credits count in the month of their own date. "
+        "From the books, at most a minute old."
+    )
+    is_dated_by_work = True
+
+    columns = tuple(
+        column
+        for column in Revenue.columns
+        if column.key in ("month", "who", "what", "hours_sum", "currency", "net_sum")
+    )
 
 
 def _months(seen: set[dt.date]) -> list[dt.date]:

@@ -22,7 +22,7 @@ class CompanyAdmin(TellsChanges, ModelAdmin):
 
     form = CompanyForm
     fieldsets = (
-        (None, {"fields": ("name", "currency", "needs_four_eyes")}),
+        (None, {"fields": ("name", "currency", "needs_four_eyes", "invoice_date")}),
         (
             _("Asked about before it is billed"),
             {

@@ -1,7 +1,7 @@
 """Who pays what: the company, clients, projects, people, rates and rule sets."""
 
 from mappings.models.clients import Client, NinjaProject, Product
-from mappings.models.company import Company
+from mappings.models.company import Company, InvoiceDate
 from mappings.models.people import Membership, Person, Role
 from mappings.models.projects import ProjectMapping, TaigaProject
 from mappings.models.rates import Rate, RateLevel
@@ -22,6 +22,7 @@ __all__ = [
     "Company",
     "Frequency",
     "Grouping",
+    "InvoiceDate",
     "InvoicedWhen",
     "Membership",
     "MinimumMode",

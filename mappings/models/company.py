@@ -10,6 +10,14 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
+class InvoiceDate(models.TextChoices):
+    """Which date is proposed for an invoice; it never lies before the last invoice's, or in a closed month."""
+
+    APPROVAL = "approval", _("the day of the approval")
+    RUN = "run", _("the day on which the run was asked for")
+    PERIOD_END = "period_end", _("the last day of the period")
+
+
 class Company(models.Model):
     """One row, id 1 (`Company.current()` makes it)."""
 
@@ -49,6 +57,16 @@ class Company(models.Model):
         _("four eyes"),
         default=False,
         help_text=_("Who changed a draft cannot approve it; another approver must."),
+    )
+    invoice_date = models.CharField(
+        _("invoice date"),
+        max_length=12,
+        choices=InvoiceDate.choices,
+        default=InvoiceDate.APPROVAL.value,
+        help_text=_(
+            "What is proposed when a draft is approved. It never lies before the last invoice date of the company, "
+            "and never in a closed month."
+        ),
     )
     brake_rate_percent = models.PositiveIntegerField(
         _("change of a rate, %"),

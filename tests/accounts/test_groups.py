@@ -29,7 +29,7 @@ def test_what_each_group_adds() -> None:
 
     assert all(right.split(".")[1].startswith("view_") for right in viewer)
     assert clerk - viewer == {"sync.work_timeentry", "invoicing.start_invoicerun", "invoicing.prepare_invoice"}
-    assert approver - clerk == {"invoicing.approve_invoice", "invoicing.send_invoice"}
+    assert approver - clerk == {"invoicing.approve_invoice", "invoicing.send_invoice", "invoicing.close_month"}
     assert {"mappings.add_rate", "mappings.change_ruleset", "accounts.add_user", "accounts.change_user"} <= (
         administrator - approver
     )

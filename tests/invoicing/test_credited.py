@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from billing_console import clock
 from invoicing import credit_offer, credit_use, crediting, owed, payments, readings, sending
+from invoicing.books import keeping
 from invoicing.models import Credit, Invoice, Payment
 from invoicing.verdict import Verdict, prove
 from sync.models import Difference, TimeEntry
@@ -100,6 +101,7 @@ def test_what_a_credit_settled_wholly_says_so(world: World, credited: Invoice) -
 def test_the_reports_tell_credits_from_money_and_are_lowered_by_them(world: World, credited: Invoice) -> None:
     pay(world, credited, 100)
     with clock.set_to(FEBRUARY):
+        keeping.keep()
         revenue, ageing = report("revenue"), report("ageing")
         answer = browser_of("viewer").get(reverse("admin:invoicing_report", args=["revenue"]), {"start": "2025-12-01"})
         file = (

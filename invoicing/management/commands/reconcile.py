@@ -48,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print the verdict and the identities as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refused = "" if options["last_reading"] else _read_now()
+        refused = "" if options["last_reading"] else read_now()
         proof = prove(options["month"])
         if options["json"]:
             self.stdout.write(json.dumps(_proof_json(options["month"], proof, refused), indent=2))
@@ -66,7 +66,7 @@ class Command(BaseCommand):
             self.stderr.write(_("Writing to Taiga and Invoice Ninja goes on after the restore."))
 
 
-def _read_now() -> str:
+def read_now() -> str:
     """Read both servers; returns the sentence why that failed, else ""."""
     try:
         return readings.read_now().sentence
