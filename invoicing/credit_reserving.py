@@ -61,7 +61,7 @@ class Offered:
 
 
 def offered(invoice: Invoice) -> list[Offered]:
-    """The open credits of its client in its currency, oldest first; [] for an invoice that takes none. Four queries."""
+    """The open credits of its client in its currency, without its own, oldest first; [] for an invoice that takes none."""
     if invoice.state not in TAKES or (invoice.state in credit_use.OWED and not invoice.balance):
         return []
     ours = Credit.objects.filter(
@@ -71,7 +71,8 @@ def offered(invoice: Invoice) -> list[Offered]:
         is_given_up=False,
         used__lt=F("gross"),
         remote__state=RecordState.SYNCED,
-    ).order_by("credit_date", "pk")
+    )
+    ours = ours.exclude(invoice=invoice.pk).order_by("credit_date", "pk")  # its own stand among its credits
     theirs: Any = OpenCredit.objects.none()
     if invoice.client.currency == invoice.currency:
         theirs = OpenCredit.objects.filter(client=invoice.client_id, is_ours=False).order_by("date", "pk")
