@@ -61,7 +61,7 @@ class Offered:
 
 
 def offered(invoice: Invoice) -> list[Offered]:
-    """The open credits of its client in its currency, without its own, oldest first; [] for an invoice that takes none."""
+    """The open credits of its client in its currency, without its own, oldest first; [] where none can be used."""
     if invoice.state not in TAKES or (invoice.state in credit_use.OWED and not invoice.balance):
         return []
     ours = Credit.objects.filter(

@@ -141,6 +141,7 @@ def test_the_proof_counts_a_used_credit_once_and_an_open_one_beside_what_is_open
         ("of it paid, gross", Decimal(100)),
         ("of it settled by credits, gross", Decimal("90.75")),
         ("of it open, gross", Decimal("217.63")),
+        ("credited because of hours, before tax", Decimal("75.00")),
     ]
     Credit.objects.update(used=Decimal("50.75"))
     assert [term.amounts for term in prove(DECEMBER).identities[3].right if "open credits" in term.name] == [
