@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -212,8 +213,9 @@ def _report(name: str) -> str:
 
 
 def _rows(closing: Closing) -> list[list[str]]:
-    """The stored certificate as it was written, row by row."""
+    """The identities of the stored certificate as they were written, row by row, their heads first."""
     file = closing.files.filter(name=closings.CERTIFICATE).first()
     if file is None:
         return []
-    return list(csv.reader(io.StringIO(bytes(file.content).decode("utf-8-sig"))))
+    rows = csv.reader(io.StringIO(bytes(file.content).decode("utf-8-sig")))
+    return list(itertools.dropwhile(lambda row: row[:1] != ["identity"], rows))

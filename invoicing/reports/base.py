@@ -59,7 +59,9 @@ class Report:
 
     def heading(self, wanted: Wanted) -> str:
         """The title of the page and of the file's sheet."""
-        return str(self.title)
+        if wanted.as_at is None:
+            return str(self.title)
+        return _("%(title)s, as at %(day)s") % {"title": self.title, "day": formats.day(wanted.as_at)}
 
     def file_name(self, wanted: Wanted) -> str:
         """Name without its ending: the report and its days, ISO."""
