@@ -62,7 +62,8 @@ class CreditInvoice(PageView):
         if why := invoice_credit.why_not(self.invoice, self.left):
             messages.error(request, why)
             return HttpResponseRedirect(self.get_failure_url())
-        return self._form(Asked())
+        proposal = invoice_credit.proposal_of(self.invoice)
+        return self._form(Asked.read(proposal.asked) if proposal else Asked())
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         asked = Asked.read(request.POST.dict())
@@ -91,6 +92,9 @@ class CreditInvoice(PageView):
             user=self.request.user,  # type: ignore[arg-type]
             note=posted.get("reason", ""),
         )
+        if credit is None:
+            messages.success(self.request, _("The credit is proposed. Another approver confirms it on this page."))
+            return HttpResponseRedirect(self.get_failure_url())
         words = {"amount": formats.money(credit.gross, credit.currency), "number": self.invoice.number}
         messages.success(self.request, _("%(amount)s of %(number)s is being credited in Invoice Ninja.") % words)
         return HttpResponseRedirect(self.get_failure_url())
@@ -109,6 +113,7 @@ class CreditInvoice(PageView):
                 ways=Way.choices,
                 meanings=CreditMeaning.choices,
                 targets=self._targets(),
+                proposal=invoice_credit.proposal_of(invoice),
             )
         )
 
@@ -133,10 +138,13 @@ class CreditInvoice(PageView):
         target = dict(self._targets()).get(asked.against, "")
         if asked.against and not target:
             raise NotAllowed(_("Nothing is owed any more on the invoice that you chose. Choose another, or none."))
+        mark = invoice_credit.mark_of(asked, self.left, sums)
+        is_proposed = invoice_credit.needs_proposal(invoice, mark)
+        alone = _("Another approver has to confirm the very same before it is made.") if is_proposed else ""
         return Confirmation(
             question=_("Credit %(gross)s with tax of %(number)s, %(client)s?") % words,
-            consequence=f"{self._what_follows(meaning)} {self._where(target)}",
-            submit_label=_("Credit %(gross)s") % words,
+            consequence=f"{alone} {self._what_follows(meaning)} {self._where(target)}".strip(),
+            submit_label=(_("Propose to credit %(gross)s") if is_proposed else _("Credit %(gross)s")) % words,
             cancel_label=_("Back, credit nothing"),
             cancel_url=self.get_failure_url(),
             facts=[
@@ -153,7 +161,7 @@ class CreditInvoice(PageView):
             fields={
                 **asked.fields,
                 CONFIRMED: "1",
-                "mark": invoice_credit.mark_of(asked, self.left, sums),
+                "mark": mark,
             },
             is_destructive=True,
             needs_reason=True,

@@ -25,7 +25,7 @@ from invoicing.credit_asked import Asked, sums_of
 from invoicing.credit_left import CreditLine, Left, Sums, left_of, nothing_left
 from invoicing.credit_offer import CREDITABLE
 from invoicing.credit_use import OWED
-from invoicing.models import Credit, CreditedPart, CreditMeaning, Invoice
+from invoicing.models import Credit, CreditedPart, CreditMeaning, CreditProposal, Invoice
 from sync import claimed, doorbell, entries, hooks, settled, supplements
 from sync.models import Difference, TimeEntry
 from sync.transitions import record
@@ -57,8 +57,11 @@ def invoices_to_set_against(invoice: Invoice) -> QuerySet[Invoice]:
     return rows.select_related("client").order_by("invoice_date", "pk")
 
 
-def request_credit(invoice: Invoice, asked: Asked, *, mark: str, user: User, note: str) -> Credit:
-    """Want this credit in Invoice Ninja, and set against the chosen invoice.
+def request_credit(invoice: Invoice, asked: Asked, *, mark: str, user: User, note: str) -> Credit | None:
+    """Want this credit in Invoice Ninja, and set against the chosen invoice; None where it is only proposed.
+
+    Where the company wants four eyes, one approver proposes it, and another, who touched no draft of the client and
+    period, confirms the very same.
 
     `mark` is what the person saw (`mark_of`), the note is required. Locks the items of the lines, then the invoice.
     Raises NotAllowed with a sentence, also where it comes to something else by now, and on a second click.
@@ -74,11 +77,14 @@ def request_credit(invoice: Invoice, asked: Asked, *, mark: str, user: User, not
         target = _target(invoice, asked.against)
         row = content.lock_invoice(invoice.pk)
         left = left_of(row)
-        if why := why_not(row, left) or _four_eyes(row, user):
+        if why := why_not(row, left):
             raise NotAllowed(why)
         sums = sums_of(asked, left)
         if mark != mark_of(asked, left, sums):
             raise NotAllowed(_stale(mark, sums, row))
+        if four_eyes.are_wanted() and not _is_seconded(row, mark, user):
+            _propose(row, asked, mark, sums, user, reason)
+            return None
         credit = crediting.make(row, sums, user=user, reason=reason, meaning=CreditMeaning(asked.meaning))
         if target is not None:
             amount = min(sums.gross, (row if target.pk == row.pk else target).balance or money.ZERO)
@@ -97,9 +103,37 @@ def request_credit(invoice: Invoice, asked: Asked, *, mark: str, user: User, not
     return credit
 
 
-def _four_eyes(invoice: Invoice, user: User) -> str:
-    """Where the company wants four eyes, who touched the money of this client and period credits nothing of it."""
-    return four_eyes.why_not(invoice, user)
+def needs_proposal(invoice: Invoice, mark: str) -> bool:
+    """Whether confirming this only proposes it: four eyes are wanted, and nobody proposed the very same."""
+    return four_eyes.are_wanted() and not CreditProposal.objects.filter(invoice=invoice, mark=mark).exists()
+
+
+def proposal_of(invoice: Invoice) -> CreditProposal | None:
+    """The credit that waits for another approver."""
+    return CreditProposal.objects.filter(invoice=invoice).select_related("proposed_by").first()
+
+
+def _is_seconded(invoice: Invoice, mark: str, user: User) -> bool:
+    """Whether another approver proposed the very same; it is done then. Raises NotAllowed for the same person."""
+    proposal = proposal_of(invoice)
+    if proposal is None or proposal.mark != mark:
+        return False
+    if proposal.proposed_by_id == user.pk:
+        raise NotAllowed(
+            _("%(who)s proposed that already; another approver must confirm it.") % {"who": proposal.proposed_by}
+        )
+    if why := four_eyes.why_not(invoice, user):
+        raise NotAllowed(why)
+    proposal.delete()
+    return True
+
+
+def _propose(invoice: Invoice, asked: Asked, mark: str, sums: Sums, user: User, reason: str) -> None:
+    what: dict[str, Any] = {"asked": asked.fields, "mark": mark, "gross": sums.gross, "reason": reason}
+    CreditProposal.objects.update_or_create(invoice=invoice, defaults={**what, "proposed_by": user})
+    words = {"amount": formats.money(sums.gross, invoice.currency), "reason": reason}
+    why = _("a credit of %(amount)s with tax proposed: %(reason)s") % words
+    record(invoice, invoice.state, invoice.state, why=why, user=user)
 
 
 def _target(invoice: Invoice, against: str) -> Invoice | None:

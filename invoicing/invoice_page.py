@@ -123,6 +123,7 @@ def _corrections(invoice: Invoice) -> dict[str, Any]:
         "open_credits": credit_reserving.offered(invoice),
         "planned_credits": [use for use in uses if use.remote is None and not use.is_dropped],
         "other_uses": [use for use in uses if use.credit is None or use.credit.invoice_id != invoice.pk],
+        "credit_proposal": invoice_credit.proposal_of(invoice),
         "may_credit": not invoice_credit.why_not(invoice),
         "may_write_off": not writing_off.why_not(invoice, uses),
         "may_accept": not writing_off.why_not_accepted(invoice),

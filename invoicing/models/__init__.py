@@ -1,7 +1,15 @@
 """Runs, invoices with their frozen lines, how they were sent, where they differ there, what was given back and paid."""
 
 from invoicing.models.books import Closing, ClosingFile, Fact, Posting, Stage, UnbilledWork
-from invoicing.models.credits import Credit, CreditedPart, CreditMeaning, CreditUse, OpenCredit, WriteOffCause
+from invoicing.models.credits import (
+    Credit,
+    CreditedPart,
+    CreditMeaning,
+    CreditProposal,
+    CreditUse,
+    OpenCredit,
+    WriteOffCause,
+)
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
 from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
 from invoicing.models.pauses import ReminderPause
@@ -23,6 +31,7 @@ __all__ = [
     "CountedPayment",
     "Credit",
     "CreditMeaning",
+    "CreditProposal",
     "CreditUse",
     "CreditedPart",
     "Decision",

@@ -136,6 +136,30 @@ class CreditedPart(models.Model):
         return f"{self.credit}: {self.line or _('the invoice')}"
 
 
+class CreditProposal(models.Model):
+    """A credit that one approver proposed where the company wants four eyes: another one confirms the same.
+
+    `mark` is what was on the screen. One for each invoice; another replaces it, and it goes when it is done.
+    """
+
+    invoice = models.OneToOneField(
+        "invoicing.Invoice", models.CASCADE, related_name="credit_proposal", verbose_name=_("invoice")
+    )
+    asked = models.JSONField(_("what is asked"), default=dict, help_text=_("As the form sends it."))
+    mark = models.TextField(_("what was shown"))
+    gross = models.DecimalField(_("total with tax"), max_digits=14, decimal_places=3)
+    reason = models.TextField(_("reason"))
+    proposed_by = models.ForeignKey("accounts.User", models.PROTECT, related_name="+", verbose_name=_("proposed by"))
+    proposed_at = models.DateTimeField(_("proposed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("proposed credit")
+        verbose_name_plural = _("proposed credits")
+
+    def __str__(self) -> str:
+        return f"{self.invoice}: {self.gross}"
+
+
 class CreditUse(models.Model):
     """A credit that is set against an invoice: at once, or once both are in Invoice Ninja and the invoice is sent.
 

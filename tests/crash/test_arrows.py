@@ -404,7 +404,9 @@ def ask_goodwill(world: World, number: int) -> Credit:
     invoice = send_one(world, number)
     asked, left = Asked(way="per_cent", meaning="goodwill", per_cent="10"), left_of(invoice)
     mark = invoice_credit.mark_of(asked, left, sums_of(asked, left))
-    return invoice_credit.request_credit(invoice, asked, mark=mark, user=make_user(), note="sorry")
+    credit = invoice_credit.request_credit(invoice, asked, mark=mark, user=make_user(), note="sorry")
+    assert credit is not None
+    return credit
 
 
 def send_one(world: World, number: int) -> Invoice:

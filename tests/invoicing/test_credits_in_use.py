@@ -53,7 +53,7 @@ def mailed(invoice: Invoice) -> Invoice:
     return Invoice.objects.get(pk=invoice.pk)
 
 
-def give(invoice: Invoice, **asked: Any) -> Credit:
+def give(invoice: Invoice, **asked: Any) -> Any:
     wish = Asked(**{"way": "amount", "meaning": "goodwill", "amount": "100", **asked})
     left = left_of(invoice)
     mark = invoice_credit.mark_of(wish, left, sums_of(wish, left))

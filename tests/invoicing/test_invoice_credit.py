@@ -17,7 +17,7 @@ from billing_console.states import EntryState, InvoiceState
 from invoicing import adjusting, credit_offer, crediting, invoice_credit, review
 from invoicing.credit_asked import Asked, Typed, sums_of
 from invoicing.credit_left import CreditLine, Left, left_of, sum_up
-from invoicing.models import Credit, CreditUse, Invoice, InvoiceLine
+from invoicing.models import Credit, CreditProposal, CreditUse, Invoice, InvoiceLine
 from mappings.models import Company
 from sync import entries
 from sync.models import Difference, RemoteRecord, TimeEntry, Transition, WorkItem
@@ -62,7 +62,7 @@ def asked_of(invoice: Invoice, meaning: str = "price", way: str = "lines", **oth
     return Asked(way=way, meaning=meaning, lines=lines, **other)
 
 
-def give(invoice: Invoice, meaning: str = "price", user: Any = None, note: str = "agreed", **other: Any) -> Credit:
+def give(invoice: Invoice, meaning: str = "price", user: Any = None, note: str = "agreed", **other: Any) -> Any:
     """What a person does who looks at the question and confirms it."""
     asked, left = asked_of(invoice, meaning, **other), left_of(invoice)
     mark = invoice_credit.mark_of(asked, left, sums_of(asked, left))
@@ -328,9 +328,35 @@ def test_four_eyes_keep_who_wrote_a_line_from_crediting_it(sent: Invoice) -> Non
     Company.current()
     Company.objects.update(needs_four_eyes=True)
     author = sent.lines.get(entry__isnull=True).adjusted_by
+    assert give(sent, lines={0: ()}, user=make_user("Approver")) is None
     with pytest.raises(NotAllowed, match="another approver"):
         give(sent, lines={0: ()}, user=author)
     assert give(sent, lines={0: ()}).gross == D("4840.00")
+
+
+def test_with_four_eyes_one_proposes_and_another_confirms_the_very_same(sent: Invoice) -> None:
+    Company.current()
+    Company.objects.update(needs_four_eyes=True)
+    first, second = browser_of("approver"), browser_of("administrator")
+    confirmation = first.post(page_of(sent), typed(sent)).context["confirmation"]
+    assert confirmation.submit_label == "Propose to credit 114.95\u00a0EUR"
+    posted = {**confirmation.fields, "reason": "client agreed"}
+    first.post(page_of(sent), posted)
+    again = first.post(page_of(sent), posted, follow=True).content.decode()
+    assert "another approver must confirm it" in again
+    assert "a credit, client agreed" in again
+    assert not Credit.objects.exists()
+
+    form = second.get(page_of(sent))
+    assert form.context["asked"].meaning == "goodwill"
+    asked = {**form.context["asked"].fields, "per_cent": "1", "way": "per_cent"}
+    other = second.post(page_of(sent), asked).context["confirmation"]
+    assert other.submit_label.startswith("Propose")
+    same = second.post(page_of(sent), form.context["asked"].fields).context["confirmation"]
+    assert same.submit_label == "Credit 114.95\u00a0EUR"
+    second.post(page_of(sent), {**same.fields, "reason": "seen"})
+
+    assert (Credit.objects.get().gross, CreditProposal.objects.count()) == (D("114.95"), 0)
 
 
 @pytest.mark.parametrize("state", ["draft", "approved", "cancelled", "attention"])
