@@ -17,14 +17,15 @@ from sync.clients.ninja_rows import CANCELLED, REVERSED, NinjaTask
 from sync.models import RemoteRecord, TimeEntry
 from sync.push_compare import task_body
 
-BILLED = (EntryState.CLAIMED, EntryState.INVOICED)
-
 
 def is_left_behind(task: NinjaTask, remote: RemoteRecord) -> bool:
-    """Whether the task still names an ended invoice that its entry was set free from."""
+    """Whether the task still names an ended invoice that its entry was set free from, to be billed again or not.
+
+    A copy of the ended invoice has claimed the entry already.
+    """
     if not task.invoice_id or task.is_deleted:
         return False
-    entry = TimeEntry.objects.filter(remote_task=remote).exclude(state__in=BILLED).first()
+    entry = TimeEntry.objects.filter(remote_task=remote).exclude(state=EntryState.INVOICED).first()
     return entry is not None and task.invoice_id in hooks.left_invoices(entry)
 
 

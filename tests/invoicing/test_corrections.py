@@ -582,6 +582,19 @@ def test_billed_again_it_is_a_copy_to_the_cent_whatever_the_rules_say_now(world:
     assert residues() == []
 
 
+def test_a_copy_of_a_sent_invoice_takes_its_tasks_off_the_cancelled_one(world: World, user: User) -> None:
+    """Cancelling leaves the tasks linked; the entries are claimed by the copy already when they are set free."""
+    invoice = sent(world, 2, 3)
+    ending.request_end(invoice, seal=invoice.seal, user=user, note="wrong address", again=Again.COPY)
+    drain_all()
+    assert {task["invoice_id"] for task in world.tasks()} == {""}
+    copy = Invoice.objects.get(state="draft")
+    review.approve(copy, revision=copy.revision, user=user)
+    drain_all()
+    assert fresh(copy).state == "created"
+    assert {task["invoice_id"] for task in world.tasks()} == {fresh(copy).remote.remote_id}
+
+
 def test_a_copy_of_what_taiga_changed_since_is_stale(world: World, user: User) -> None:
     invoice = created_invoice(world, 2)
     ending.request_end(invoice, seal=invoice.seal, user=user, note=NOTE, again=Again.COPY)
