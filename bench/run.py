@@ -27,9 +27,9 @@ _BARE = """
     ) INSERT INTO invoicing_invoiceline (
         invoice_id, entry_id, position, project_name, person_name, notes, original_notes, edit_reason, meaning,
         adjust_reason, dropped_sentence, work_date, raw_hours, billed_hours, rate, amount, facts, is_late,
-        change_sentence, is_voided, void_reason, is_waiting
+        change_sentence, is_voided, void_reason, is_waiting, became
     ) SELECT invoice.id, c.id, 0, '', '', '', '', '', '', '', '', c.work_date, c.raw_hours, c.billed_hours,
-        c.rate, c.amount, c.facts, false, '', false, '', false
+        c.rate, c.amount, c.facts, false, '', false, '', false, ''
     FROM c JOIN invoicing_invoice AS invoice ON invoice.client_id = c.client_id
 """
 

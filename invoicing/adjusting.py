@@ -77,8 +77,8 @@ def marks_of(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason
         return marks | {
             "meaning": "",
             "adjust_reason": "",
-            "adjusted_by": None,
-            "adjusted_at": None,
+            "adjusted_by": user,  # who took it back, and when
+            "adjusted_at": timezone.now(),
             "dropped_sentence": "",
         }
     has_other_hours = hours != first[0] and not row.is_manual

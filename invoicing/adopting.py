@@ -23,7 +23,7 @@ from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, content, creating, extras, four_eyes, marking, snapshots
 from invoicing import claim as claims
 from invoicing.books import closed
-from invoicing.models import Decision, Deviation, Invoice, InvoiceLine
+from invoicing.models import Became, Decision, Deviation, Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from mappings.rules import ONE_DAY
 from sync import reasons, writeback
@@ -331,9 +331,9 @@ def _release(lines: list[InvoiceLine], *, user: User, why: str) -> None:
     """The lines are off; their entries wait for the next run, and Taiga's status follows."""
     if not lines:
         return
-    InvoiceLine.objects.filter(pk__in=[line.pk for line in lines]).update(
-        is_voided=True, void_reason=why, voided_by=user
-    )
+    rows = InvoiceLine.objects.filter(pk__in=[line.pk for line in lines])
+    rows.update(is_voided=True, void_reason=why, voided_by=user)
+    rows.filter(entry__isnull=True).update(became=Became.REMOVED)
     for line in lines:
         if line.entry is not None:
             _put_off(line.entry, user=user, why=why)

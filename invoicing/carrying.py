@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from invoicing.adjusting import figures
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Became, Invoice, InvoiceLine
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -114,4 +114,4 @@ def _join(row: InvoiceLine, draft: Invoice) -> None:
         is_late=row.work_date is not None and row.work_date < draft.period_start,
         **{name: getattr(row, name) for name in BY_HAND},
     )
-    InvoiceLine.objects.filter(pk=row.pk).update(is_waiting=False)
+    InvoiceLine.objects.filter(pk=row.pk).update(is_waiting=False, became=Became.CARRIED)

@@ -51,7 +51,7 @@ WITH due AS (
     INSERT INTO invoicing_invoiceline (
         invoice_id, entry_id, position, project_name, person_name, ref, notes, original_notes, edit_reason,
         meaning, adjust_reason, dropped_sentence, work_date, raw_hours, billed_hours, rate, amount, facts, is_late,
-        change_sentence, is_voided, void_reason, is_waiting
+        change_sentence, is_voided, void_reason, is_waiting, became
     )
     SELECT claimed.invoice_id, claimed.id, row_number() OVER place, coalesce(project.taiga_project_name, ''),
            coalesce(nullif(person.full_name, ''), person.username, ''), item.ref,
@@ -60,7 +60,7 @@ WITH due AS (
                      || CASE WHEN item.subject = '' THEN '' ELSE ': ' || item.subject END
            END,
            '', '', '', '', '', claimed.work_date, coalesce(claimed.raw_hours, 0), claimed.billed_hours, claimed.rate,
-           claimed.amount, claimed.facts, claimed.work_date < claimed.period_start, '', false, '', false
+           claimed.amount, claimed.facts, claimed.work_date < claimed.period_start, '', false, '', false, ''
     FROM claimed
     JOIN sync_workitem AS item ON item.id = claimed.item_id
     LEFT JOIN mappings_projectmapping AS project ON project.id = claimed.project_id

@@ -15,7 +15,7 @@ from billing_console.errors import NotAllowed
 from billing_console.formats import money
 from billing_console.states import InvoiceState
 from invoicing import content
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Became, Invoice, InvoiceLine
 from invoicing.run import DEAD
 from sync.transitions import record
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _KEY = ("client", "currency", "period_start", "period_end", "group_key")
 _HEAD = (*_KEY, "run", "timezone", *content.RULE_FIELDS, "po_number")
-_OWN = ("id", "invoice", "is_voided", "void_reason", "voided_by", "voided_at", "freed_at", "is_waiting")
+_OWN = ("id", "invoice", "is_voided", "void_reason", "voided_by", "voided_at", "freed_at", "is_waiting", "became")
 _LINE = tuple(field.name for field in InvoiceLine._meta.concrete_fields if field.name not in _OWN)
 
 
@@ -51,6 +51,7 @@ def copy(ended: Invoice, lines: Sequence[InvoiceLine], *, user: User | None, why
     InvoiceLine.objects.bulk_create(
         InvoiceLine(invoice=draft, **{name: getattr(line, name) for name in _LINE}) for line in lines
     )
+    InvoiceLine.objects.filter(pk__in=[line.pk for line in lines if line.is_manual]).update(became=Became.CARRIED)
     totals = content.retotal(draft)
     expected = sum((line.amount for line in lines), start=totals.net * 0)
     if totals.net != expected:

@@ -25,10 +25,11 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
+from invoicing import kept_words
 from invoicing.credited_classes import classes_of
 from invoicing.fees import net_there
-from invoicing.identities import Identity, Leftover, Term, add, by_currency, unequal
-from invoicing.models import Credit, CreditUse, Invoice, InvoiceLine, Payment
+from invoicing.identities import Identity, Leftover, Term, add, by_currency, identity_of, unequal
+from invoicing.models import Became, Credit, CreditUse, Invoice, InvoiceLine, Meaning, Payment
 from invoicing.run import DEAD
 from invoicing.typed_hours import UNREADABLE, hours_identity
 from mappings.rules import Period
@@ -66,8 +67,16 @@ NOT_THERE_YET = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
 
 def _written_anew(lines: QuerySet[InvoiceLine], added: QuerySet[InvoiceLine]) -> Term:
     """What a person wrote over hours or rate, against the figures that were kept beside it."""
-    written = lines.filter(original_amount__isnull=False).annotate(change=F("amount") - F("original_amount"))
+    written = lines.filter(original_amount__isnull=False).exclude(meaning=Meaning.ON_PURPOSE)
+    written = written.annotate(change=F("amount") - F("original_amount"))
     return Term(_("adjustments"), written.count(), amounts=_on_lines(written, "change"))
+
+
+def _on_purpose(lines: QuerySet[InvoiceLine], added: QuerySet[InvoiceLine]) -> Term:
+    """The same where the hours in Taiga are right: what was left out is waived, and never asked for again."""
+    said = lines.filter(meaning=Meaning.ON_PURPOSE, original_amount__isnull=False)
+    said = said.annotate(change=F("amount") - F("original_amount"))
+    return Term(_("waived or added on purpose"), said.count(), amounts=_on_lines(said, "change"))
 
 
 def _added_by_hand(lines: QuerySet[InvoiceLine], added: QuerySet[InvoiceLine]) -> Term:
@@ -76,7 +85,7 @@ def _added_by_hand(lines: QuerySet[InvoiceLine], added: QuerySet[InvoiceLine]) -
 
 # What makes the billed money differ from the priced entries, each a term of the third identity, made of the lines of
 # the entries and of those without one. A line that differs from its entry in another way is a residue.
-ADJUSTMENTS = [_written_anew, _added_by_hand]
+ADJUSTMENTS = [_written_anew, _on_purpose, _added_by_hand]
 
 
 def entries_of(period: Period | None, only: Q | None = None) -> QuerySet[TimeEntry]:
@@ -98,17 +107,25 @@ def check(period: Period | None, only: Q | None = None, by_hand: Q | None = None
     return [
         _items(entries, parts, strays, is_whole=not only),
         hours_identity(entries, parts, strays),
-        _amounts(entries, lines_by_hand(period, only, by_hand), parts),
+        _amounts(entries, _all_by_hand(period, only, by_hand), parts, period, is_whole=not only),
         _invoiced(entries),
     ]
 
 
 def lines_by_hand(period: Period | None, only: Q | None, by_hand: Q | None) -> QuerySet[InvoiceLine]:
     """The living lines that were added by hand, for the same period and conditions as `check`."""
+    return _living(_all_by_hand(period, only, by_hand))
+
+
+def _all_by_hand(period: Period | None, only: Q | None, by_hand: Q | None) -> QuerySet[InvoiceLine]:
+    """The same with those that were taken off their invoice."""
     days = Q(work_date__gte=period.start, work_date__lt=period.end) if period else Q()
     condition = by_hand or (Q(pk__in=[]) if only else Q())
-    living = InvoiceLine.objects.filter(condition, days, entry__isnull=True, is_voided=False)
-    return living.exclude(invoice__state__in=DEAD)
+    return InvoiceLine.objects.filter(condition, days, entry__isnull=True)
+
+
+def _living(by_hand: QuerySet[InvoiceLine]) -> QuerySet[InvoiceLine]:
+    return by_hand.filter(is_voided=False).exclude(invoice__state__in=DEAD)
 
 
 def _partition(entries: QuerySet[TimeEntry]) -> Iterator[tuple[str, Term]]:
@@ -155,15 +172,30 @@ def _page_of(entry_id: int) -> str:
     return reverse("admin:sync_timeentry_change", args=[entry_id])
 
 
-def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: list[tuple[str, Term]]) -> Identity:
-    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines."""
+def _amounts(
+    entries: QuerySet[TimeEntry],
+    by_hand: QuerySet[InvoiceLine],
+    parts: list[tuple[str, Term]],
+    period: Period | None,
+    *,
+    is_whole: bool,
+) -> Identity:
+    """3. Priced entries + adjustments = held + unbilled + in drafts + invoiced + written off; claimed ones as lines.
+
+    Lines by hand are among the adjustments, also those that wait for a draft (unbilled), or were written off.
+    """
+    waiting, written_off = by_hand.filter(is_waiting=True), by_hand.filter(became=Became.WRITTEN_OFF)
+    living = _living(by_hand)
+    added = by_hand.filter(Q(pk__in=living.values("pk")) | Q(is_waiting=True) | Q(became=Became.WRITTEN_OFF))
     by_key = dict(parts)
     lines = InvoiceLine.objects.filter(is_voided=False, entry__in=entries)
     drafted = lines.filter(entry__state=EntryState.CLAIMED)
     billed = lines.filter(entry__state=EntryState.INVOICED)
     on_lines = {
-        "in_draft": add(_on_lines(drafted), _on_lines(added.filter(invoice__state__in=NOT_THERE_YET))),
-        "invoiced": add(_on_lines(billed), _on_lines(added.filter(invoice__state__in=THERE))),
+        "in_draft": add(_on_lines(drafted), _on_lines(living.filter(invoice__state__in=NOT_THERE_YET))),
+        "invoiced": add(_on_lines(billed), _on_lines(living.filter(invoice__state__in=THERE))),
+        "unbilled": add(by_key["unbilled"].amounts, _on_lines(waiting)),
+        "written_off": add(by_key["written_off"].amounts, _on_lines(written_off)),
     }
     right = tuple(replace(by_key[key], amounts=on_lines.get(key, by_key[key].amounts)) for key in _PRICED)
     states = [_CLASSES[key][1] for key in _PRICED]
@@ -174,7 +206,16 @@ def _amounts(entries: QuerySet[TimeEntry], added: QuerySet[InvoiceLine], parts: 
     residue = unequal(left, add(*(term.amounts for term in right)))
     whole = Term(_("priced entries"), priced_ones.count, amounts=left)
     of_left = (priced_ones, *adjusted) if adjusted else ()
-    return Identity(_("Money, before tax"), whole, right, residue, of_left, _wrong_lines(entries))
+    given_back, unasked = kept_words.credited(entries)
+    leftovers = [
+        *_wrong_lines(entries),
+        *kept_words.forgotten_words(entries),
+        *kept_words.lost_by_hand(by_hand),
+        *kept_words.wrong_totals(entries, period, is_whole=is_whole),
+        *unasked,
+    ]
+    right += (given_back,) if given_back.count else ()
+    return identity_of(_("Money, before tax"), whole, right, residue, leftovers, of_left=of_left)
 
 
 def _wrong_lines(entries: QuerySet[TimeEntry]) -> tuple[Leftover, ...]:

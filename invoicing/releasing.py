@@ -23,7 +23,7 @@ from billing_console import formats
 from billing_console.errors import NotAllowed
 from billing_console.states import DifferenceState, EntryState, InvoiceState
 from invoicing import claim, content, copying
-from invoicing.models import Credit, Invoice, InvoiceLine, Payment
+from invoicing.models import Became, Credit, Invoice, InvoiceLine, Payment
 from invoicing.run import settle_run
 from sync import attention, entries, push, stories, supplements, writeback
 from sync.hooks import Question
@@ -125,6 +125,7 @@ def free_lines(invoice: Invoice, *, user: User | None, why: str, again: str = Ag
         _move_entries(entry_ids, EntryState.READY, EntryState.CLAIMED, why, user)
         entries.evaluate_many(items, user=user)
     elif again == Again.WRITE_OFF and user is not None:
+        rows.filter(entry__isnull=True).update(became=Became.WRITTEN_OFF)
         _write_off(lines, user, why)
     else:
         rows.filter(entry__isnull=True).update(is_waiting=True)

@@ -31,7 +31,7 @@ from invoicing import (
     ordinary,
 )
 from invoicing.books import closed
-from invoicing.models import Invoice, InvoiceLine
+from invoicing.models import Became, Invoice, InvoiceLine
 from invoicing.run import settle_run
 from mappings.models import TaxDecision
 from sync import entries, reasons
@@ -72,7 +72,11 @@ def _take_off(line: InvoiceLine, *, revision: int, user: User, reason: str, hold
             sentence = reasons.sentence(hold, {**row.entry.facts, "ref": row.ref})
             claim.release_entries([row.pk], why=reason, user=user, hold=hold, note=reason, sentence=sentence)
         InvoiceLine.objects.filter(pk=row.pk).update(
-            is_voided=True, void_reason=reason, voided_by=user, voided_at=timezone.now()
+            is_voided=True,
+            void_reason=reason,
+            voided_by=user,
+            voided_at=timezone.now(),
+            became=Became.REMOVED if row.is_manual else "",
         )
         words = {
             Reason.NEXT_RUN: _("Line %(line)s excluded: %(reason)s"),

@@ -6,6 +6,7 @@ Items are read some at a time, so that the books of years need no more memory th
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -64,8 +65,8 @@ def hours_identity(
         hours = {item: typed_hours(item) for item in batch}
         typed += money.total(hours.values())
         changes = {item: change for item in batch if (change := hours[item] - _carried(item))}
-        cycles = _cycles_of(changes)
-        standing = _standing(cycles)
+        cycles = cycles_of(changes)
+        pieces_of = standing(cycles)
         differing = set(Difference.objects.filter(item__in=cycles).values_list("item_id", flat=True)) if cycles else ()
         for item, change in changes.items():
             gap = formats.hours(change, is_signed=True)
@@ -73,7 +74,7 @@ def hours_identity(
             sentence = _("%(item)s: %(typed)s typed in Taiga, its cycles carry %(gap)s otherwise") % words
             row = Leftover(sentence, reverse("admin:sync_timeentry_change", args=[cycles[item.pk][-1].pk]))
             has_difference = item.pk in differing
-            why = _typed_since(item, hours[item], cycles[item.pk], standing[item.pk], has_difference=has_difference)
+            why = _typed_since(item, hours[item], cycles[item.pk], pieces_of[item.pk], has_difference=has_difference)
             if why:
                 found[why].append((change, row))
             else:
@@ -108,7 +109,8 @@ def _raw_hours(entries: QuerySet[TimeEntry]) -> Decimal:
     return entries.aggregate(total=Sum("raw_hours"))["total"] or money.ZERO
 
 
-def _cycles_of(items: dict[WorkItem, Decimal]) -> dict[int, list[TimeEntry]]:
+def cycles_of(items: Collection[WorkItem]) -> dict[int, list[TimeEntry]]:
+    """The cycles of these items in order, by the item's key, with their rules: one query."""
     cycles: dict[int, list[TimeEntry]] = defaultdict(list)
     if items:
         rows = TimeEntry.objects.filter(item__in=items).select_related("rule_set").order_by("item_id", "cycle")
@@ -117,7 +119,7 @@ def _cycles_of(items: dict[WorkItem, Decimal]) -> dict[int, list[TimeEntry]]:
     return cycles
 
 
-def _standing(cycles: dict[int, list[TimeEntry]]) -> dict[int, list[Piece]]:
+def standing(cycles: dict[int, list[TimeEntry]]) -> dict[int, list[Piece]]:
     """What stands billed of each item, by its key: two queries."""
     if not cycles:
         return {}

@@ -129,7 +129,7 @@ def _close_again(
     payer: Client | None,
 ) -> bool:
     """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference."""
-    hours_now = _hours_now(item, world.rule_set(last.client))
+    hours_now = billable_now(item, world.rule_set(last.client))
     if hours_now is None:
         is_more, is_same = True, False
     elif payer is not None:
@@ -170,7 +170,7 @@ def _note_difference(
     user: User | None,
     payer: Client | None,
 ) -> None:
-    hours_now = _hours_now(item, last.rule_set or world.rule_set(last.client)) if payer is None else money.ZERO
+    hours_now = billable_now(item, last.rule_set or world.rule_set(last.client)) if payer is None else money.ZERO
     if hours_now is None:
         hours_now, sentence = settled.settled_hours(pieces), sentence + " " + _("The hours can no longer be read.")
     _write_difference(item, last, pieces, hours_now, _rate_now(item, world, last), sentence, user, payer)
@@ -246,7 +246,7 @@ def _new_payer(item: WorkItem, last: TimeEntry, pieces: list[Piece], world: Worl
     return None if left.exists() else client
 
 
-def _hours_now(item: WorkItem, rule_set: RuleSet) -> Decimal | None:
+def billable_now(item: WorkItem, rule_set: RuleSet) -> Decimal | None:
     """Billable hours of the item now by `rule_set`, whoever pays; 0 when it is not billable.
 
     None when somebody typed what cannot be read.

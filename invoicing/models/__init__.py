@@ -11,7 +11,7 @@ from invoicing.models.credits import (
     WriteOffCause,
 )
 from invoicing.models.deviations import Decision, Deviation, DoubleBilling
-from invoicing.models.invoices import Invoice, InvoiceLine, Meaning
+from invoicing.models.invoices import Became, Invoice, InvoiceLine, Meaning
 from invoicing.models.pauses import ReminderPause
 from invoicing.models.payments import Payment, PollCursor, UnappliedPayment
 from invoicing.models.pdfs import InvoicePdf
@@ -21,6 +21,7 @@ from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClie
 from invoicing.models.sendings import ContactMail, Selection, Sending
 
 __all__ = [
+    "Became",
     "ClientSchedule",
     "Closing",
     "ClosingFile",

@@ -226,6 +226,14 @@ class Meaning(models.TextChoices):
     ON_PURPOSE = "purpose", _("On purpose: the hours in Taiga are right")
 
 
+class Became(models.TextChoices):
+    """What became of a line by hand that was taken off its invoice and does not wait any more."""
+
+    REMOVED = "removed", _("Taken back")
+    CARRIED = "carried", _("On a later draft")
+    WRITTEN_OFF = "written_off", _("Written off")
+
+
 class InvoiceLine(models.Model):
     """One entry as it is billed; a frozen copy. A voided line stays, with its reason.
 
@@ -285,6 +293,13 @@ class InvoiceLine(models.Model):
         _("waits for a draft"),
         default=False,
         help_text=_("Added by hand; the client's next draft takes it."),
+    )
+    became = models.CharField(
+        _("what became of it"),
+        max_length=12,
+        choices=Became.choices,
+        blank=True,
+        help_text=_("Of a line by hand that was taken off and waits no more."),
     )
     freed_at = models.DateTimeField(
         _("set free"), null=True, blank=True, help_text=_("Its invoice ended, and the entry may be billed anew.")

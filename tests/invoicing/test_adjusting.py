@@ -113,7 +113,7 @@ def test_a_second_adjustment_keeps_the_first_figures_and_the_first_figures_take_
     assert (line.amount, line.original_amount) == (D(300), D("213.75"))
     after = adjust(line, "2.25", "95", user)
     line.refresh_from_db()
-    assert (line.is_adjusted, line.adjusted_by, line.adjust_reason, line.amount) == (False, None, "", D("213.75"))
+    assert (line.is_adjusted, line.adjusted_by, line.adjust_reason, line.amount) == (False, user, "", D("213.75"))
     assert after.net == D("308.75")
 
 
@@ -389,7 +389,7 @@ def test_the_reconciliation_lists_adjustments_and_lines_by_hand(user: User) -> N
     assert money_identity.left.amounts == {"EUR": D("305.00")}
     assert {term.name: (term.count, term.amounts) for term in money_identity.of_left} == {
         "as priced": (2, {"EUR": D("308.75")}),
-        "adjustments": (1, {"EUR": D("-23.75")}),
+        "waived or added on purpose": (1, {"EUR": D("-23.75")}),
         "added by hand": (1, {"EUR": D("20.00")}),
     }
     in_draft = next(term for term in money_identity.right if term.name == "in a draft")
