@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from billing_console import clock
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
-from invoicing import review, run, sending
+from invoicing import payments, review, run, sending
 from invoicing.models import Invoice
 from mappings.rules import month
 from sandbox import scenario
 from tests.machine import rest
-from tests.machine.rest import DRAINS, end_leases, somebody
+from tests.machine.desk import ACTS, Desk
+from tests.machine.facts import Inputs, Item
+from tests.machine.rest import BRUSSELS, CLIENT, DRAINS, RATE, end_leases, somebody
 from tests.machine.wire import Fate, Killed, by_hand
 from tests.standins import MORNING, World
 
@@ -45,6 +48,8 @@ class Typed:
 
     task: int
     hours: Any
+    ref: int = 0
+    client: str = ""  # whom somebody named in the field; Invoice Ninja's id
     is_billable: bool = True
     is_closed: bool = False
     is_gone: bool = False
@@ -53,6 +58,12 @@ class Typed:
     def billed(self) -> Decimal:
         """Hours to be billed by what it says now."""
         return Decimal(HOURS[self.hours]) if self.is_billable else Decimal(0)
+
+    @property
+    def inputs(self) -> Inputs:
+        """The same for the ledger."""
+        raw = Decimal(str(self.hours).replace(",", "."))
+        return Inputs(raw, self.is_billable, self.client or scenario.WEBSITE.client_id)
 
 
 class Office(RuleBasedStateMachine):
@@ -69,6 +80,10 @@ class Office(RuleBasedStateMachine):
         self.clocks = ExitStack()
         self.now = MORNING
         self.browser = Browser()
+        self.hours = list(HOURS)
+        self.desk = Desk(self)
+        self.desk.ledger.rates = [(dt.date.min, RATE)]
+        self.is_exact = True  # nothing was typed since everything came to rest
         self.tokens: dict[Any, str] = {}
         self.pass_time()
 
@@ -96,13 +111,25 @@ class Office(RuleBasedStateMachine):
         ids = self.names["attributes"]
         values = {**now["attributes_values"], str(ids[scenario.HOURS]): typed.hours}
         values[str(ids[scenario.BILLABLE])] = typed.is_billable
+        if typed.client:
+            values[str(ids[CLIENT])] = typed.client
         self.taiga("PATCH", path, {"attributes_values": values, "version": now["version"]})
+        self.note(typed)
+
+    def note(self, typed: Typed) -> None:
+        """The ledger learns what Taiga says now."""
+        item = self.desk.ledger.items.setdefault(typed.task, Item(typed.task, typed.inputs))
+        item.inputs, item.is_closed, item.is_gone = typed.inputs, typed.is_closed, typed.is_gone
+        if typed.is_closed:
+            item.days.add(self.now.astimezone(BRUSSELS).date())
+        self.is_exact = False
 
     def move(self, typed: Typed, *, is_closed: bool) -> None:
         typed.is_closed = is_closed
         version = self.taiga("GET", f"/tasks/{typed.task}")["version"]
         status = self.names["statuses"]["Closed" if is_closed else "In progress"]
         self.taiga("PATCH", f"/tasks/{typed.task}", {"version": version, "status": status})
+        self.note(typed)
 
     @rule(target=tasks, hours=st.sampled_from(list(HOURS)), has_story=st.booleans(), types_late=st.booleans())
     def close(self, hours: Any, has_story: bool, types_late: bool) -> int:
@@ -118,7 +145,7 @@ class Office(RuleBasedStateMachine):
         if row is None:
             rows = self.taiga("GET", f"/tasks?project={self.world.mapping.taiga_project_id}&page_size=1000")
             row = next(row for row in rows if row["subject"] == subject)
-        typed = self.typed[int(row["id"])] = Typed(int(row["id"]), hours)
+        typed = self.typed[int(row["id"])] = Typed(int(row["id"]), hours, row["ref"])
         if types_late:
             self.move(typed, is_closed=True)
             self.set_values(typed)
@@ -170,6 +197,7 @@ class Office(RuleBasedStateMachine):
         if not typed.is_gone:
             typed.is_gone = True
             self.taiga("DELETE", f"/tasks/{task}")
+            self.note(typed)
 
     # --- webhooks
 
@@ -246,16 +274,59 @@ class Office(RuleBasedStateMachine):
     @rule(is_sent=st.booleans())
     def bill(self, is_sent: bool) -> None:
         """On the 2nd of the next month somebody approves what the run of the last one built."""
+        self.prepare()
+        self.approve_all()
+        if is_sent:
+            DRAINS["invoices"]()
+            self.ask_for_mails()
+
+    @precondition(lambda self: self.typed)
+    @rule()
+    def prepare(self) -> None:
+        """On the 2nd of the next month the run of the last one builds its drafts."""
         billed = month(self.now.year, self.now.month)
         self.pass_time(dt.datetime(billed.end.year, billed.end.month, 2, 9, tzinfo=dt.UTC) - self.now)
         run.start_run("monthly", billed, timezone="Europe/Brussels", trigger="person")
         for step in ("runs", "items", "push", "writeback", "runs"):
             DRAINS[step]()
+
+    @rule()
+    def approve_all(self) -> None:
         for draft in Invoice.objects.filter(state=InvoiceState.DRAFT):
             self.approve(draft)
-        if is_sent:
-            DRAINS["invoices"]()
-            self.ask_for_mails()
+
+    @precondition(lambda self: self.typed)
+    @rule(name=st.sampled_from(ACTS), dice=st.randoms(use_true_random=False))
+    def at_the_desk(self, name: str, dice: random.Random) -> None:
+        """When everything has come to rest, somebody writes over a line, decides, or answers (see `desk`)."""
+        self.settle()
+        self.desk.act(name, dice)
+
+    def settle(self) -> None:
+        """Faults pass, everything comes to rest, and every hour and cent must be somewhere."""
+        self.fate.spare()
+        for standin in (self.world.taiga, self.world.ninja):
+            standin.faults.clear()
+        self.pass_time()
+        rest.come_to_rest(self.world)
+        if payments.poll():
+            rest.come_to_rest_again(self.world)
+        self.account()
+
+    def calm(self) -> None:
+        """The same after one act on what had come to rest: what Taiga tells arrives, and what is due is done."""
+        self.pass_time()
+        self.deliver_all()
+        rest.come_to_rest_again(self.world)
+        self.account()
+
+    def account(self) -> None:
+        """Every hour and cent must be somewhere."""
+        self.witness().account(is_exact=self.is_exact)
+        self.is_exact = True
+
+    def witness(self) -> rest.Witness:
+        return rest.Witness(self.world, self.typed.values(), self.taiga, self.desk.ledger)
 
     def approve(self, draft: Invoice) -> None:
         try:
@@ -282,11 +353,8 @@ class Office(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.fate.spare()
-            for standin in (self.world.taiga, self.world.ninja):
-                standin.faults.clear()
             self.pass_time(dt.timedelta(hours=1))
-            rest.come_to_rest(self.world)
-            rest.Witness(self.world, self.typed.values(), self.taiga).compare()
+            self.settle()
+            self.witness().compare()
         finally:
             self.clocks.close()

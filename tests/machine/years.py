@@ -8,7 +8,6 @@ import datetime as dt
 import random
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from billing_console.states import InvoiceState
 from invoicing import crediting, payments, readings, run, verdict, writing_off
@@ -17,10 +16,10 @@ from mappings.rules import Period, month
 from sync.clients.ninja_rows import NinjaId
 from sync.models import TimeEntry
 from tests.machine import rest
+from tests.machine.desk import IN_TAIGA, ON_DRAFTS, ON_INVOICES
 from tests.machine.office import FAULTS, HOURS, Office, Typed
-from tests.machine.rest import RATE, come_to_rest
+from tests.machine.rest import BRUSSELS
 
-BRUSSELS = ZoneInfo("Europe/Brussels")
 CENT = Decimal("0.01")
 LAST_INSTANT = dt.timedelta(seconds=1)
 
@@ -45,6 +44,7 @@ class Years:
     def play(self, period: Period) -> None:
         """Work all month, bill it on the 2nd of the next one, and let the clients pay."""
         self.second_thoughts(period)
+        self.people_act(IN_TAIGA, 2)
         for instant in self.edges_of(period):
             self.go_to(instant)
             self.close()
@@ -52,8 +52,14 @@ class Years:
                 self.work_a_little()
         self.bill(period)
         self.clients_act()
-        come_to_rest(self.office.world)
+        self.people_act(("answer", "answer", "release", "cancel"), 3)
         self.played.append(period)
+
+    def people_act(self, acts: tuple[str, ...], count: int) -> None:
+        """So many acts at the desk, any of `acts`; each on what has come to rest."""
+        for _time in range(count):
+            self.office.desk.act(self.dice.choice(acts), self.dice)
+            self.office.calm()
 
     def edges_of(self, period: Period) -> list[dt.datetime]:
         """The first and the last instant of the month, an hour around each change of the clocks, and any two days."""
@@ -81,7 +87,8 @@ class Years:
             "user_story": office.names["story"],
             "assigned_to": office.names["alice"],
         }
-        typed.task = int(office.taiga("POST", "/tasks", body)["id"])
+        row = office.taiga("POST", "/tasks", body)
+        typed.task, typed.ref = int(row["id"]), row["ref"]
         office.typed[typed.task] = typed
         office.set_values(typed)
         office.move(typed, is_closed=True)
@@ -102,7 +109,7 @@ class Years:
             office.reopen_and_close(task, hours=self.dice.choice(list(HOURS)))
         if old and self.dice.random() < 0.3:
             office.delete(self.dice.choice(old))
-        come_to_rest(office.world)
+        office.settle()
 
     def work_a_little(self) -> None:
         """Some webhooks come, some are lost; a worker meets a fault, or dies."""
@@ -124,19 +131,29 @@ class Years:
         """On the 2nd: the run, the approvals, the creation and the mails, with a kill in each."""
         office = self.office
         self.go_to(local(period.end + dt.timedelta(days=1), 10))
-        come_to_rest(office.world)
-        run.start_run("monthly", period, timezone="Europe/Brussels", trigger="person")
+        office.settle()
+        self.ask(period)
         for step in ("runs", "invoices", "mails"):
             office.work_and_die(step=step, moments=self.dice.randrange(0, 12))
             self.kills += 1
-            come_to_rest(office.world)
-            for draft in Invoice.objects.filter(state=InvoiceState.DRAFT):
-                office.approve(draft)
-            come_to_rest(office.world)
+            office.settle()
+            if step == "runs":
+                self.people_act(ON_DRAFTS, 4)
+                self.ask(period)  # once more, for what was rejected
+                office.calm()
+            office.approve_all()
+            office.calm()
             if step == "invoices":
+                self.people_act(ON_INVOICES, 1)
+                office.approve_all()
+                office.calm()
                 office.ask_for_mails()
         waiting = Invoice.objects.filter(state__in=(InvoiceState.DRAFT, InvoiceState.APPROVED, InvoiceState.CREATED))
         assert list(waiting.exclude(state=InvoiceState.CREATED)) == []
+
+    def ask(self, period: Period) -> None:
+        """Start the run of the period, or ask for its drafts again."""
+        run.start_run("monthly", period, timezone="Europe/Brussels", trigger="person")
 
     # --- the clients
 
@@ -144,12 +161,13 @@ class Years:
         """Each open invoice is paid, half paid, refunded, cancelled, deleted, or left for another month."""
         payments.poll()
         owed = Invoice.objects.filter(state__in=payments.OWED, balance__gt=0)
-        for invoice in owed.select_related("remote").order_by("pk"):
-            acts = [self.pay, self.pay, self.pay_a_part, self.pay_and_refund, self.end, self.wait]
+        for invoice in owed.select_related("remote", "client").order_by("pk"):
+            acts = [self.pay, self.pay_too_much, self.pay_a_part, self.pay_and_refund, self.end, self.wait]
             act = self.dice.choice([*acts, self.write_off_the_rest, self.cancel_the_rest])
             act(invoice)
         self.pay_beside()
         payments.poll()
+        self.office.settle()
 
     def there_id(self, invoice: Invoice) -> NinjaId:
         assert invoice.remote is not None
@@ -161,13 +179,21 @@ class Years:
     def pay(self, invoice: Invoice) -> None:
         self.bulk("mark_paid", invoice)
 
+    def pay_too_much(self, invoice: Invoice) -> None:
+        """Paid with 15.00 more than is owed: what is over stays on no invoice."""
+        self.cents += 1
+        amount = (invoice.balance or Decimal(0)) + 15 + self.cents * CENT
+        part = {"invoice_id": self.there_id(invoice), "amount": invoice.balance}
+        body = {"client_id": invoice.client.ninja_id, "amount": amount, "invoices": [part]}
+        self.office.ninja("POST", "/payments", body)
+
     def pay_a_part(self, invoice: Invoice) -> str:
         self.cents += 1  # never the same amount twice: the server takes that for a double click
         assert invoice.balance is not None
         amount = (invoice.balance * Decimal("0.4")).quantize(CENT) + self.cents * CENT
         amount = min(amount, invoice.balance)
         part = {"invoice_id": self.there_id(invoice), "amount": amount}
-        body = {"client_id": self.office.world.client.ninja_id, "amount": amount, "invoices": [part]}
+        body = {"client_id": invoice.client.ninja_id, "amount": amount, "invoices": [part]}
         return str(self.office.ninja("POST", "/payments", body)["data"]["id"])
 
     def pay_and_refund(self, invoice: Invoice) -> None:
@@ -221,33 +247,23 @@ class Years:
 
     def compare_with_what_people_did(self) -> None:
         """Each item is billed for its last hours (or says by how much not), by what both servers hold."""
-        witness = rest.Witness(self.office.world, self.office.typed.values(), self.office.taiga)
+        witness = self.office.witness()
+        witness.account(is_exact=True)
         for typed in witness.typed:
-            witness._compare_hours(typed)
-            if not typed.is_gone:
-                witness._compare_values(typed)
+            witness.compare_item(typed)
 
-    def billed_there(self) -> Decimal:
-        """The net of every line of every invoice that was ever made, by Invoice Ninja's memory."""
-        invoices = self.office.world.ninja.memory.dump()["invoices"]
-        return sum(
-            (
-                (Decimal(str(line["quantity"])) * Decimal(str(line["cost"]))).quantize(CENT)
-                for row in invoices
-                for line in row["line_items"]
-            ),
-            Decimal(0),
-        )
+    def asked_there(self) -> Decimal:
+        """What clients are asked for in all, before tax, by Invoice Ninja's memory: lines less credits for work."""
+        witness = self.office.witness()
+        lines = [
+            line for bill in witness.bills() if bill.id not in self.office.desk.ledger.ended for line in bill.lines
+        ]
+        return sum((line.amount for line in lines), Decimal(0)) - sum(witness.credits().values(), Decimal(0))
 
     def work_dates(self) -> set[dt.date]:
         """The days by which something was billed."""
         rows = TimeEntry.objects.filter(state="invoiced", work_date__isnull=False)
         return {day for day in rows.values_list("work_date", flat=True) if day}
-
-    def billed_here(self) -> Decimal:
-        """Hours of every invoiced cycle × 75."""
-        entries = TimeEntry.objects.filter(state="invoiced").values_list("billed_hours", flat=True)
-        return sum((hours * RATE for hours in entries if hours is not None), Decimal(0))
 
 
 def months(first: tuple[int, int], count: int) -> list[Period]:

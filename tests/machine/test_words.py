@@ -1,0 +1,47 @@
+"""What people say over what was worked: each hour and cent is where they said (see `words`, `desk`, `ledger`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.machine.office import Office
+from tests.machine.words import Words
+from tests.machine.years import months
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+
+def play(office: Office, count: int, seed: int) -> Words:
+    """So many months, each balanced as it ends; then the books are closed, and each item costs what it must."""
+    words = Words(office, seed)
+    *periods, last = months((2026, 1), count + 1)
+    try:
+        for period in periods:
+            words.play(period)
+            assert words.balance(period) == {}, period
+        words.close_the_books(last)
+        for period in (*periods, last):
+            assert words.balance(period) == {}, period
+        words.compare_with_what_people_did()
+    finally:
+        office.clocks.close()
+    ledger = office.desk.ledger
+    assert ledger.asked == words.asked_there()
+    for item in ledger.items.values():
+        wanted = ledger.wanted(item)
+        assert wanted in (None, item.asked), item
+    return words
+
+
+def test_a_month_of_words_ends_with_each_item_at_what_people_said(office: Callable[[], Office]) -> None:
+    words = play(office(), 1, seed=4)
+    assert {"write", "change_rules", "answer"} <= set(words.office.desk.done)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10, 16))
+def test_half_a_year_of_words_ends_with_each_item_at_what_people_said(office: Callable[[], Office], seed: int) -> None:
+    words = play(office(), 6, seed)
+    assert len(words.office.desk.done) >= 40
