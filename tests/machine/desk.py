@@ -35,7 +35,7 @@ CLIENTS = (scenario.WEBSITE.client_id, scenario.MOBILE.client_id)
 REFUSED = (NotAllowed, StaleRevision)
 # Acts on a draft, on an invoice in Invoice Ninja that was not sent, on one that may be ended, and in Taiga.
 ON_DRAFTS = ("write", "write", "write_text", "add_by_hand", "put_off", "hold", "reject", "reopen", "refresh")
-ON_INVOICES = ("change_there", "cancel", "cancel")
+ON_INVOICES = ("change_there", "change_there", "cancel")
 IN_TAIGA = ("correct", "correct", "rehome", "reopen_one", "change_rules")
 ACTS = sorted({*ON_DRAFTS, *ON_INVOICES, *IN_TAIGA, "answer", "release"})
 

@@ -36,7 +36,7 @@ def play(office: Office, periods: list[Period], seed: int) -> Years:
 
 
 def test_the_months_around_a_leap_day_and_a_change_of_the_clocks_balance(office: Callable[[], Office]) -> None:
-    years = play(office(), months((2028, 1), 3), seed=1)
+    years = play(office(), months((2028, 1), 3), seed=2)
 
     assert {dt.date(2028, 1, 31), dt.date(2028, 2, 29), dt.date(2028, 3, 26)} <= years.work_dates()
     assert Invoice.objects.count() >= 3

@@ -52,7 +52,7 @@ class Years:
                 self.work_a_little()
         self.bill(period)
         self.clients_act()
-        self.people_act(("answer", "answer", "release", "cancel"), 3)
+        self.people_act(("answer", "answer", "answer", "release", "cancel"), 3)
         self.played.append(period)
 
     def people_act(self, acts: tuple[str, ...], count: int) -> None:
