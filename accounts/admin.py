@@ -99,6 +99,7 @@ class SingleKeysPage(PageView):
     """Turns the single-key shortcuts on or off for the person who asks; only by POST."""
 
     act_permission = ()
+    needs_no_version = "The person's own switch."
     http_method_names = ["post"]
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

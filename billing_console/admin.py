@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.admin import CrontabScheduleAdmin as BaseCrontabScheduleAdmin
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
@@ -18,7 +19,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from billing_console.admin_base import ModelAdmin, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from billing_console.admin_base import ModelAdmin, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, on_shown
 
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)
@@ -46,6 +47,7 @@ class ScheduledTaskAdmin(BasePeriodicTaskAdmin, ModelAdmin):
     list_display = ("name", "enabled", "scheduler", "last_run_at")
     list_filter = ("enabled",)
     date_hierarchy = None
+    acts_at_once = True
     fieldsets = (
         (None, {"fields": ("name", "regtask", "task", "enabled", "description")}),
         (_("Schedule"), {"fields": ("interval", "crontab", "start_time", "last_run_at", "one_off")}),
@@ -54,8 +56,15 @@ class ScheduledTaskAdmin(BasePeriodicTaskAdmin, ModelAdmin):
     readonly_fields = ("last_run_at",)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Celery beat's actions ask for no right; here they need that to change schedules."""
-        return super().get_actions(request) if self.has_change_permission(request) else {}
+        """Celery beat's actions ask for no right; here they need that to change schedules, and what was shown."""
+        if not self.has_change_permission(request):
+            return {}
+        found = super().get_actions(request)
+        own = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
+        return {name: (on_shown(act) if name in own else act, *rest) for name, (act, *rest) in found.items()}
+
+    def shown_of(self, row: PeriodicTask) -> dict[str, Any]:
+        return {_t("Task"): row.name, _t("Enabled"): row.enabled, _t("Schedule"): row.scheduler}
 
 
 @admin.register(IntervalSchedule)

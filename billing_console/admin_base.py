@@ -2,23 +2,19 @@
 
 Lists and forms: `ModelAdmin`, `ReadOnlyModelAdmin`, inlines, filters, import, export and history bases.
 Own pages: `PageView` (GET only renders, POST acts), `ConfirmView`; `site_page` puts one at an address of its own,
-`ModelAdmin.pages` puts one under a model. One row, one act with a reason: `dialog_action`.
+`ModelAdmin.pages` puts one under a model. One row, one act with a reason: `dialog_action` of `dialogs`, a part of this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django import forms
-from django.contrib import messages
 from django.contrib.admin import helpers
 from django.contrib.admin.checks import ModelAdminChecks
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
-from django.utils.functional import lazy
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -38,10 +34,9 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.contrib.import_export.forms import ImportForm, SelectableFieldsExportForm
 from unfold.dataclasses import SearchResult
-from unfold.decorators import action as kit_action
 from unfold.decorators import display
 from unfold.enums import ActionVariant
-from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.sites import UnfoldAdminSite
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -54,7 +49,16 @@ from unfold.widgets import (
 )
 
 from billing_console.badges import badge, pill
-from billing_console.errors import ConsoleError
+from billing_console.dialogs import (
+    DialogForm,
+    ReasonForm,
+    act_on_shown,
+    dialog_action,
+    on_shown,
+    redirect_after,
+    row_field,
+    rows_seen,
+)
 from billing_console.formats import age, amount, day, hours, moment, money, percent, period, rate, raw_to_billed
 from billing_console.history import has_history
 from billing_console.pages import (
@@ -101,6 +105,7 @@ __all__ = [
     "UnfoldAdminTextareaWidget",
     "UserChangeForm",
     "UserCreationForm",
+    "act_on_shown",
     "age",
     "amount",
     "badge",
@@ -112,6 +117,7 @@ __all__ = [
     "hours",
     "moment",
     "money",
+    "on_shown",
     "percent",
     "period",
     "pill",
@@ -145,6 +151,7 @@ class ModelAdmin(KitModelAdmin):
 
     `pages`: own pages under this model, as (route, name, PageView), e.g. ("<int:pk>/review/", "review", ReviewPage),
     reversed as `admin:<app>_<model>_<name>`. `secondary_columns` are left out of the cards of a narrow screen.
+    `acts_at_once`: an action of the list acts without a question, so each row carries what is shown of it.
     """
 
     # The kit's own checks ask the database for permissions, which is empty when the first `migrate` is checked.
@@ -152,6 +159,7 @@ class ModelAdmin(KitModelAdmin):
 
     pages: Sequence[tuple[str, str, type[PageView]]] = ()
     secondary_columns: Sequence[str] = ()
+    acts_at_once = False
     list_filter_submit = True
     list_per_page = 50
     list_after_template = "console/list_totals.html"
@@ -193,6 +201,19 @@ class ModelAdmin(KitModelAdmin):
         context["show_history"] = obj is not None and self.has_history(obj)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
+    def shown_of(self, row: Any) -> Mapping[str, Any]:
+        """What is on the screen of a row that is acted on in a dialog or in the list, as label → words."""
+        raise NotImplementedError
+
+    def locked(self, pk: Any) -> Any:
+        """The row as it is now, locked in the order of the house; None where it is gone."""
+        return self.model._default_manager.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+
+    def act_on_selected(self, request: HttpRequest, rows: QuerySet[Any], act: Callable[..., Any]) -> int:
+        """`act` with each of the selected rows that is still what the list showed; with how many it was done."""
+        seen = rows_seen(request, self.model)
+        return act_on_shown(request, rows, act, seen=seen, lock=self.locked, words=self.shown_of)
+
     def get_list_totals(self, request: HttpRequest, rows: QuerySet[Any]) -> Sequence[tuple[Text, Text]]:
         """Totals of the filtered set as (label, value), shown below the list; one query at most."""
         return ()
@@ -212,7 +233,8 @@ class ModelAdmin(KitModelAdmin):
         widget = UnfoldBooleanWidget(
             {"class": "action-select", "aria-label": _("Select %(row)s") % {"row": obj}}, lambda value: False
         )
-        return widget.render(helpers.ACTION_CHECKBOX_NAME, str(obj.pk))
+        box = widget.render(helpers.ACTION_CHECKBOX_NAME, str(obj.pk))
+        return box + row_field(self, obj) if self.acts_at_once else box
 
 
 class ReadOnlyModelAdmin(ModelAdmin):
@@ -272,89 +294,3 @@ class ImportExportHistoryModelAdmin(KitImportExport, SimpleHistoryAdmin, ModelAd
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return self.has_add_permission(request) and self.has_change_permission(request)
-
-
-# --- one row, one act ---------------------------------------------------------------------------------------------
-
-
-class DialogForm(BaseDialogForm):
-    """Base of the forms in dialogs; the kit gives it `request` and `object_id`."""
-
-
-class ReasonForm(DialogForm):
-    """Asks why; the reason goes into the history of the row."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        max_length=1000,
-        help_text=gettext_lazy("Is shown in the history."),
-    )
-
-
-# A button ends in dots because a question follows; the question itself does not.
-_without_dots = lazy(lambda title: str(title).removesuffix("…"), str)
-
-
-def dialog_action(
-    *,
-    title: Text,
-    permission: str,
-    submit_text: Text,
-    description: Text = "",
-    form_class: type[DialogForm] = ReasonForm,
-    url_path: str | None = None,
-    icon: str | None = None,
-    variant: ActionVariant = ActionVariant.DEFAULT,
-    offered_when: Callable[[Any], bool] | None = None,
-) -> Callable[[Callable[..., Text | None]], Any]:
-    """A button (`actions_detail`, `actions_row`, `actions_list`) that opens a form and acts only when it is posted.
-
-    The method is `(self, request, form, object_id)`, for `actions_list` without `object_id`. It calls its service and
-    returns the sentence to show, or None. A ConsoleError is shown as its sentence. `permission` is "app.codename".
-    `offered_when` says of a row whether its form shows the button; the service checks the state again all the same.
-    """
-
-    def decorate(method: Callable[..., Text | None]) -> Any:
-        @wraps(method)
-        def act(model_admin: Any, request: HttpRequest, form: DialogForm, *args: Any, **kwargs: Any) -> HttpResponse:
-            try:
-                sentence = method(model_admin, request, form, *args, **kwargs)
-            except ConsoleError as error:
-                messages.error(request, error.sentence)
-            else:
-                if sentence:
-                    messages.success(request, sentence)
-            return redirect_after(request, _back_url(model_admin, kwargs.get("object_id")))
-
-        action = kit_action(
-            description=title,  # type: ignore[arg-type]
-            permissions=[permission],
-            url_path=url_path,
-            icon=icon,
-            variant=variant,
-            dialog={  # type: ignore[arg-type]
-                "title": _without_dots(title),
-                "description": description,
-                "form_class": form_class,
-                "form_submit_text": submit_text,
-            },
-        )(act)
-        action.offered_when = offered_when  # type: ignore[attr-defined]
-        return action
-
-    return decorate
-
-
-def redirect_after(request: HttpRequest, url: str) -> HttpResponse:
-    """Redirect after an act: a dialog of the kit needs a header, or it stays open, empty."""
-    if request.headers.get("HX-Request"):
-        return HttpResponse(headers={"HX-Redirect": url})
-    return HttpResponseRedirect(url)
-
-
-def _back_url(model_admin: Any, object_id: str | int | None) -> str:
-    prefix = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
-    if object_id is None:
-        return reverse(f"{prefix}_changelist")
-    return reverse(f"{prefix}_change", args=[object_id])

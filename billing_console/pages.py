@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,9 +16,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve, reverse
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
+from billing_console import shown
 from billing_console.errors import ConsoleError
 
 Text = str | Promise
@@ -38,11 +41,16 @@ class PageView(TemplateView):
 
     Who lacks `permission` (one or more "app.codename") gets 403, also by URL; POST asks `act_permission` as well and
     is 405 where there is none. A ConsoleError of `act` becomes a message, and the page is shown again.
+
+    Before `act`, what the form says was shown is compared with `get_shown`. A page whose act is about nothing on the
+    screen says why in `needs_no_version`. What was shown is in `seen` while the page acts.
     """
 
     title: Text = ""
     permission: str | Sequence[str] = ()
     act_permission: str | Sequence[str] | None = None
+    needs_no_version: str = ""
+    seen: Mapping[str, Any] = MappingProxyType({})
     admin_site: Any = None
     model_admin: Any = None
 
@@ -57,6 +65,7 @@ class PageView(TemplateView):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Act, then redirect; what the service refused is said in its own sentence."""
         try:
+            self.seen = self.look_again()
             return self.act(request, *args, **kwargs)
         except ConsoleError as error:
             messages.error(request, error.sentence)
@@ -65,6 +74,25 @@ class PageView(TemplateView):
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """What POST does; returns a redirect."""
         raise NotImplementedError
+
+    def get_shown(self) -> Mapping[str, Any]:
+        """What is on the screen of what POST acts on, as label → words; or one such mapping for each row."""
+        raise NotImplementedError
+
+    def get_subject(self) -> str:
+        """What `get_shown` is about: this address, unless another page has the form."""
+        return self.request.get_full_path()
+
+    def look_again(self) -> Mapping[str, Any]:
+        """What the form says was shown. Raises NotAllowed without it, StaleRevision where it is another by now."""
+        if self.needs_no_version:
+            return {}
+        return shown.require(self.get_subject(), self.request.POST.get(shown.FIELD), self.get_shown())
+
+    @property
+    def shown_field(self) -> SafeString:
+        """The hidden field that carries what is shown, for the page's own form."""
+        return shown.field(self.get_subject(), self.get_shown())
 
     def get_failure_url(self) -> str:
         """Where to go after a refusal: this page, unless a page knows better."""
@@ -128,7 +156,8 @@ class Confirmation:
 
     `facts` are (label, value); `skipped` are (what stays behind, why, address or ""); `fields` are hidden inputs;
     `options` are (value, words) of which the person must choose one, `option_name` what it is sent as; `inputs` are
-    typed.
+    typed. `marks` are compared besides the words before the act; `by_row`, where many rows are acted on one by one,
+    says what is shown of each, and then each is compared by itself.
     """
 
     question: Text
@@ -142,6 +171,8 @@ class Confirmation:
     rows: Sequence[Sequence[Text]] = ()
     numeric_columns: frozenset[int] = frozenset()
     fields: dict[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
+    by_row: Mapping[str, Mapping[str, Text]] | None = None
     inputs: Sequence[Entry] = ()
     is_destructive: bool = False
     needs_reason: bool = False
@@ -159,19 +190,52 @@ class Confirmation:
         """The rows that "and n more" opens."""
         return self.rows[20:]
 
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """What is asked as label → words: question, facts, rows, answers and marks; or what is shown of each row."""
+        if self.by_row is not None:
+            return self.by_row
+        header = [str(column) for column in self.columns]
+        rows: dict[str, str] = {}
+        for row in self.rows:
+            name, number = str(row[0]), 2
+            while name in rows:
+                name, number = f"{row[0]} ({number})", number + 1
+            rows[name] = ", ".join(f"{column}: {cell}" for column, cell in zip(header[1:], row[1:], strict=False))
+        answers = {str(value): words for value, words in self.options}
+        facts = {str(label): value for label, value in self.facts}
+        return facts | rows | answers | {_("Question"): self.question} | {f"_{k}": v for k, v in self.marks.items()}
+
 
 class ConfirmView(PageView):
     """A question with count and money before anything happens. GET shows it, only POST acts."""
 
     template_name = "console/confirm.html"
 
+    is_by_row = False
+
     def get_confirmation(self) -> Confirmation:
         """What is asked; may raise a ConsoleError when there is nothing to ask any more."""
         raise NotImplementedError
 
+    def get_shown(self) -> Mapping[str, Any]:
+        return (self.asked or self.get_confirmation()).shown
+
+    def look_again(self) -> Mapping[str, Any]:
+        """As for every page; where rows are acted on one by one (`is_by_row`), the act compares each."""
+        if self.is_by_row:
+            return shown.read(self.get_subject(), self.request.POST.get(shown.FIELD))
+        return super().look_again()
+
+    def mark(self, name: str) -> str:
+        """A mark of the question that was shown."""
+        return str(self.seen[f"_{name}"])
+
+    asked: Confirmation | None = None
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            confirmation = self.get_confirmation()
+            self.asked = confirmation = self.get_confirmation()
         except ConsoleError as error:
             messages.error(request, error.sentence)
             return HttpResponseRedirect(self.get_failure_url())

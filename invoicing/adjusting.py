@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
 from invoicing import content, guards
+from invoicing.as_shown import Words
 from invoicing.models import Invoice, InvoiceLine, Meaning
 from mappings.rules import ONE_DAY
 from sync.clients.ninja_texts import neutralise, trim
@@ -30,7 +31,7 @@ MOST_RATE = Decimal("999999.99")
 
 
 def adjust_line(
-    line: InvoiceLine, *, revision: int, user: User, hours: Decimal, rate: Decimal, reason: str, meaning: str = ""
+    line: InvoiceLine, *, seen: Words, user: User, hours: Decimal, rate: Decimal, reason: str, meaning: str = ""
 ) -> Invoice:
     """Bill other hours or another rate on this line; the amount is rounded anew. Returns the draft with its totals.
 
@@ -40,8 +41,8 @@ def adjust_line(
     """
     guards.need_reason(reason)
     with transaction.atomic():
-        invoice = guards.lock_draft(line.invoice_id, revision)
-        row = guards.lock_line(invoice, line.pk)
+        invoice = guards.lock_draft(line.invoice_id)
+        row = guards.lock_line(invoice, line.pk, seen)
         _check_figures(hours, rate, invoice.currency, is_manual=row.is_manual)
         if row.change_sentence:
             raise NotAllowed(_("Taiga changed this line. Refresh the draft first, then write its hours or rate."))
@@ -98,9 +99,7 @@ def marks_of(row: InvoiceLine, hours: Decimal, rate: Decimal, user: User, reason
     }
 
 
-def add_line(
-    invoice: Invoice, *, revision: int, user: User, text: str, quantity: Decimal, price: Decimal, reason: str
-) -> Invoice:
+def add_line(invoice: Invoice, *, user: User, text: str, quantity: Decimal, price: Decimal, reason: str) -> Invoice:
     """Add a line of one's own: something beside the hours, or, with a negative price, a discount.
 
     It has no task and no product, is worked on nobody's hours and counts for the last day of the period. Raises
@@ -109,7 +108,7 @@ def add_line(
     guards.need_reason(reason)
     words = clean_text(text)
     with transaction.atomic():
-        row = guards.lock_draft(invoice.pk, revision)
+        row = guards.lock_draft(invoice.pk)
         _check_figures(quantity, price, row.currency, is_manual=True)
         amount = money.line_amount(quantity, price, row.currency)
         if not amount:

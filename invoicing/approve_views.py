@@ -33,6 +33,7 @@ class SelectClean(PageView):
     permission = "invoicing.view_invoicerun"
     act_permission = APPROVE
     http_method_names = ["post"]
+    needs_no_version = "Only goes on to the question."
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         run = get_object_or_404(InvoiceRun, pk=self.kwargs["pk"])
@@ -58,6 +59,7 @@ class ConfirmApprove(ConfirmView):
     permission = VIEW
     act_permission = APPROVE
     title = gettext_lazy("Approve drafts")
+    is_by_row = True
 
     @cached_property
     def selection(self) -> Selection:
@@ -99,18 +101,20 @@ class ConfirmApprove(ConfirmView):
                 for chosen in going
             ],
             numeric_columns=frozenset({3, 4, 5}),
-            fields=selections.offer(going),
+            by_row=selections.offer(going),
             inputs=_date_input(list(dates.values())) if len(days) == 1 else (),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         chosen = selections.chosen(self.selection)
         back = HttpResponseRedirect(self._run_url(chosen[0].invoice) if chosen else self.get_failure_url())
-        going, _other = selections.offered(chosen, request.POST.get(selections.OFFERED))
+        going, other = selections.offered(chosen, self.seen)
         day = invoice_dates.read(request.POST.get("day", ""))
-        if not selections.use(self.selection):
+        if (going or not other) and not selections.use(self.selection):
             messages.info(request, _("This was confirmed already; here is how it went."))
             return back
+        for one, sentence in other:
+            messages.warning(request, f"{one.invoice.client}: {_moved(one) or sentence}")
         approved = 0
         for one in going:
             try:
@@ -150,10 +154,17 @@ def _date_input(dates: list[Bounds]) -> list[Entry]:
     return [Entry("day", _("Invoice date"), proposed, (first.isoformat(), last.isoformat()))]
 
 
+def _moved(chosen: Chosen) -> str:
+    """That it is no draft any more, "" where it is one."""
+    if chosen.invoice.state == InvoiceState.DRAFT:
+        return ""
+    return _("it is “%(state)s” by now") % {"state": chosen.invoice.get_state_display()}
+
+
 def _why_not(chosen: Chosen) -> str:
     invoice = chosen.invoice
-    if invoice.state != InvoiceState.DRAFT:
-        return _("it is “%(state)s” by now") % {"state": invoice.get_state_display()}
+    if moved := _moved(chosen):
+        return moved
     if str(invoice.revision) != chosen.mark:
         return _("it was changed since you selected it")
     return next(iter(review.obstacles_on_row(invoice)), "")

@@ -54,7 +54,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
             columns=[_("Line"), _("Hours"), _("Rate"), _("Before tax")] if self._credit_rows() else [],
             rows=self._credit_rows(),
             numeric_columns=frozenset({1, 2, 3}),
-            fields={"mark": row.mark, **self._fields()},
+            marks={"mark": row.mark, **self._marks()},
             is_destructive=self.verdict == WRITE_OFF,
             needs_reason=True,
         )
@@ -151,7 +151,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
             for line in self._offer().lines
         ]
 
-    def _fields(self) -> dict[str, str]:
+    def _marks(self) -> dict[str, str]:
         if self.verdict not in (CREDIT, CREDIT_AND_USE):
             return {}
         entry = self.billed_anew
@@ -159,7 +159,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         what: dict[str, Any] = {
-            "mark": request.POST.get("mark", ""),
+            "mark": self.mark("mark"),
             "user": request.user,
             "note": request.POST.get("reason", ""),
         }
@@ -175,7 +175,7 @@ class ConfirmDecision(DifferencePage, ConfirmView):
             entry = supplements.write_off(row, **what)
             return _("%(amount)s written off.") % {"amount": self.money(entry.amount)}
         if self.verdict in (CREDIT, CREDIT_AND_USE):
-            what |= {name: self.request.POST.get(name, "") for name in ("gross", "billed")}
+            what |= {name: self.mark(name) for name in ("gross", "billed")}
             credit = crediting.request_credit(row, is_to_use=self.verdict == CREDIT_AND_USE, **what)
             return _("%(amount)s is being credited in Invoice Ninja.") % {"amount": self.money(credit.gross)}
         if self.verdict == AT_ONCE:

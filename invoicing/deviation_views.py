@@ -31,6 +31,7 @@ class Differences(PageView):
     permission = VIEW
     act_permission = SEND
     title = gettext_lazy("Ours and theirs")
+    needs_no_version = "Only has servers read again."
 
     @cached_property
     def invoice(self) -> Invoice:

@@ -45,6 +45,7 @@ class DoctorPage(PageView):
     permission = ("sync.view_doctorcheck", "sync.view_doctorfinding")
     act_permission = "sync.change_upstreampin"
     title = gettext_lazy("Doctor")
+    needs_no_version = "Only has servers read again."
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         zone = settings.BILLING_TIMEZONE

@@ -1,20 +1,21 @@
-"""What the buttons of a draft post to: one act each, with the revision on screen, then back to a page."""
+"""What the buttons of a draft post to: one act each, with what was on screen, then back to a page."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from billing_console.admin_base import PageView
-from billing_console.errors import StaleRevision
 from billing_console.formats import money
 from billing_console.money import total as money_total
-from invoicing import adjusting, carrying, invoice_dates, review, review_queue
+from invoicing import adjusting, as_shown, carrying, invoice_dates, review, review_queue
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
 from invoicing.typed import read_figures
@@ -29,7 +30,7 @@ class DraftAct(PageView):
     http_method_names = ["post"]
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        invoice = get_object_or_404(Invoice.objects.select_related("client", "run"), pk=self.kwargs["pk"])
+        invoice = self.invoice
         sentence = self.do(invoice)
         if sentence:
             messages.success(request, sentence)
@@ -46,13 +47,20 @@ class DraftAct(PageView):
     def get_failure_url(self) -> str:
         return reverse("admin:invoicing_invoice_review", args=[self.kwargs["pk"]])
 
+    @cached_property
+    def invoice(self) -> Invoice:
+        return get_object_or_404(Invoice.objects.select_related("client", "run"), pk=self.kwargs["pk"])
+
+    def get_subject(self) -> str:
+        return f"draft:{self.kwargs['pk']}"
+
+    def get_shown(self) -> Mapping[str, Any]:
+        return as_shown.draft(self.invoice)
+
     @property
     def revision(self) -> int:
-        """The revision that the person saw. Raises StaleRevision when the form has none."""
-        value = self.request.POST.get("revision", "")
-        if not value.isdecimal():
-            raise StaleRevision
-        return int(value)
+        """The revision that the person saw."""
+        return int(self.seen["_revision"])
 
     @property
     def reason(self) -> str:
@@ -154,6 +162,12 @@ class LineAct(DraftAct):
 
     act_permission = PREPARE
 
+    def get_subject(self) -> str:
+        return f"line:{self.kwargs['line']}"
+
+    def get_shown(self) -> Mapping[str, Any]:
+        return as_shown.line(self.line(self.invoice))
+
     def line(self, invoice: Invoice) -> InvoiceLine:
         """The line of the address, with its entry."""
         return get_object_or_404(invoice.lines.select_related("entry"), pk=self.kwargs["line"])
@@ -169,7 +183,7 @@ class ExcludeLine(LineAct):
 
     def do(self, invoice: Invoice) -> str:
         line = self.line(invoice)
-        after = review.exclude_line(line, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        after = review.exclude_line(line, seen=self.seen, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
         if line.is_manual:
             return _("“%(line)s” is removed. %(now)s") % {"line": line.notes, "now": now_words(after)}
         return _("“%(line)s” waits for the next run. %(now)s") % {"line": line.notes, "now": now_words(after)}
@@ -180,7 +194,7 @@ class HoldLine(LineAct):
 
     def do(self, invoice: Invoice) -> str:
         line = self.line(invoice)
-        after = review.hold_line(line, revision=self.revision, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
+        after = review.hold_line(line, seen=self.seen, user=self.request.user, reason=self.reason)  # type: ignore[arg-type]
         return _("“%(line)s” is held until somebody releases its entry. %(now)s") % {
             "line": line.notes,
             "now": now_words(after),
@@ -195,7 +209,7 @@ class AdjustLine(LineAct):
         hours, rate = read_figures(self.request.POST)
         after = adjusting.adjust_line(
             line,
-            revision=self.revision,
+            seen=self.seen,
             user=self.request.user,  # type: ignore[arg-type]
             hours=hours,
             rate=rate,
@@ -211,15 +225,20 @@ class AdjustLine(LineAct):
 
 
 class AddLine(DraftAct):
-    """Add a line of one's own."""
+    """Add a line of one's own; it clashes with nothing that others write on the same draft."""
 
     act_permission = PREPARE
+
+    def get_subject(self) -> str:
+        return f"draft:{self.kwargs['pk']}:add"
+
+    def get_shown(self) -> Mapping[str, Any]:
+        return as_shown.adding(self.invoice)
 
     def do(self, invoice: Invoice) -> str:
         quantity, price = read_figures(self.request.POST)
         after = adjusting.add_line(
             invoice,
-            revision=self.revision,
             user=self.request.user,  # type: ignore[arg-type]
             text=self.request.POST.get("text", "")[:2000],
             quantity=quantity,
@@ -235,7 +254,7 @@ class EditText(LineAct):
     def do(self, invoice: Invoice) -> str:
         review.edit_text(
             self.line(invoice),
-            revision=self.revision,
+            seen=self.seen,
             user=self.request.user,  # type: ignore[arg-type]
             text=self.request.POST.get("text", "")[:2000],
             reason=self.reason,

@@ -13,9 +13,11 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 
 from billing_console import clock
+from billing_console import shown as versions
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
 from invoicing import (
+    as_shown,
     comparison,
     credit_reserving,
     four_eyes,
@@ -133,6 +135,8 @@ class DraftReview(PageView):
             open_credits=credit_reserving.offered(invoice),
             planned_credits=credit_reserving.planned(invoice),
             may_prepare=is_draft and user.has_perm(PREPARE),
+            shown_field=versions.field(f"draft:{invoice.pk}", as_shown.draft(invoice)),
+            adding_field=versions.field(f"draft:{invoice.pk}:add", as_shown.adding(invoice)),
             meanings_of_hours=Meaning.choices,
             may_approve=is_draft and user.has_perm(APPROVE),
             may_approve_now=invoice.state == InvoiceState.DRAFT and not obstacles and not why_not,
@@ -167,6 +171,8 @@ def shown(row: InvoiceLine, invoice: Invoice, addresses: tuple[str, str], long_w
     is_on_draft = invoice.state in UNAPPROVED and not row.is_voided
     task = entry.remote_task if entry else None
     fill = {"what": row.notes, "text": row.notes, "hours": written(row.billed_hours), "rate": written(row.rate)}
+    if is_on_draft:
+        fill[versions.FIELD] = versions.seal(f"line:{row.pk}", as_shown.line(row))
     return ShownLine(
         row=row,
         why=row.why,

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from billing_console import formats, money
 from billing_console.admin_base import Confirmation, ConfirmView
-from billing_console.errors import NotAllowed, StaleRevision
+from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
 from invoicing import credit_use, crediting, ending, releasing, repricing
 from invoicing.models import Credit, Invoice, InvoiceLine
@@ -130,13 +130,13 @@ class ConfirmEnd(_LinesQuestion):
                 (_("State"), self.invoice.get_state_display()),
             ],
             **self.again_facts(lines),
-            fields={"seal": self.invoice.seal},
+            marks={"seal": self.invoice.seal},
             is_destructive=True,
             needs_reason=True,
         )
 
     def do(self, reason: str) -> str:
-        what: dict[str, Any] = {"seal": self.request.POST.get("seal", ""), "user": self.request.user, "note": reason}
+        what: dict[str, Any] = {"seal": self.mark("seal"), "user": self.request.user, "note": reason}
         ending.request_end(self.invoice, again=self.again, **what)
         return (
             _(
@@ -190,14 +190,10 @@ class ConfirmRelease(_LinesQuestion):
             cancel_url=self.get_failure_url(),
             facts=[(_("Before tax"), words["amount"]), (_("State"), self.invoice.get_state_display())],
             **self.again_facts(lines),
-            fields={"amount": str(amount)},
             needs_reason=True,
         )
 
     def do(self, reason: str) -> str:
-        shown = money.total(line.amount for line in releasing.living_lines(self.invoice))
-        if self.request.POST.get("amount", "") != str(shown):
-            raise StaleRevision
         user: Any = self.request.user
         count = releasing.release(self.invoice, user=user, note=reason, again=self.again)
         words = {

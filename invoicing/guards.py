@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.utils.translation import gettext as _
 
+from billing_console import shown
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import moment, money
-from invoicing import content
+from invoicing import as_shown, content
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import UNAPPROVED
 from sync.models import Transition
 
 
-def lock_draft(invoice_id: int, revision: int, states: tuple[str, ...] = UNAPPROVED) -> Invoice:
-    """The draft, locked. Raises NotAllowed when it moved on, StaleRevision when its content changed meanwhile."""
+def lock_draft(invoice_id: int, revision: int | None = None, states: tuple[str, ...] = UNAPPROVED) -> Invoice:
+    """The draft, locked. Raises NotAllowed when it moved on, StaleRevision when its content changed meanwhile.
+
+    Without a `revision` only its state counts: whoever writes on one line compares that line (`lock_line`).
+    """
     invoice = content.lock_invoice(invoice_id)
     if invoice.state not in states:
         raise NotAllowed(moved_on(invoice))
-    if invoice.revision != revision:
+    if revision not in (None, invoice.revision):
         raise StaleRevision
     return invoice
 
 
-def lock_line(invoice: Invoice, line_id: int) -> InvoiceLine:
-    """A printed line of the (locked) draft, with its entry. Raises NotAllowed when it left the draft."""
-    row = InvoiceLine.objects.select_related("entry").filter(invoice=invoice, pk=line_id).first()
+def lock_line(invoice: Invoice, line_id: int, seen: Mapping[str, Any]) -> InvoiceLine:
+    """A printed line of the (locked) draft, with its entry, which is what the person saw of it.
+
+    Raises NotAllowed when it left the draft, StaleRevision, with old and new, when it is another one by now.
+    """
+    row = invoice.lines.select_related("entry").filter(pk=line_id).first()
     if row is None or row.is_voided:
         raise NotAllowed(_("This line is not on the draft any more."))
+    shown.require_same(seen, as_shown.line(row))
     return row
 
 

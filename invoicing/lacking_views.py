@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView
-from billing_console.errors import NotAllowed, StaleRevision
+from billing_console.errors import NotAllowed
 from invoicing import guards, lacking
 from invoicing.draft_acts import PREPARE
 from invoicing.models import Invoice
@@ -71,17 +71,14 @@ class ConfirmTakeAlong(ConfirmView):
                 for entry in rows.order_by("work_date", "pk")[:MOST_ROWS]
             ],
             numeric_columns=frozenset({3, 4}),
-            fields={"revision": str(invoice.revision), "seen": lacking.as_seen(ready)},
+            marks={"revision": str(invoice.revision), "ready": lacking.as_seen(ready)},
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        revision = request.POST.get("revision", "")
-        if not revision.isdecimal():
-            raise StaleRevision
         ready = lacking.take_along(
             self.invoice,
-            revision=int(revision),
-            seen=request.POST.get("seen", ""),
+            revision=int(self.mark("revision")),
+            seen=self.mark("ready"),
             user=request.user,  # type: ignore[arg-type]
         )
         text = _("%(client)s is being refreshed: %(what)s joins the draft in a moment.")

@@ -46,6 +46,7 @@ class ConfirmMark(MarkPage, ConfirmView):
     permission = SEND
     act_permission = SEND
     title = gettext_lazy("Mark as sent")
+    is_by_row = True
 
     def get_confirmation(self) -> Confirmation:
         going, staying = split(selections.chosen(self._selection()), needs_address=False)
@@ -76,7 +77,7 @@ class ConfirmMark(MarkPage, ConfirmView):
             columns=COLUMNS,
             rows=[row_of(chosen.invoice) for chosen in going],
             numeric_columns=frozenset({4, 5, 6}),
-            fields=selections.offer(going),
+            by_row=selections.offer(going),
             needs_reason=True,
         )
 
@@ -86,13 +87,14 @@ class ConfirmMark(MarkPage, ConfirmView):
         if not reason.strip():
             messages.error(request, _("Say how it reaches the client, in a few words: it stays in the history."))
             return HttpResponseRedirect(request.get_full_path())
-        asked, skipped = 0, []
+        asked = 0
         with transaction.atomic():
-            if not selections.use(selection):
+            going, other = selections.offered(selections.chosen(selection), self.seen)
+            if (going or not other) and not selections.use(selection):
                 messages.info(request, _("This was confirmed already; here is how it went."))
                 return HttpResponseRedirect(progress)
-            rows = selections.chosen(selection)
-            for chosen in selections.offered(rows, request.POST.get(selections.OFFERED))[0]:
+            skipped = [f"{chosen.invoice}: {sentence}" for chosen, sentence in other]
+            for chosen in going:
                 try:
                     with transaction.atomic():
                         locked = sending.lock_sendable(chosen.invoice, chosen.mark)
@@ -104,7 +106,7 @@ class ConfirmMark(MarkPage, ConfirmView):
         messages.success(request, words % {"count": asked})
         for sentence in skipped:
             messages.warning(request, sentence)
-        return HttpResponseRedirect(progress)
+        return HttpResponseRedirect(progress if going else self.get_failure_url())
 
     def get_failure_url(self) -> str:
         return reverse("admin:invoicing_invoice_changelist")

@@ -40,6 +40,15 @@ class PauseReminders(PageView):
     def get_original(self) -> Invoice:
         return self.invoice
 
+    def get_shown(self) -> dict[str, Any]:
+        now = pausing.of(self.invoice)
+        return {
+            _("Invoice"): str(self.invoice),
+            _("Open"): formats.money(self.invoice.balance, self.invoice.currency),
+            _("Pause"): pausing.sentence(now) if now else "",
+            "_pause": now.pk if now else "",
+        }
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         invoice, now = self.invoice, pausing.of(self.invoice)
         owed = Invoice.objects.filter(client=invoice.client_id, state__in=OWED, balance__gt=0)
@@ -61,7 +70,7 @@ class PauseReminders(PageView):
             until=_day(request.POST.get("until", "")),
             is_for_client=request.POST.get("of") == "client",
             reason=request.POST.get("reason", "").strip()[:1000],
-            seen=request.POST.get("seen", ""),
+            seen=str(self.seen["_pause"]),
             user=request.user,  # type: ignore[arg-type]
         )
         messages.success(request, pausing.sentence(made))

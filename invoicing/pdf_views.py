@@ -22,6 +22,7 @@ class DownloadPdf(PageView):
 
     permission = "invoicing.view_invoice"
     act_permission = "invoicing.send_invoice"
+    needs_no_version = "Only fetches a file again."
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         row = get_object_or_404(InvoicePdf, invoice=self.kwargs["pk"])

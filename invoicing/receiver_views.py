@@ -74,11 +74,11 @@ class PutReceiversRight(ReceiversPage):
                 ]
                 for person in people.values()
             ],
-            fields={"contacts": ",".join(wanted)},
+            marks={"contacts": ",".join(wanted)},
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        contacts = [contact for contact in request.POST.get("contacts", "").split(",") if contact]
+        contacts = [contact for contact in self.mark("contacts").split(",") if contact]
         inviting.request_invitations(self.invoice, contacts=contacts, user=request.user)  # type: ignore[arg-type]
         messages.success(request, _("The receivers are being changed in Invoice Ninja; look again in a moment."))
         return HttpResponseRedirect(self.get_failure_url())

@@ -51,6 +51,7 @@ class ReconcilePage(PageView):
     permission = ("invoicing.view_invoice", "sync.view_timeentry")
     act_permission = READ
     title = gettext_lazy("Reconciliation")
+    needs_no_version = "Only has servers read again."
 
     @cached_property
     def form(self) -> FilterForm:

@@ -27,6 +27,7 @@ class ConfirmRedate(ConfirmView):
     permission = (SEND, APPROVE)
     act_permission = (SEND, APPROVE)
     title = gettext_lazy("Date invoices anew")
+    is_by_row = True
 
     def get_confirmation(self) -> Confirmation:
         older = self._older()
@@ -48,12 +49,15 @@ class ConfirmRedate(ConfirmView):
             columns=[_("Client"), _("Invoice"), _("Invoice date"), _("New date"), _("New due date"), _("To pay")],
             rows=[_redated_row(chosen.invoice) for chosen in older],
             numeric_columns=frozenset({5}),
-            fields=selections.offer(older),
+            by_row=selections.offer(older),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         done = 0
-        for chosen in selections.offered(self._older(), request.POST.get(selections.OFFERED))[0]:
+        going, other = selections.offered(self._older(), self.seen)
+        for chosen, sentence in other:
+            messages.warning(request, f"{chosen.invoice}: {sentence}")
+        for chosen in going:
             try:
                 redating.redate(chosen.invoice, seal=chosen.mark, user=request.user)  # type: ignore[arg-type]
                 done += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -198,21 +198,17 @@ class ConfirmReminder(ConfirmView):
                 (_("Text"), self._texts(text)),
                 (_("What went"), "; ".join(_went(invoice)) or _("no reminder yet")),
             ],
-            fields={"text": text.value, "balance": str(invoice.balance), "to": to},
+            marks={"text": text.value, "balance": str(invoice.balance), "to": to},
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         invoice = self._invoice()
-        try:
-            balance = Decimal(request.POST.get("balance", ""))
-        except InvalidOperation:
-            raise NotAllowed(_("The form came without the amount that you saw. Open the question again.")) from None
         reminding.request_reminder(
             invoice,
-            text=request.POST.get("text", ""),
-            balance=balance,
+            text=self.mark("text"),
+            balance=Decimal(self.mark("balance")),
             user=request.user,  # type: ignore[arg-type]
-            shown_to=[email for email in request.POST.get("to", "").split(", ") if email],
+            shown_to=[email for email in self.mark("to").split(", ") if email],
         )
         messages.success(request, _("%(invoice)s is being reminded of.") % {"invoice": invoice})
         return HttpResponseRedirect(reverse("admin:invoicing_reminders"))

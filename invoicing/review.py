@@ -1,7 +1,8 @@
 """What a person does with a draft: take a line off, edit its text, hold, reject, approve, take an approval back.
 
-Each act names the revision that was on screen, who acts and why; it locks the draft, checks again and leaves a
-Transition. A second click finds the state moved on and says so in one sentence. Nothing here calls a server.
+Each act names what was on screen (of a line: `as_shown.line`; of a draft: its revision), who acts and why; it locks
+the draft, checks again and leaves a Transition. A second click finds the state moved on and says so in one sentence.
+Nothing here calls a server.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from invoicing import (
     invoice_dates,
     ordinary,
 )
+from invoicing.as_shown import Words
 from invoicing.books import closed
 from invoicing.models import Became, Invoice, InvoiceLine
 from invoicing.run import settle_run
@@ -44,28 +46,28 @@ if TYPE_CHECKING:
 # --- lines --------------------------------------------------------------------------------------------------------
 
 
-def exclude_line(line: InvoiceLine, *, revision: int, user: User, reason: str) -> Invoice:
+def exclude_line(line: InvoiceLine, *, seen: Words, user: User, reason: str) -> Invoice:
     """Take a line off its draft; its entry waits for the next run. Returns the draft with its new totals.
 
     A line that was added by hand is removed. Raises NotAllowed without a reason, on a line that is off already, or on
     the last one with work (reject the draft instead).
     """
-    return _take_off(line, revision=revision, user=user, reason=reason, hold=Reason.NEXT_RUN)
+    return _take_off(line, seen=seen, user=user, reason=reason, hold=Reason.NEXT_RUN)
 
 
-def hold_line(line: InvoiceLine, *, revision: int, user: User, reason: str) -> Invoice:
+def hold_line(line: InvoiceLine, *, seen: Words, user: User, reason: str) -> Invoice:
     """Take a line off its draft and hold its entry until somebody releases it. Raises NotAllowed as `exclude_line`."""
     if line.is_manual:
         raise NotAllowed(_("This line was added by hand. Remove it instead; there is no entry to hold."))
-    return _take_off(line, revision=revision, user=user, reason=reason, hold=Reason.BY_PERSON)
+    return _take_off(line, seen=seen, user=user, reason=reason, hold=Reason.BY_PERSON)
 
 
-def _take_off(line: InvoiceLine, *, revision: int, user: User, reason: str, hold: Reason) -> Invoice:
+def _take_off(line: InvoiceLine, *, seen: Words, user: User, reason: str, hold: Reason) -> Invoice:
     guards.need_reason(reason)
     with transaction.atomic():
         claim.lock_work([line.entry.item_id if line.entry else None])
-        invoice = guards.lock_draft(line.invoice_id, revision)
-        row = guards.lock_line(invoice, line.pk)
+        invoice = guards.lock_draft(line.invoice_id)
+        row = guards.lock_line(invoice, line.pk, seen)
         if row.entry is not None:
             if invoice.lines.filter(is_voided=False).count() == 1:
                 raise NotAllowed(_("This is the only line. Reject the draft instead."))
@@ -91,7 +93,7 @@ def _take_off(line: InvoiceLine, *, revision: int, user: User, reason: str, hold
     return invoice
 
 
-def edit_text(line: InvoiceLine, *, revision: int, user: User, text: str, reason: str) -> Invoice:
+def edit_text(line: InvoiceLine, *, seen: Words, user: User, text: str, reason: str) -> Invoice:
     """Change the printed text of a line, keeping the first one beside it. Hours and money stay as they are.
 
     Reserved words are made harmless at once, so that what is shown is what is sent. Raises NotAllowed without text
@@ -100,8 +102,8 @@ def edit_text(line: InvoiceLine, *, revision: int, user: User, text: str, reason
     guards.need_reason(reason)
     words = adjusting.clean_text(text)
     with transaction.atomic():
-        invoice = guards.lock_draft(line.invoice_id, revision)
-        row = guards.lock_line(invoice, line.pk)
+        invoice = guards.lock_draft(line.invoice_id)
+        row = guards.lock_line(invoice, line.pk, seen)
         if words == row.notes:
             return invoice
         original = row.original_notes or row.notes

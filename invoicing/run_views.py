@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,12 +20,12 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from billing_console import clock, formats
+from billing_console import clock, formats, shown
 from billing_console.admin_base import PageView
 from billing_console.errors import NotAllowed
 from billing_console.money import ZERO, total
 from billing_console.states import InvoiceState
-from invoicing import comparison, four_eyes, oddities, review_queue
+from invoicing import as_shown, comparison, four_eyes, oddities, review_queue
 from invoicing.comparison import Comparison
 from invoicing.drafts import left_out
 from invoicing.models import Invoice, InvoiceRun, RunClient, RunClientState, RunTrigger
@@ -101,6 +102,7 @@ class RunReview(PageView):
             drafts_left=sum(invoice.state == InvoiceState.DRAFT for invoice in invoices),
             left_out=left_out(run),
             left_out_url=_left_out_url(clients, run.period_end - ONE_DAY),
+            shown_field=shown.field(f"run:{run.pk}", as_shown.run(run)) if user.has_perm(START) else "",
             may_start=user.has_perm(START),
             may_approve=user.has_perm(APPROVE),
             **kwargs,
@@ -186,6 +188,22 @@ class RunPreview(PageView):
     act_permission = START
     title = gettext_lazy("Preview of a run")
 
+    def get_subject(self) -> str:
+        return f"preview:{self._span.start:%Y-%m}"
+
+    def get_shown(self) -> Mapping[str, Any]:
+        rows = [
+            row
+            for (frequency, period, zone), chosen in plan_month(self._span).items()
+            for row in preview(period, chosen, find_run(frequency, period, zone))
+        ]
+        return as_shown.previewed(rows)
+
+    @property
+    def _span(self) -> Period:
+        asked = self.request.POST if self.request.method == "POST" else self.request.GET
+        return self._month(asked.get("month", ""))
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         span = self._month(self.request.GET.get("month", ""))
         plan = plan_month(span)
@@ -258,9 +276,18 @@ class RefreshRun(PageView):
     act_permission = START
     http_method_names = ["post"]
 
+    @cached_property
+    def run(self) -> InvoiceRun:
+        return get_object_or_404(InvoiceRun, pk=self.kwargs["pk"])
+
+    def get_subject(self) -> str:
+        return f"run:{self.kwargs['pk']}"
+
+    def get_shown(self) -> Mapping[str, Any]:
+        return as_shown.run(self.run)
+
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        run = get_object_or_404(InvoiceRun, pk=self.kwargs["pk"])
-        refresh_run(run, user=request.user)  # type: ignore[arg-type]
+        refresh_run(self.run, user=request.user)  # type: ignore[arg-type]
         messages.success(request, _("All drafts are being refreshed; approved invoices stay as they are."))
         return HttpResponseRedirect(self.get_failure_url())
 

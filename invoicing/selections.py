@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,12 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console import formats
+from billing_console import formats, shown
 from billing_console.errors import NotAllowed
 from invoicing.models import Decision, Deviation, Invoice, Selection
 
 SEND, MARK = "send", "mark"
-OFFERED = "offered"
 
 
 @dataclass(frozen=True)
@@ -65,34 +63,40 @@ def _invoices(marks: dict[int, str]) -> QuerySet[Invoice]:
     return rows.annotate(differs=Exists(waiting)).order_by("client__name", "pk")
 
 
-def offer(going: Iterable[Chosen], see: Callable[[Chosen], str] = lambda row: "") -> dict[str, str]:
-    """The hidden field that says which rows a question offered; `see` is what else was on screen of each.
+def offer(going: Iterable[Chosen], also: Callable[[Chosen], str] = lambda row: "") -> dict[str, dict[str, str]]:
+    """What a question shows of each row that it offers; `also` is what else is on screen of each.
 
     What stayed behind on screen stays behind, even if it could go a moment later.
     """
-    return {OFFERED: ",".join(f"{row.invoice.pk}:{_digest(see(row))}" for row in going)}
+    return {str(row.invoice.pk): _words(row, also) for row in going}
 
 
 def offered(
-    rows: Iterable[Chosen], posted: str | None, see: Callable[[Chosen], str] = lambda row: ""
-) -> tuple[list[Chosen], list[Chosen]]:
-    """Those of `rows` that the question offered: as they were on screen, and those of which `see` says more by now.
-
-    Raises NotAllowed for a form that does not say what was offered.
-    """
-    if posted is None:
-        raise NotAllowed(_("The form came without what you saw. Open the question again."))
-    seen = dict(part.split(":", 1) for part in posted.split(",") if ":" in part)
+    rows: Iterable[Chosen], seen: Mapping[str, Any], also: Callable[[Chosen], str] = lambda row: ""
+) -> tuple[list[Chosen], list[tuple[Chosen, str]]]:
+    """Those of `rows` that the question offered: as they were on screen, and the others with what is another by now."""
     same: list[Chosen] = []
-    other: list[Chosen] = []
+    other: list[tuple[Chosen, str]] = []
     for row in rows:
-        if (digest := seen.get(str(row.invoice.pk))) is not None:
-            (same if digest == _digest(see(row)) else other).append(row)
+        if (before := seen.get(str(row.invoice.pk))) is not None:
+            if sentence := shown.difference(before, _words(row, also)):
+                other.append((row, sentence))
+            else:
+                same.append(row)
     return same, other
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _words(row: Chosen, also: Callable[[Chosen], str]) -> dict[str, str]:
+    invoice = row.invoice
+    return {
+        _("Hours"): formats.hours(invoice.billed_hours),
+        _("Before tax"): formats.money(invoice.net, invoice.currency),
+        _("To pay"): formats.money(invoice.gross, invoice.currency),
+        _("Invoice date"): formats.day(invoice.invoice_date),
+        _("To"): also(row),
+        "_seal": invoice.seal,
+        "_revision": str(invoice.revision),
+    }
 
 
 def use(selection: Selection) -> bool:

@@ -43,6 +43,7 @@ class SelectToSend(PageView):
     permission = SEND
     act_permission = SEND
     http_method_names = ["post"]
+    needs_no_version = "Only goes on to the question."
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         ids = [int(value) for value in request.POST.getlist("invoice") if value.isdecimal()]
@@ -69,6 +70,7 @@ class ConfirmSend(ConfirmView):
     permission = SEND
     act_permission = SEND
     title = gettext_lazy("Send invoices")
+    is_by_row = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         going, _staying = split(selections.chosen(self._selection()))
@@ -102,7 +104,7 @@ class ConfirmSend(ConfirmView):
             columns=COLUMNS,
             rows=[row_of(chosen.invoice) for chosen in going],
             numeric_columns=frozenset({4, 5, 6}),
-            fields=selections.offer(going, to_whom),
+            by_row=selections.offer(going, to_whom),
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -110,14 +112,14 @@ class ConfirmSend(ConfirmView):
         progress = reverse("admin:invoicing_sending_progress", args=[selection.uuid])
         asked = 0
         with transaction.atomic():
-            if not selections.use(selection):
+            going, other = selections.offered(selections.chosen(selection), self.seen, to_whom)
+            if (going or not other) and not selections.use(selection):
                 messages.info(request, _("This was confirmed already; here is how it went."))
                 return HttpResponseRedirect(progress)
-            rows = selections.chosen(selection)
-            going, other = selections.offered(rows, request.POST.get(selections.OFFERED), to_whom)
             words = _("%(invoice)s is not sent: %(why)s")
-            since = _("it would go to other people than you saw. Select it again.")
-            skipped = [words % {"invoice": chosen.invoice, "why": against_mailing(chosen) or since} for chosen in other]
+            skipped = [
+                words % {"invoice": chosen.invoice, "why": against_mailing(chosen) or why} for chosen, why in other
+            ]
             for chosen in going:
                 if why := against_mailing(chosen):
                     skipped.append(words % {"invoice": chosen.invoice, "why": why})
@@ -141,7 +143,7 @@ class ConfirmSend(ConfirmView):
             )
         for sentence in skipped:
             messages.warning(request, sentence)
-        return HttpResponseRedirect(progress)
+        return HttpResponseRedirect(progress if going else self.get_failure_url())
 
     def get_failure_url(self) -> str:
         return reverse("admin:invoicing_invoice_changelist")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,8 +12,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from billing_console import shown
 from billing_console.admin_base import PageView
-from billing_console.errors import NotAllowed, StaleRevision
+from billing_console.errors import NotAllowed
+from invoicing import as_shown
 from invoicing.models import Invoice, InvoiceRun, RunTrigger
 from invoicing.preview import preview
 from invoicing.run import UNAPPROVED, clients_of, is_over, key_of, next_sequence, start_run
@@ -42,6 +45,17 @@ class Supplement(PageView):
     def get_original(self) -> InvoiceRun:
         return self.run
 
+    def get_shown(self) -> Mapping[str, Any]:
+        chosen = clients_of(self.run.frequency, self.period, self.run.timezone)
+        return {**as_shown.previewed(preview(self.period, chosen)), "_sequence": next_sequence(key_of(self.run))}
+
+    def look_again(self) -> Mapping[str, Any]:
+        """As everywhere; a supplement that was started meanwhile is named by the service."""
+        before = shown.read(self.get_subject(), self.request.POST.get(shown.FIELD))
+        if before.get("_sequence") == str(next_sequence(key_of(self.run))):
+            shown.require_same(before, self.get_shown())
+        return before
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         chosen = clients_of(self.run.frequency, self.period, self.run.timezone)
         rows = [row for row in preview(self.period, chosen) if row.net]
@@ -60,9 +74,6 @@ class Supplement(PageView):
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        sequence = request.POST.get("sequence", "")
-        if not sequence.isdecimal():
-            raise StaleRevision
         ids = [int(value) for value in request.POST.getlist("client") if value.isdecimal()]
         allowed = clients_of(self.run.frequency, self.period, self.run.timezone)
         clients = [client for client in allowed if client.pk in ids]
@@ -78,7 +89,7 @@ class Supplement(PageView):
             is_early=not is_over(self.run),
             clients=clients,
             is_supplement=True,
-            expected_sequence=int(sequence),
+            expected_sequence=int(self.seen["_sequence"]),
         )
         return HttpResponseRedirect(reverse("admin:invoicing_invoicerun_review", args=[started.pk]))
 

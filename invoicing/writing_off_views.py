@@ -50,7 +50,7 @@ class ConfirmWriteOffRest(InvoiceQuestion):
             ],
             inputs=[Entry("amount", _("Amount, %(currency)s") % {"currency": invoice.currency}, _plain(invoice))],
             **_causes(),
-            fields={"balance": str(invoice.balance)},
+            marks={"balance": str(invoice.balance)},
             is_destructive=True,
             needs_reason=True,
         )
@@ -61,7 +61,7 @@ class ConfirmWriteOffRest(InvoiceQuestion):
             self.invoice,
             amount=posted.get("amount", ""),
             cause=posted.get("cause", ""),
-            balance=posted.get("balance", ""),
+            balance=self.mark("balance"),
             user=self.request.user,  # type: ignore[arg-type]
             note=reason,
         )
@@ -95,7 +95,7 @@ class ConfirmCancelledRest(InvoiceQuestion):
                 (_("Cancelled"), rest),
             ],
             **_causes(),
-            fields={"rest": str(invoice.cancelled_rest)},
+            marks={"rest": str(invoice.cancelled_rest)},
             is_destructive=True,
             needs_reason=True,
         )
@@ -105,7 +105,7 @@ class ConfirmCancelledRest(InvoiceQuestion):
         writing_off.accept_cancelled(
             self.invoice,
             cause=posted.get("cause", ""),
-            rest=posted.get("rest", ""),
+            rest=self.mark("rest"),
             user=self.request.user,  # type: ignore[arg-type]
             note=reason,
         )

@@ -5,8 +5,8 @@ The preview travels with its files and a digest of what it said; what is confirm
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.contrib import messages
@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from billing_console import clock
+from billing_console import clock, shown
 from billing_console.admin_base import PageView, site_page
 from billing_console.errors import NotAllowed
 from mappings import lookups
@@ -27,6 +27,7 @@ from mappings.importer import import_config
 
 Files = list[tuple[str, str]]
 FORMATS: Final = {"yaml": (to_yaml, "application/yaml"), "json": (to_json, "application/json")}
+SUBJECT: Final = "configuration"
 BADGES: Final = {ADDED: "created", CHANGED: "draft", FLAGGED: "warning"}
 WORDS: Final = {
     ADDED: gettext_lazy("added"),
@@ -49,10 +50,16 @@ class ConfigurationPage(PageView):
             return _download(name)
         return super().get(request, *args, **kwargs)
 
+    def look_again(self) -> Mapping[str, Any]:
+        """What the preview showed; files that are uploaded to be previewed were not shown yet."""
+        if "carried" not in self.request.POST:
+            return {}
+        return shown.read(SUBJECT, self.request.POST.get(shown.FIELD))
+
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        files = _carried(request) if "seen" in request.POST else _uploaded(request)
-        if "seen" in request.POST:
-            report = self._import(files, request.POST["seen"])
+        files = _carried(request) if "carried" in request.POST else _uploaded(request)
+        if "carried" in request.POST:
+            report = self._import(files, self.seen)
             if report is None:
                 return HttpResponseRedirect(reverse("admin:mappings_configuration"))
             messages.warning(request, _("Something changed meanwhile, so nothing was imported. Look at it again."))
@@ -60,12 +67,12 @@ class ConfigurationPage(PageView):
             report = import_config(files, is_dry_run=True, user=request.user)
         return self.render_to_response(self.get_context_data(**_preview(files, report)))
 
-    def _import(self, files: Files, seen: str) -> ImportReport | None:
+    def _import(self, files: Files, seen: Mapping[str, Any]) -> ImportReport | None:
         """Import what was previewed; returns the new preview when it would do something else by now."""
         try:
             with transaction.atomic():
                 report = import_config(files, user=self.request.user)
-                if _digest(report) != seen or report.faults:
+                if shown.difference(seen, _as_shown(report)) or report.faults:
                     transaction.set_rollback(True)
                     return report
         except IntegrityError:
@@ -114,20 +121,20 @@ def _carried(request: HttpRequest) -> Files:
 
 
 def _preview(files: Files, report: ImportReport) -> dict[str, Any]:
-    shown = [change for change in report.changes if change.action != UNCHANGED]
+    changes = [change for change in report.changes if change.action != UNCHANGED]
     moving = report.count(ADDED) + report.count(CHANGED)
     return {
         "report": report,
         "file_names": ", ".join(name for name, _text in files),
-        "rows": [(BADGES[change.action], WORDS[change.action], change.sentence, change.place) for change in shown],
+        "rows": [(BADGES[change.action], WORDS[change.action], change.sentence, change.place) for change in changes],
         "unchanged": report.count(UNCHANGED),
         "button": ngettext("Import %(count)d change", "Import %(count)d changes", moving) % {"count": moving},
         "can_import": not report.faults and moving > 0,
         "carried": json.dumps(files, ensure_ascii=False),
-        "seen": _digest(report),
+        "shown_field": shown.field(SUBJECT, _as_shown(report)),
     }
 
 
-def _digest(report: ImportReport) -> str:
-    said = [(change.action, change.sentence, str(change.place)) for change in report.changes]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+def _as_shown(report: ImportReport) -> dict[str, str]:
+    """What the preview shows of each change, by its place in the files."""
+    return {str(n): f"{one.action} {one.sentence} {one.place}" for n, one in enumerate(report.changes)}

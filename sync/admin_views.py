@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from billing_console import clock, formats
-from billing_console.admin_base import PageView, site_page
+from billing_console import clock, formats, shown
+from billing_console.admin_base import PageView, act_on_shown, site_page
 from billing_console.states import EntryState, Reason
-from sync import attention, hooks, links, reasons, weeks
-from sync.admin.common import act_on_each
-from sync.models import RecordKind, RemoteRecord, TimeEntry
+from sync import as_shown, attention, decisions, hooks, links, reasons, weeks
+from sync.models import RecordKind, RemoteRecord, TimeEntry, WorkItem
 
 SHOWN_PER_GROUP = 200
 WEEKS_SHOWN = 13
@@ -51,6 +52,7 @@ class Group:
     reason: str
     name: str
     rows: list[Row] = field(default_factory=list)
+    shown_field: SafeString = SafeString()
     amounts: dict[str, Decimal] = field(default_factory=dict)
 
     @property
@@ -92,34 +94,47 @@ class AttentionPage(PageView):
         writes = list(stuck.order_by("state_since")[:SHOWN_PER_GROUP])
         pages = hooks.record_pages(writes)
         today = clock.today(settings.BILLING_TIMEZONE)
+        items = list(unreadable[:SHOWN_PER_GROUP])
         groups = group_by_reason(attention.held().select_related(*about).order_by("state_since")[:1000])
+        for group in groups:
+            entries = [row.entry for row in group.rows[:SHOWN_PER_GROUP]]
+            group.shown_field = _shown(group.reason, entries, as_shown.waiting)
         return super().get_context_data(
             groups=groups,
+            writes_shown=_shown("writes", writes, as_shown.record),
+            unreadable_shown=_shown("items", items, as_shown.item),
             calm=calm,
             calm_count=sum(group.count for group in calm),
             long_weeks=weeks.long_weeks(today - WEEKS_SHOWN * weeks.WEEK, today),
             questions=hooks.questions(),
-            unreadable=[(item, links.taiga_item(item)) for item in unreadable[:SHOWN_PER_GROUP]],
+            unreadable=[(item, links.taiga_item(item)) for item in items],
             writes=[_write(record, pages.get(record.pk, "")) for record in writes],
             may_act=self.request.user.has_perm("sync.work_timeentry"),
             **kwargs,
         )
 
+    def get_subject(self) -> str:
+        which = "writes" if "writes" in self.request.POST else "items" if "items" in self.request.POST else ""
+        return f"attention:{which or self.request.POST.get('reason', '')}"
+
+    def look_again(self) -> dict[str, Any]:
+        """The rows that were on the screen; each is compared by itself."""
+        return shown.read(self.get_subject(), self.request.POST.get(shown.FIELD))
+
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if "writes" in request.POST:
             stuck = attention.stuck_writes().select_related("item").order_by("state_since")
-            tried = act_on_each(request, stuck[:SHOWN_PER_GROUP], attention.try_again)
+            tried = self._try_again(stuck, decisions.lock, as_shown.record)
             words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
             messages.success(request, words % {"count": tried})
             return HttpResponseRedirect(reverse("admin:sync_attention"))
         if "items" in request.POST:
-            tried = act_on_each(request, attention.unreadable_items()[:SHOWN_PER_GROUP], attention.try_again)
+            tried = self._try_again(attention.unreadable_items(), _lock_item, as_shown.item)
             words = ngettext("%(count)d item is read again.", "%(count)d items are read again.", tried)
             messages.success(request, words % {"count": tried})
             return HttpResponseRedirect(reverse("admin:sync_attention"))
         entries = TimeEntry.objects.filter(state=EntryState.HELD, reason=request.POST.get("reason", ""))
-        rows = entries.select_related("item", "remote_task")[:SHOWN_PER_GROUP]
-        tried = act_on_each(request, rows, attention.try_again)
+        tried = self._try_again(entries.select_related("item", "remote_task"), attention.lock, as_shown.waiting)
         words = ngettext(
             "%(count)d entry is read again; it leaves this page when it is mended.",
             "%(count)d entries are read again; they leave this page when they are mended.",
@@ -127,6 +142,19 @@ class AttentionPage(PageView):
         )
         messages.success(request, words % {"count": tried})
         return HttpResponseRedirect(reverse("admin:sync_attention"))
+
+    def _try_again(self, rows: QuerySet[Any], lock: Callable[[Any], Any], words: Callable[[Any], Any]) -> int:
+        on_screen = rows.filter(pk__in=[int(pk) for pk in self.seen])
+        return act_on_shown(self.request, on_screen, attention.try_again, seen=self.seen, lock=lock, words=words)
+
+
+def _shown(subject: str, rows: Iterable[Any], words: Callable[[Any], Any]) -> SafeString:
+    """The field that says what the page shows of these rows."""
+    return shown.field(f"attention:{subject}", {str(row.pk): words(row) for row in rows})
+
+
+def _lock_item(pk: Any) -> WorkItem | None:
+    return WorkItem.objects.select_for_update(no_key=True).filter(pk=pk).first()
 
 
 def group_by_reason(entries: Iterable[TimeEntry]) -> list[Group]:

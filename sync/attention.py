@@ -61,6 +61,17 @@ def unreadable_items() -> QuerySet[WorkItem]:
     return WorkItem.objects.filter(is_dirty=True, read_attempts__gte=READINGS_SHOWN).exclude(error="")
 
 
+def lock(pk: Any) -> TimeEntry | None:
+    """The entry as it is now, locked together with its item, in the order that every evaluation locks them."""
+    item = TimeEntry.objects.filter(pk=pk).values_list("item", flat=True).first()
+    if item is None:
+        return None
+    family = WorkItem.objects.filter(pk__in=stories.with_family([item]))
+    list(family.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).select_related("item", "remote_task")
+    return rows.filter(pk=pk).first()
+
+
 def hold_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
     """Hold an unclaimed entry until somebody releases it; the note is required.
 
@@ -68,7 +79,7 @@ def hold_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
     """
     note = _required(note)
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         if row.state not in entries.WAITING or row.held_by_person:
             raise _refused(row, EntryState.HELD, _("This entry is %(state)s and cannot be held."))
         sentence = reasons.sentence(Reason.BY_PERSON, {**row.facts, "ref": row.item.ref})
@@ -89,7 +100,7 @@ def release_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
     hold of these kinds.
     """
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         if not can_release(row):
             raise _refused(row, EntryState.READY, _("This entry is %(state)s and not held by a person."))
         changes: dict[str, Any] = {"held_by_person": False, "reason": Reason.BY_PERSON, "reason_note": ""}
@@ -106,18 +117,16 @@ def can_release(entry: TimeEntry) -> bool:
     return entry.state == EntryState.HELD and (entry.held_by_person or entry.reason in RELEASABLE)
 
 
-def confirm_entry(entry: TimeEntry, *, user: User, note: str = "", asked: str = "") -> TimeEntry:
+def confirm_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
     """Confirm what the console asks about: hours, a rate of 0, a story beside its task, a brake, billed elsewhere.
 
-    All but the last are billed as they are; what was billed elsewhere is excluded. Another value asks again. `asked`
-    is the value that was on the screen. Raises IllegalTransition when nothing is asked, or about another value by now.
+    All but the last are billed as they are; what was billed elsewhere is excluded. Another value asks again. Raises
+    IllegalTransition when nothing is asked. Whether it is what the person saw, the page compares under the same lock.
     """
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         if row.state != EntryState.HELD or row.reason not in CONFIRMABLE:
             raise _refused(row, EntryState.READY, _("This entry is %(state)s: there is nothing to confirm."))
-        if asked and asked != row.facts.get("asked"):
-            raise _refused(row, EntryState.READY, _("It has another value by now. Look at it again."))
         if row.reason == Reason.BILLED_ELSEWHERE:
             why = note or _("billed elsewhere, confirmed")
             _leave(row, EntryState.EXCLUDED, user=user, why=why, reason=Reason.BILLED_ELSEWHERE, reason_note=note)
@@ -133,7 +142,7 @@ def leave_to_tasks(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry
     wait for this decision.
     """
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         if not can_leave_to_tasks(row):
             raise _refused(row, EntryState.VOID, _("This entry is %(state)s: there is nothing to decide."))
         _remember(row, user=user, why=note or _("the tasks only"), **_with_token(row, stories.TASKS_ONLY))
@@ -159,7 +168,7 @@ def exclude_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
     """
     note = _required(note)
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         _leave(row, EntryState.EXCLUDED, user=user, why=note, reason="", reason_note=note)
     return row
 
@@ -171,7 +180,7 @@ def write_off_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
     """
     note = _required(note)
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         _leave(row, EntryState.WRITTEN_OFF, user=user, why=note, reason="", reason_note=note)
     return row
 
@@ -179,7 +188,7 @@ def write_off_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
 def include_entry(entry: TimeEntry, *, user: User, note: str = "") -> TimeEntry:
     """Take back an exclusion, a write-off or "the tasks only", and evaluate again. Else raises IllegalTransition."""
     with transaction.atomic():
-        row = _lock(entry)
+        row = _locked(entry)
         if not can_include(row):
             raise _refused(row, EntryState.HELD, _("This entry is %(state)s and not excluded."))
         changes: dict[str, Any] = {"reason": Reason.BY_PERSON, "reason_note": "", "held_by_person": False}
@@ -222,12 +231,11 @@ def process_again(delivery: WebhookDelivery, *, user: User) -> None:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _lock(entry: TimeEntry) -> TimeEntry:
-    """The entry as it is now, locked together with its item, in the order that every evaluation locks them."""
-    family = WorkItem.objects.filter(pk__in=stories.with_family([entry.item_id]))
-    list(family.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    rows = TimeEntry.objects.select_for_update(of=("self",), no_key=True).select_related("item", "remote_task")
-    return rows.get(pk=entry.pk)
+def _locked(entry: TimeEntry) -> TimeEntry:
+    row = lock(entry.pk)
+    if row is None:
+        raise NotAllowed(_("This entry is gone."))
+    return row
 
 
 def _leave(row: TimeEntry, to: str, *, user: User, why: str, **changes: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from billing_console import formats
-from billing_console.admin_base import Confirmation, ConfirmView, site_page
-from billing_console.errors import ConsoleError, NotAllowed
+from billing_console.admin_base import Confirmation, ConfirmView, act_on_shown, site_page
+from billing_console.errors import NotAllowed
 from billing_console.states import EntryState
-from sync import attention, reasons
+from sync import as_shown, attention, reasons
 from sync.models import TimeEntry
 
 AT_ONCE = 200
@@ -29,6 +29,7 @@ class ConfirmBrake(ConfirmView):
     permission = "sync.work_timeentry"
     act_permission = "sync.work_timeentry"
     title = gettext_lazy("Confirm")
+    is_by_row = True
 
     def get_confirmation(self) -> Confirmation:
         code = self.request.GET.get("brake", "")
@@ -54,7 +55,7 @@ class ConfirmBrake(ConfirmView):
             columns=(_("Item"), _("Why it waits"), _("Before tax")),
             rows=[(str(row.item), row.reason_sentence, formats.money(row.amount, row.currency)) for row in rows],
             numeric_columns=frozenset({2}),
-            fields={"asked": json.dumps({row.pk: row.facts.get("asked", "") for row in rows})},
+            by_row={str(row.pk): as_shown.entry(row) for row in rows},
             needs_reason=True,
         )
 
@@ -65,15 +66,15 @@ class ConfirmBrake(ConfirmView):
         note = request.POST.get("reason", "").strip()
         if not note:
             raise NotAllowed(_("Say why, in a few words."))
-        asked = _asked(request.POST.get("asked", ""))
-        done = 0
-        found = TimeEntry.objects.filter(pk__in=asked).select_related("item").order_by("first_closed_at", "pk")
-        for row in found:
-            try:
-                attention.confirm_entry(row, user=request.user, note=note, asked=asked[row.pk])  # type: ignore[arg-type]
-                done += 1
-            except ConsoleError as error:
-                messages.warning(request, f"{row}: {error.sentence}")
+        found = TimeEntry.objects.filter(pk__in=[int(pk) for pk in self.seen]).select_related("item")
+        done = act_on_shown(
+            request,
+            found.order_by("first_closed_at", "pk"),
+            partial(attention.confirm_entry, note=note),
+            seen=self.seen,
+            lock=attention.lock,
+            words=as_shown.entry,
+        )
         words = ngettext("%(count)d entry confirmed.", "%(count)d entries confirmed.", done)
         messages.success(request, words % {"count": done})
         return HttpResponseRedirect(self.get_failure_url())
@@ -81,12 +82,4 @@ class ConfirmBrake(ConfirmView):
 
 def _held_by(code: str) -> QuerySet[TimeEntry]:
     rows = TimeEntry.objects.filter(state=EntryState.HELD, reason=code, reason__in=attention.BRAKES)
-    return rows.select_related("item").order_by("first_closed_at", "pk")
-
-
-def _asked(text: str) -> dict[int, str]:
-    """The values on the screen, by entry. Raises NotAllowed for what no page of ours sends."""
-    try:
-        return {int(pk): str(token) for pk, token in dict(json.loads(text)).items()}
-    except (ValueError, TypeError):
-        raise NotAllowed(_("The page was incomplete. Open it again.")) from None
+    return rows.select_related("item", "client").order_by("first_closed_at", "pk")

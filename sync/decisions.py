@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 
+def lock(pk: Any) -> RemoteRecord | None:
+    """The record as it is now, locked after what comes before it in the order of the house; None where it is gone."""
+    record = RemoteRecord.objects.filter(pk=pk).first()
+    if record is None:
+        return None
+    push.HANDLER.lock_first(record)
+    return RemoteRecord.objects.select_for_update(of=("self",)).select_related("item").get(pk=pk)
+
+
 def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
     """Leave a task in Invoice Ninja, or a status, attribute or webhook in Taiga, as it is there; nothing is written.
 
@@ -27,9 +36,8 @@ def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
     """
     reason = _required(note)
     with transaction.atomic():
-        push.HANDLER.lock_first(record)
-        row = RemoteRecord.objects.select_for_update(of=("self",)).select_related("item").get(pk=record.pk)
-        if not can_adopt(row):
+        row = lock(record.pk)
+        if row is None or not can_adopt(row):
             raise NotAllowed(_("Only a known task, or a thing in Taiga, that waits for a decision can be taken over."))
         advance(
             row,

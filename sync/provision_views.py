@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ class ProvisionPage(PageView):
     permission = ADMINISTER
     act_permission = ADMINISTER
     title = gettext_lazy("Connect projects")
+    needs_no_version = "Only has the lists read again."
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rows = _project_rows()
@@ -183,7 +184,7 @@ class ConnectPage(ConfirmView):
             ],
             columns=[_("Attribute"), _("Type"), _("Options")],
             rows=[[names[each.field], each.type, ", ".join(each.options or ()) or "–"] for each in WANTED.values()],
-            fields={"revision": provisioning.revision_of(mapping, self.things)},
+            marks={"revision": provisioning.revision_of(mapping, self.things)},
         )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class ConnectPage(ConfirmView):
                 target,
                 request.POST.getlist("kind"),
                 user=request.user,  # type: ignore[arg-type]
-                revision=request.POST.get("revision", ""),
+                revision=self.mark("revision"),
             )
         except StaleRevision as stale:
             messages.info(request, stale.sentence)
@@ -261,6 +262,16 @@ class ProgressPage(PageView):
     template_name = "sync/provision_progress.html"
     permission = ADMINISTER
     act_permission = ADMINISTER
+
+    def get_shown(self) -> dict[str, Any]:
+        things = provisioning.things_of(self.kwargs["number"])
+        return {name_of(row): f"{row.get_state_display()} {row.sentence}".strip() for row in things}
+
+    def look_again(self) -> Mapping[str, Any]:
+        """As everywhere; what is on its way says so, whatever was shown."""
+        if provisioning.is_running(provisioning.things_of(self.kwargs["number"])):
+            return {}
+        return super().look_again()
 
     def get_title(self) -> str:
         return _("Connecting %(project)s") % {"project": self._mapping()}

@@ -52,6 +52,7 @@ class UnmappedPage(PageView):
     permission = "sync.view_workitem"
     act_permission = "mappings.change_projectmapping"
     title = gettext_lazy("Unmapped")
+    needs_no_version = "Only has servers read again."
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         found = unmapped.find()

@@ -25,6 +25,7 @@ class RefreshesLists:
         permission="mappings.change_projectmapping",
         submit_text=_("Read them now"),
         form_class=DialogForm,
+        needs_no_version="Only has the lists read again.",
     )
     def refresh_lists(self, request: HttpRequest, form: DialogForm) -> str:
         """Ask the worker; the page calls no server."""

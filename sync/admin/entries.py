@@ -26,12 +26,11 @@ from billing_console.admin_base import (
     dialog_action,
     display,
 )
-from billing_console.errors import ConsoleError
 from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import EntryState, ItemKind, Reason
-from sync import attention, entry_page, hooks
+from sync import as_shown, attention, entry_page, hooks
 from sync import entries as entry_service
-from sync.admin.common import WORK, act_on_each
+from sync.admin.common import WORK
 from sync.models import (
     TimeEntry,
 )
@@ -87,6 +86,7 @@ class TimeEntryAdmin(IndexedSearchAdmin):
     search_help_text = _("Subject, reference, or number in Invoice Ninja")
     list_select_related = ("item", "client", "project", "person", "rule_set")
     actions = ("try_again",)
+    acts_at_once = True
     actions_detail = (
         "hold",
         "release",
@@ -99,6 +99,12 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         "try_entry_again",
     )
     change_form_before_template = "sync/entry.html"
+
+    def shown_of(self, row: TimeEntry) -> as_shown.Words:
+        return as_shown.entry(row)
+
+    def locked(self, pk: Any) -> TimeEntry | None:
+        return attention.lock(pk)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """The reconciliation's list of what nobody pays for is no filter that anybody would choose, and is allowed."""
@@ -177,8 +183,8 @@ class TimeEntryAdmin(IndexedSearchAdmin):
 
     @admin.action(description=_("Try again"), permissions=["work"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[TimeEntry]) -> None:
-        """Read the selected entries' items again; nothing else changes, so there is nothing to confirm."""
-        tried = act_on_each(request, queryset.select_related("item", "remote_task"), attention.try_again)
+        """Read the items of the selected entries again; nothing else changes, so there is nothing to confirm."""
+        tried = self.act_on_selected(request, queryset.select_related("item", "remote_task"), attention.try_again)
         messages.success(
             request,
             ngettext("%(count)d entry is read again.", "%(count)d entries are read again.", tried) % {"count": tried},
@@ -188,13 +194,13 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         return request.user.has_perm(WORK)
 
     @dialog_action(title=_("Hold…"), offered_when=_is_holdable, permission=WORK, submit_text=_("Hold"))
-    def hold(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.hold_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def hold(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.hold_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Held until you release it.")
 
     @dialog_action(title=_("Release…"), offered_when=attention.can_release, permission=WORK, submit_text=_("Release"))
-    def release(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.release_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def release(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.release_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Released.")
 
     @dialog_action(
@@ -204,13 +210,13 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         permission=WORK,
         submit_text=_("Confirm"),
     )
-    def confirm(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def confirm(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.confirm_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Confirmed.")
 
     @dialog_action(title=_("Bill both…"), offered_when=_is_of_a_family, permission=WORK, submit_text=_("Bill both"))
-    def bill_both(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.confirm_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def bill_both(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.confirm_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("The story and its task are both billed.")
 
     @dialog_action(
@@ -219,25 +225,25 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         permission=WORK,
         submit_text=_("Bill the tasks only"),
     )
-    def leave_to_tasks(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.leave_to_tasks(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def leave_to_tasks(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.leave_to_tasks(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("The tasks are billed, the story is not, as long as one of them is billable.")
 
     @dialog_action(title=_("Exclude…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Exclude for good"))
-    def exclude_for_good(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.exclude_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def exclude_for_good(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.exclude_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Excluded; it is never billed by the console.")
 
     @dialog_action(
         title=_("Take back…"), offered_when=attention.can_include, permission=WORK, submit_text=_("Decide anew")
     )
-    def include(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.include_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def include(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.include_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Evaluated again.")
 
     @dialog_action(title=_("Write off…"), offered_when=_is_waiting, permission=WORK, submit_text=_("Write off"))
-    def write_off(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.write_off_entry(self._found(object_id), user=request.user, note=form.cleaned_data["reason"])
+    def write_off(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.write_off_entry(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Written off.")
 
     @dialog_action(
@@ -247,12 +253,6 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         submit_text=_("Read again"),
         form_class=DialogForm,
     )
-    def try_entry_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.try_again(self._found(object_id), user=request.user)
+    def try_entry_again(self, request: HttpRequest, form: DialogForm, row: TimeEntry) -> str:
+        attention.try_again(row, user=request.user)
         return _t("It is read again from Taiga.")
-
-    def _found(self, object_id: str) -> TimeEntry:
-        entry = self._entry(object_id)
-        if entry is None:
-            raise ConsoleError(_t("This entry is gone."))
-        return entry

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console import formats
 from billing_console.admin_base import DialogForm, ReadOnlyModelAdmin, badge, dialog_action, display
-from sync import gate, tokens
-from sync.admin.common import ADMINISTER, find_row, moment
+from sync import as_shown, gate, tokens
+from sync.admin.common import ADMINISTER, moment
 from sync.models import Alarm, Server, UpstreamGate
 
 
@@ -29,6 +29,9 @@ class UpstreamGateAdmin(ReadOnlyModelAdmin):
         "sentence",
     )
     actions_detail = ("pause_writing", "resume_writing")
+
+    def shown_of(self, row: UpstreamGate) -> as_shown.Words:
+        return as_shown.gate(row)
 
     @display(description=_("Server"), ordering="server")
     def name(self, row: UpstreamGate) -> str:
@@ -60,8 +63,8 @@ class UpstreamGateAdmin(ReadOnlyModelAdmin):
         submit_text=_("Pause writing"),
         offered_when=lambda row: not row.is_paused,
     )
-    def pause_writing(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        gate.pause(find_row(UpstreamGate, object_id).server, form.cleaned_data["reason"], user=request.user)
+    def pause_writing(self, request: HttpRequest, form: DialogForm, row: UpstreamGate) -> str:
+        gate.pause(row.server, form.cleaned_data["reason"], user=request.user)
         return _t("Paused. What is due waits.")
 
     @dialog_action(
@@ -72,8 +75,8 @@ class UpstreamGateAdmin(ReadOnlyModelAdmin):
         form_class=DialogForm,
         offered_when=lambda row: row.is_paused,
     )
-    def resume_writing(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        gate.resume(find_row(UpstreamGate, object_id).server, user=request.user)
+    def resume_writing(self, request: HttpRequest, form: DialogForm, row: UpstreamGate) -> str:
+        gate.resume(row.server, user=request.user)
         return _t("Writing goes on.")
 
 

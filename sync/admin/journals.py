@@ -24,8 +24,8 @@ from billing_console.admin_base import (
 )
 from billing_console.journal_admin import JournalModelAdmin
 from mappings.models import ProjectMapping
-from sync import attention
-from sync.admin.common import WORK, act_on_each, find_row, moment
+from sync import as_shown, attention
+from sync.admin.common import WORK, moment
 from sync.models import (
     CallSummary,
     RejectedDelivery,
@@ -62,7 +62,11 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
     )
     readonly_fields = ("pretty_headers", "pretty_body")
     actions = ("process_selected_again",)
+    acts_at_once = True
     actions_detail = ("process_again",)
+
+    def shown_of(self, row: WebhookDelivery) -> as_shown.Words:
+        return as_shown.delivery(row)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
         named = ProjectMapping.objects.filter(taiga_project_id=OuterRef("taiga_project_id"))
@@ -104,13 +108,13 @@ class WebhookDeliveryAdmin(JournalModelAdmin):
     @admin.action(description=_("Process again"), permissions=["work"])
     def process_selected_again(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
         """Process the selected deliveries again: each only has its item read, so there is nothing to confirm."""
-        again = act_on_each(request, queryset.defer("raw_body", "headers"), attention.process_again)
+        again = self.act_on_selected(request, queryset.defer("raw_body", "headers"), attention.process_again)
         words = ngettext("%(count)d delivery is processed again.", "%(count)d deliveries are processed again.", again)
         messages.success(request, words % {"count": again})
 
     @dialog_action(title=_("Process again…"), permission=WORK, submit_text=_("Process again"), form_class=DialogForm)
-    def process_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.process_again(find_row(WebhookDelivery, object_id), user=request.user)
+    def process_again(self, request: HttpRequest, form: DialogForm, row: WebhookDelivery) -> str:
+        attention.process_again(row, user=request.user)
         return _t("It is processed again.")
 
 

@@ -28,8 +28,8 @@ from billing_console.admin_base import (
 )
 from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import DifferenceState
-from sync import attention, decisions, upstreams
-from sync.admin.common import ADMINISTER, WORK, act_on_each, find_row, moment
+from sync import as_shown, attention, decisions, upstreams
+from sync.admin.common import ADMINISTER, WORK, moment
 from sync.models import (
     Difference,
     RemoteRecord,
@@ -58,7 +58,14 @@ class RemoteRecordAdmin(IndexedSearchAdmin):
         "item",
     )
     actions = ("try_again",)
+    acts_at_once = True
     actions_detail = ("try_record_again", "adopt")
+
+    def shown_of(self, row: RemoteRecord) -> as_shown.Words:
+        return as_shown.record(row)
+
+    def locked(self, pk: Any) -> RemoteRecord | None:
+        return decisions.lock(pk)
 
     @display(description=_("State"), ordering="state")
     def state_cell(self, row: RemoteRecord) -> SafeString:
@@ -80,13 +87,13 @@ class RemoteRecordAdmin(IndexedSearchAdmin):
     @admin.action(description=_("Try again"), permissions=["work"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[RemoteRecord]) -> None:
         """Try the selected writes again; what is in doubt is only looked up, so there is nothing to confirm."""
-        tried = act_on_each(request, queryset, attention.try_again)
+        tried = self.act_on_selected(request, queryset, attention.try_again)
         words = ngettext("%(count)d write is tried again.", "%(count)d writes are tried again.", tried)
         messages.success(request, words % {"count": tried})
 
     @dialog_action(title=_("Try again…"), permission=WORK, submit_text=_("Try again"), form_class=DialogForm)
-    def try_record_again(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        attention.try_again(find_row(RemoteRecord, object_id), user=request.user)
+    def try_record_again(self, request: HttpRequest, form: DialogForm, row: RemoteRecord) -> str:
+        attention.try_again(row, user=request.user)
         return _t("It is tried again.")
 
     @dialog_action(
@@ -97,8 +104,8 @@ class RemoteRecordAdmin(IndexedSearchAdmin):
         form_class=ReasonForm,
         offered_when=decisions.can_adopt,
     )
-    def adopt(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        decisions.adopt_record(find_row(RemoteRecord, object_id), user=request.user, note=form.cleaned_data["reason"])
+    def adopt(self, request: HttpRequest, form: DialogForm, row: RemoteRecord) -> str:
+        decisions.adopt_record(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Taken over.")
 
 
@@ -218,6 +225,9 @@ class UpstreamPinAdmin(ReadOnlyModelAdmin):
     list_display = ("server", "base_url", "identity", "is_paused", "pause_reason", "checked_at")
     actions_detail = ("confirm_server",)
 
+    def shown_of(self, row: UpstreamPin) -> as_shown.Words:
+        return as_shown.pin(row)
+
     @dialog_action(
         title=_("Confirm the new server…"),
         description=_(
@@ -226,6 +236,6 @@ class UpstreamPinAdmin(ReadOnlyModelAdmin):
         permission=ADMINISTER,
         submit_text=_("Confirm and write again"),
     )
-    def confirm_server(self, request: HttpRequest, form: DialogForm, object_id: str) -> str:
-        upstreams.confirm_pin(find_row(UpstreamPin, object_id), user=request.user, note=form.cleaned_data["reason"])
+    def confirm_server(self, request: HttpRequest, form: DialogForm, row: UpstreamPin) -> str:
+        upstreams.confirm_pin(row, user=request.user, note=form.cleaned_data["reason"])
         return _t("Confirmed; writing goes on.")

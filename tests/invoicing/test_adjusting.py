@@ -29,6 +29,7 @@ from tests.invoicing.world import (
     make_project,
     make_user,
     make_work,
+    on_screen,
     prove,
 )
 
@@ -61,15 +62,14 @@ def fresh(invoice: Invoice) -> Invoice:
 def adjust(
     line: InvoiceLine, hours: str, rate: str, user: User, reason: str = "Agreed", meaning: str = Meaning.ON_PURPOSE
 ) -> Invoice:
-    revision = Invoice.objects.get(pk=line.invoice_id).revision
+    line = InvoiceLine.objects.get(pk=line.pk)
     written: dict[str, Any] = {"hours": D(hours), "rate": D(rate), "reason": reason, "meaning": meaning}
-    return adjusting.adjust_line(line, revision=revision, user=user, **written)
+    return adjusting.adjust_line(line, seen=on_screen(line), user=user, **written)
 
 
 def add(invoice: Invoice, quantity: str, price: str, user: User, text: str = "Hosting") -> Invoice:
     return adjusting.add_line(
         invoice,
-        revision=fresh(invoice).revision,
         user=user,
         text=text,
         quantity=D(quantity),
@@ -153,13 +153,14 @@ def test_a_draft_cannot_be_written_down_to_nothing_but_a_line_can(user: User) ->
     assert fresh(invoice).net == D("95.00")
 
 
-def test_no_adjustment_without_a_reason_on_an_old_revision_or_on_what_taiga_changed(user: User) -> None:
+def test_no_adjustment_without_a_reason_on_another_line_than_was_shown_or_on_what_taiga_changed(user: User) -> None:
     invoice = draft()
     line = invoice.lines.get(ref=1)
     with pytest.raises(NotAllowed, match="Say why"):
         adjust(line, "1", "95", user, " ")
-    with pytest.raises(StaleRevision):
-        adjusting.adjust_line(line, revision=1, user=user, hours=D(1), rate=D(95), reason="x")
+    old = {**on_screen(line), "Hours": "2.00"}
+    with pytest.raises(StaleRevision, match="Hours was “2.00” and is “2.25” now"):
+        adjusting.adjust_line(line, seen=old, user=user, hours=D(1), rate=D(95), reason="x")
     change_hours(TimeEntry.objects.get(item__ref=1), "3.1")
     with pytest.raises(NotAllowed, match="Refresh the draft first"):
         adjust(line, "1", "95", user)
@@ -187,7 +188,7 @@ def test_a_discount_may_not_eat_the_total(user: User) -> None:
     with pytest.raises(NotAllowed, match=r"would come to −9\.99\xa0EUR"):
         add(invoice, "1", "-10", user, "Discount")
     with pytest.raises(NotAllowed, match="must stay above zero"):
-        review.exclude_line(invoice.lines.get(ref=1), revision=3, user=user, reason="x")
+        review.exclude_line(invoice.lines.get(ref=1), seen=on_screen(invoice.lines.get(ref=1)), user=user, reason="x")
     assert TimeEntry.objects.filter(state="claimed").count() == 2
 
 
@@ -211,8 +212,8 @@ def test_a_line_by_hand_is_removed_not_put_off(user: User) -> None:
     invoice = draft()
     line = add(invoice, "1", "10", user).lines.get(entry__isnull=True)
     with pytest.raises(NotAllowed, match="Remove it instead"):
-        review.hold_line(line, revision=3, user=user, reason="x")
-    after = review.exclude_line(line, revision=3, user=user, reason="Not agreed")
+        review.hold_line(line, seen=on_screen(line), user=user, reason="x")
+    after = review.exclude_line(line, seen=on_screen(line), user=user, reason="Not agreed")
     line.refresh_from_db()
     assert (after.net, line.is_voided, line.void_reason) == (D("308.75"), True, "Not agreed")
 
@@ -220,9 +221,11 @@ def test_a_line_by_hand_is_removed_not_put_off(user: User) -> None:
 def test_a_draft_may_keep_lines_by_hand_alone_but_not_nothing(user: User) -> None:
     invoice = draft("2.1")
     with pytest.raises(NotAllowed, match="Reject the draft"):
-        review.exclude_line(invoice.lines.get(ref=1), revision=2, user=user, reason="x")
+        review.exclude_line(invoice.lines.get(ref=1), seen=on_screen(invoice.lines.get(ref=1)), user=user, reason="x")
     add(invoice, "1", "10", user)
-    after = review.exclude_line(invoice.lines.get(ref=1), revision=3, user=user, reason="x")
+    after = review.exclude_line(
+        invoice.lines.get(ref=1), seen=on_screen(invoice.lines.get(ref=1)), user=user, reason="x"
+    )
     assert (after.net, review.approve(after, revision=after.revision, user=user).state) == (D(10), "approved")
 
 
@@ -307,7 +310,7 @@ def test_an_adjustment_comes_back_when_taiga_says_again_what_it_was_written_over
 def test_what_was_written_waits_for_a_line_that_comes_later(user: User, settings: Any) -> None:
     invoice = draft()
     line = invoice.lines.get(ref=1)
-    review.edit_text(line, revision=2, user=user, text="Payments", reason="Shorter")
+    review.edit_text(line, seen=on_screen(line), user=user, text="Payments", reason="Shorter")
     entry = TimeEntry.objects.get(item__ref=1)
     change_hours(entry, "3.1")
     settings.RUN_WAIT_SECONDS = 0
@@ -412,20 +415,19 @@ def test_the_lines_always_add_up_to_the_total(user: User, data: st.DataObject) -
     figures = st.decimals(0, 20, places=2)
     for _ in range(data.draw(st.integers(1, 8))):
         line = data.draw(st.sampled_from(list(invoice.lines.order_by("pk"))))
-        revision = fresh(invoice).revision
         act = data.draw(st.sampled_from(["adjust", "add", "exclude", "hold", "text", "taiga"]))
         try:
             if act == "adjust":
                 written = {"hours": data.draw(figures), "rate": data.draw(figures), "meaning": Meaning.ON_PURPOSE}
-                adjusting.adjust_line(line, revision=revision, user=user, reason="x", **written)
+                adjusting.adjust_line(line, seen=on_screen(line), user=user, reason="x", **written)
             elif act == "add":
                 add(invoice, str(data.draw(figures)), str(data.draw(st.decimals(-50, 50, places=2))), user)
             elif act == "exclude":
-                review.exclude_line(line, revision=revision, user=user, reason="x")
+                review.exclude_line(line, seen=on_screen(line), user=user, reason="x")
             elif act == "hold":
-                review.hold_line(line, revision=revision, user=user, reason="x")
+                review.hold_line(line, seen=on_screen(line), user=user, reason="x")
             elif act == "text":
-                review.edit_text(line, revision=revision, user=user, text="Words", reason="x")
+                review.edit_text(line, seen=on_screen(line), user=user, text="Words", reason="x")
             elif line.entry is not None:
                 change_hours(line.entry, data.draw(st.sampled_from(["1", "3.4"])))
                 refresh_run(invoice.run)

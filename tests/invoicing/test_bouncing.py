@@ -16,7 +16,7 @@ from invoicing.models import Invoice
 from sync import hooks
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, fresh
-from tests.people import browser_of, press
+from tests.people import browser_of, post, press
 from tests.standins import World
 
 ADDRESS = "billing@acme.example"
@@ -102,4 +102,4 @@ def test_the_page_asks_with_a_reason_and_once(world: World, sent: Invoice) -> No
     press(approver, address, {"reason": "they have it by now"})
 
     assert fresh(sent).bounce_sentence == ""
-    assert "waits for this decision any more" in words(approver.post(address, {"reason": "x"}, follow=True))
+    assert "waits for this decision any more" in words(post(approver, address, {"reason": "x"}, follow=True))

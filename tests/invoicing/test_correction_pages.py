@@ -20,7 +20,7 @@ from invoicing.models import Credit, Invoice, InvoiceRun
 from sync import entries
 from sync.models import Difference, RemoteRecord, TimeEntry, WorkItem
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_work
-from tests.people import browser_of
+from tests.people import browser_of, post
 
 pytestmark = pytest.mark.django_db
 NBSP = "\u00a0"
@@ -83,7 +83,7 @@ def posted(browser: Browser, url: str, **fields: Any) -> str:
     """Confirm as the page of the question asks for it, with its own hidden fields; returns the page afterwards."""
     asked = browser.get(url)
     hidden = asked.context["confirmation"].fields if asked.status_code == 200 else {}
-    return words(browser.post(url, {**hidden, "reason": "agreed", **fields}, follow=True))
+    return words(post(browser, url, {**hidden, "reason": "agreed", **fields}, follow=True))
 
 
 # --- a difference ---------------------------------------------------------------------------------------------------
@@ -212,14 +212,14 @@ def test_each_way_asks_first_and_acts_once(approver: Browser, hours: str, verdic
     assert snapshot() == before
     fields = asked.context["confirmation"].fields
 
-    assert "Say why" in words(approver.post(url, {**fields, "reason": " "}, follow=True))
+    assert "Say why" in words(post(approver, url, {**fields, "reason": " "}, follow=True))
     assert snapshot() == before
-    assert "Taiga changed again" in words(approver.post(url, {**fields, "mark": "old", "reason": "x"}, follow=True))
+    assert "Taiga changed again" in words(post(approver, url, {**fields, "mark": "old", "reason": "x"}, follow=True))
     assert snapshot() == before
-    assert said in words(approver.post(url, {**fields, "reason": "agreed"}, follow=True))
+    assert said in words(post(approver, url, {**fields, "reason": "agreed"}, follow=True))
     after = snapshot()
     assert Difference.objects.get(pk=row.pk).state == state
-    assert "decided already" in words(approver.post(url, {**fields, "reason": "agreed"}, follow=True))
+    assert "decided already" in words(post(approver, url, {**fields, "reason": "agreed"}, follow=True))
     assert "decided already" in words(approver.get(url, follow=True))
     assert snapshot() == after
     assert "Decided: agreed" in words(approver.get(decide_url(row)))
@@ -230,7 +230,7 @@ def test_others_decide_no_difference(who: str, status: int) -> None:
     row = difference("1")
     before = snapshot()
     for verdict in ("supplement", "at-once", "write-off", "credit", "credit-and-use", "ignore"):
-        assert browser_of(who).post(decide_url(row, verdict), {"reason": "x"}).status_code == status
+        assert post(browser_of(who), decide_url(row, verdict), {"reason": "x"}).status_code == status
     assert snapshot() == before
 
 
@@ -292,7 +292,7 @@ def test_cancelling_asks_first_and_acts_once(approver: Browser, state: str, says
     assert snapshot() == before
     assert "is being cancelled" in posted(approver, url, again="copy")
     after = snapshot()
-    again = words(approver.post(url, {"seal": invoice.seal, "reason": "agreed", "again": "copy"}, follow=True))
+    again = words(post(approver, url, {"seal": invoice.seal, "reason": "agreed", "again": "copy"}, follow=True))
     assert "just being cancelled. Nothing was done again" in again
     assert snapshot() == after
     assert "Being cancelled" in words(approver.get(invoice_url("change", invoice.pk)))

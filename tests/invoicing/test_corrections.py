@@ -32,7 +32,7 @@ from mappings.models import Client, Rate, RuleSet
 from mappings.rules import month
 from sync import attention, decisions, push, settled, supplements, writeback
 from sync.models import Difference, RemoteRecord, TimeEntry, UpstreamCall
-from tests.invoicing.world import built, make_user, sweep_project
+from tests.invoicing.world import built, make_user, on_screen, sweep_project
 from tests.outbound import JANUARY_2, created_invoice, drain_all, fresh, make_due
 from tests.standins import World
 
@@ -527,14 +527,14 @@ def written_over(world: World, user: User) -> Invoice:
     draft = built(month(2025, 12)).invoices.get()
     line = draft.lines.get(billed_hours=2)
     figures: dict[str, Any] = {"hours": Decimal(1), "rate": Decimal(75), "meaning": Meaning.ON_PURPOSE}
-    draft = adjusting.adjust_line(line, revision=draft.revision, user=user, reason="as agreed", **figures)
+    draft = adjusting.adjust_line(line, seen=on_screen(line), user=user, reason="as agreed", **figures)
     extra: dict[str, Any] = {
         "text": "Flat part",
         "quantity": Decimal(1),
         "price": Decimal("522.5"),
         "reason": "contract",
     }
-    draft = adjusting.add_line(draft, revision=draft.revision, user=user, **extra)
+    draft = adjusting.add_line(draft, user=user, **extra)
     assert draft.net == Decimal("822.5")
     review.approve(draft, revision=draft.revision, user=user)
     creating.create_due()

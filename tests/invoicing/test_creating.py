@@ -14,7 +14,7 @@ from mappings.rules import month
 from sync import outbox, push, writeback
 from sync.attention import try_again
 from sync.models import RemoteRecord, TimeEntry, UpstreamCall
-from tests.invoicing.world import built, make_user, sweep_project
+from tests.invoicing.world import built, make_user, on_screen, sweep_project
 from tests.outbound import (
     JANUARY_2,
     approved_invoice,
@@ -51,12 +51,17 @@ def test_adjusted_lines_and_lines_by_hand_are_created_as_they_were_sealed(world:
     clerk = make_user("Billing clerk")
     line = draft.lines.order_by("position")[1]
     adjusting.adjust_line(
-        line, revision=2, user=clerk, hours=Decimal("1.5"), rate=Decimal("70.01"), reason="Agreed", meaning="purpose"
+        line,
+        seen=on_screen(line),
+        user=clerk,
+        hours=Decimal("1.5"),
+        rate=Decimal("70.01"),
+        reason="Agreed",
+        meaning="purpose",
     )
-    for revision, text, quantity, price in ((3, "Hosting", "3", "19.99"), (4, "Discount", "1", "-50.00")):
+    for text, quantity, price in (("Hosting", "3", "19.99"), ("Discount", "1", "-50.00")):
         adjusting.add_line(
             draft,
-            revision=revision,
             user=clerk,
             text=text,
             quantity=Decimal(quantity),

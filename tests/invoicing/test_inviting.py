@@ -19,7 +19,7 @@ from sync.models import RemoteRecord
 from tests.invoicing.test_sending import THREE, set_contacts
 from tests.invoicing.world import make_user
 from tests.outbound import created_invoice, fresh, make_due
-from tests.people import browser_of, hidden_fields, press
+from tests.people import browser_of, hidden_fields, post, press
 from tests.standins import World
 
 ANN, BEA, CY = THREE
@@ -298,12 +298,12 @@ def test_the_question_names_both_and_get_changes_nothing(wrong: Invoice) -> None
 def test_the_button_asks_once(world: World, wrong: Invoice) -> None:
     approver, address = browser_of("approver"), page_of(wrong, "receivers")
     form = hidden_fields(approver, address)
-    assert "being changed in Invoice Ninja" in words(approver.post(address, form, follow=True))
+    assert "being changed in Invoice Ninja" in words(post(approver, address, form, follow=True))
     page = words(approver.get(page_of(wrong, "change")))  # the message is gone, the page still says it
     assert "They are being changed in Invoice Ninja. It is not mailed before they were read back." in page
     assert "Invoice Ninja would mail it to Ann A" not in page
     revision = fresh(wrong.remote).revision
-    assert "just being written" in words(approver.post(address, form, follow=True))
+    assert "just being written" in words(post(approver, address, form, follow=True))
     assert fresh(wrong.remote).revision == revision
     creating.create_due()
     assert invited(world) == ["Bea"]
@@ -314,7 +314,7 @@ def test_other_contacts_than_on_screen_are_not_asked_for(world: World, wrong: In
     form = hidden_fields(approver, address)
     set_contacts(world, [{**ANN, "send_email": False}, BEA, {**CY, "send_email": True}])
     discovery.refresh_invoice_ninja()
-    assert "Other contacts want mail by now." in words(approver.post(address, form, follow=True))
+    assert "Other contacts want mail by now." in words(post(approver, address, form, follow=True))
     assert fresh(wrong.remote).revision == wrong.remote.revision
 
 
@@ -322,7 +322,7 @@ def test_other_contacts_than_on_screen_are_not_asked_for(world: World, wrong: In
 @pytest.mark.parametrize("who", ["", "stranger", "viewer", "clerk"])
 def test_others_neither_see_nor_do_it(wrong: Invoice, who: str, name: str) -> None:
     browser: Browser = browser_of(who)
-    for answer in (browser.get(page_of(wrong, name)), browser.post(page_of(wrong, name), {"contacts": "x"})):
+    for answer in (browser.get(page_of(wrong, name)), post(browser, page_of(wrong, name), {"contacts": "x"})):
         assert answer.status_code == (403 if who else 302)
     assert fresh(wrong.remote).revision == wrong.remote.revision
 

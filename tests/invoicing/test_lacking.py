@@ -20,7 +20,7 @@ from invoicing.models import Invoice, RunClient
 from sync import attention
 from sync.models import TimeEntry
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work, prove
-from tests.people import hidden_fields
+from tests.people import hidden_fields, post
 
 pytestmark = pytest.mark.django_db
 
@@ -109,7 +109,7 @@ def test_what_was_confirmed_since_is_taken_along() -> None:
     assert "3,063.75 EUR" in words(question)
     invoice.refresh_from_db()
     assert invoice.net == D("213.75")  # GET changed nothing
-    answer = clerk.post(url("take_along", invoice), fields)
+    answer = post(clerk, url("take_along", invoice), fields)
     assert answer["Location"] == url("review", invoice)
     assert RunClient.objects.get().state == "waiting"
     build.build_due()
@@ -117,7 +117,7 @@ def test_what_was_confirmed_since_is_taken_along() -> None:
     assert (invoice.net, invoice.lines.filter(is_voided=False).count()) == (D("3063.75"), 3)
     assert not lacking.of(invoice)
     # A second click, or Back: the draft is another one by now.
-    again = clerk.post(url("take_along", invoice), fields, follow=True)
+    again = post(clerk, url("take_along", invoice), fields, follow=True)
     assert "Somebody changed this since you opened the page" in words(again)
     assert RunClient.objects.get().state == "built"
 
@@ -128,7 +128,7 @@ def test_what_became_ready_after_the_question_is_not_taken_unseen() -> None:
     clerk = browser()
     fields = hidden_fields(clerk, url("take_along", invoice))
     make_work(project, "2", ref=3)
-    answer = clerk.post(url("take_along", invoice), fields, follow=True)
+    answer = post(clerk, url("take_along", invoice), fields, follow=True)
     assert "Something else is ready by now: 2 entries, 285.00 EUR. Look again." in words(answer)
     assert RunClient.objects.get().state == "built"
 
@@ -139,7 +139,7 @@ def test_an_approved_invoice_takes_nothing_along() -> None:
     clerk = browser()
     fields = hidden_fields(clerk, url("take_along", invoice))
     review.approve(invoice, revision=invoice.revision, user=make_user("Approver"))
-    answer = clerk.post(url("take_along", invoice), fields, follow=True)
+    answer = post(clerk, url("take_along", invoice), fields, follow=True)
     assert "is approved already" in words(answer)
     assert "is approved already" in words(clerk.get(url("take_along", invoice), follow=True))
     assert "Not on this draft" not in words(clerk.get(url("review", invoice)))
@@ -159,7 +159,7 @@ def test_who_may_prepare_takes_along(group: str, status: int) -> None:
     invoice, project = draft()
     make_work(project, "1", ref=2)
     data = {"revision": invoice.revision, "seen": "1:95"}
-    assert browser(group).post(url("take_along", invoice), data).status_code == status
+    assert post(browser(group), url("take_along", invoice), data).status_code == status
     assert RunClient.objects.get().state == ("built" if status == 403 else "waiting")
     assert browser(group).get(url("take_along", invoice)).status_code == (403 if status == 403 else 200)
 

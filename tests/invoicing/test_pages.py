@@ -20,8 +20,17 @@ from invoicing import adjusting, build, review
 from invoicing.models import Invoice, InvoiceLine, InvoiceRun, Selection
 from mappings.models import Company, ProjectMapping
 from sync.models import TimeEntry, Transition
-from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_user, make_work
-from tests.people import hidden_fields
+from tests.invoicing.world import (
+    IN_JANUARY,
+    built,
+    change_hours,
+    make_client,
+    make_project,
+    make_user,
+    make_work,
+    on_screen,
+)
+from tests.people import hidden_fields, on_page, post
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +100,7 @@ def test_every_page_is_for_the_four_groups_only() -> None:
 def acts(run: InvoiceRun, invoice: Invoice) -> list[tuple[str, dict[str, str], tuple[str, ...]]]:
     line = invoice.lines.order_by("position").first()
     assert line is not None
-    seen = {"revision": str(invoice.revision), "reason": "Because"}
+    seen = {"reason": "Because"}
     return [
         (url("invoice_hold", invoice.pk), seen, CLERKS),
         (url("invoice_free", invoice.pk), seen, CLERKS),
@@ -105,7 +114,7 @@ def acts(run: InvoiceRun, invoice: Invoice) -> list[tuple[str, dict[str, str], t
             CLERKS,
         ),
         (url("invoice_add_line", invoice.pk), {**seen, "text": "x", "hours": "1", "rate": "9"}, CLERKS),
-        (url("invoicerun_supplement", run.pk), {"sequence": "2", "reason": "x"}, CLERKS),
+        (url("invoicerun_supplement", run.pk), {"reason": "x"}, CLERKS),
         (url("invoice_approve", invoice.pk), seen, APPROVERS),
         (url("invoice_reject", invoice.pk), seen, APPROVERS),
         (url("invoice_withdraw", invoice.pk), seen, APPROVERS),
@@ -136,7 +145,7 @@ def test_no_act_on_get_nor_for_who_may_not() -> None:
         assert browsers["Administrator"].get(address).status_code in (200, 405), address
         assert "/login/" in Client().post(address, data)["Location"]
         for group in set(GROUPS) - set(allowed):
-            assert browsers[group].post(address, data).status_code == 403, (group, address)
+            assert post(browsers[group], address, data).status_code == 403, (group, address)
     assert fingerprint() == before
 
 
@@ -147,7 +156,7 @@ def test_who_may_act_acts(group: str) -> None:
     client = browser(group)
     for address, data, allowed in acts(run, invoice):
         if group in allowed:
-            assert client.post(address, data).status_code == 302, (group, address)
+            assert post(client, address, data).status_code == 302, (group, address)
 
 
 def test_buttons_are_drawn_by_right_and_state() -> None:
@@ -197,7 +206,7 @@ def test_the_yellow_box_counts_all_odd_lines_and_names_the_written_late_and_dear
     clerk = make_user("Billing clerk")
     line = invoice.lines.get(ref=91)
     adjusting.adjust_line(
-        line, hours=D(1), rate=D(95), revision=invoice.revision, user=clerk, reason="agreed", meaning="purpose"
+        line, hours=D(1), rate=D(95), seen=on_screen(line), user=clerk, reason="agreed", meaning="purpose"
     )
     page = browser().get(url("invoice_review", invoice.pk))
     text = page.content.decode().replace("\xa0", " ")
@@ -212,8 +221,8 @@ def test_the_yellow_box_counts_all_odd_lines_and_names_the_written_late_and_dear
     assert "Only the 44 lines to look at are shown." in looking.content.decode()
     # A line that is written from there comes back there.
     invoice.refresh_from_db()
-    typed = {"hours": "1", "rate": "90", "reason": "agreed", "page": "look", "revision": invoice.revision}
-    answer = browser().post(url("invoice_adjust_line", invoice.pk, line.pk), typed)
+    typed = {"hours": "1", "rate": "90", "reason": "agreed", "page": "look"}
+    answer = post(browser(), url("invoice_adjust_line", invoice.pk, line.pk), typed)
     assert answer["Location"].endswith(f"?look=1#line-{line.pk}")
 
 
@@ -236,10 +245,10 @@ def test_approve_and_next_walks_through_the_run() -> None:
     run = drafts(3)
     ids = list(run.invoices.order_by("client__name").values_list("pk", flat=True))
     client = browser("Approver")
-    form = {"revision": "2", "next": "1"}
-    assert client.post(url("invoice_approve", ids[1]), form)["Location"] == url("invoice_review", ids[2])
-    assert client.post(url("invoice_approve", ids[2]), form)["Location"] == url("invoice_review", ids[0])
-    assert client.post(url("invoice_approve", ids[0]), form)["Location"] == url("invoicerun_review", run.pk)
+    form = {"next": "1"}
+    assert post(client, url("invoice_approve", ids[1]), form)["Location"] == url("invoice_review", ids[2])
+    assert post(client, url("invoice_approve", ids[2]), form)["Location"] == url("invoice_review", ids[0])
+    assert post(client, url("invoice_approve", ids[0]), form)["Location"] == url("invoicerun_review", run.pk)
     assert set(Invoice.objects.values_list("state", flat=True)) == {"approved"}
     run.refresh_from_db()
     assert run.state == "done"
@@ -248,26 +257,40 @@ def test_approve_and_next_walks_through_the_run() -> None:
 def test_a_second_click_says_what_happened_and_changes_nothing() -> None:
     invoice = drafts().invoices.get()
     client = browser("Approver")
-    client.post(url("invoice_approve", invoice.pk), {"revision": "2"})
+    post(client, url("invoice_approve", invoice.pk))
     before = fingerprint()
-    response = client.post(url("invoice_approve", invoice.pk), {"revision": "2"}, follow=True)
+    response = post(client, url("invoice_approve", invoice.pk), follow=True)
     assert "is approved already" in messages_of(response)
     assert fingerprint() == before
 
 
-@pytest.mark.parametrize("revision", ["1", "", "x", "3"])
-def test_an_old_or_missing_revision_is_refused(revision: str) -> None:
-    invoice = drafts().invoices.get()
-    response = browser().post(url("invoice_approve", invoice.pk), {"revision": revision}, follow=True)
-    assert "Somebody changed this since you opened the page" in messages_of(response)
+@pytest.mark.parametrize("given", ["", "x", "of another draft"])
+def test_a_form_that_does_not_say_what_was_shown_is_refused(given: str) -> None:
+    first, second = drafts(2).invoices.all()
+    other = on_page(browser(), url("invoice_approve", second.pk))["shown"]
+    shown = other if given == "of another draft" else given
+    for form in ({"shown": shown}, {}):
+        response = browser().post(url("invoice_approve", first.pk), form, follow=True)
+        assert "The form came without what you saw, so nothing was done." in messages_of(response)
+    assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
+
+
+def test_a_draft_that_is_another_by_now_is_refused_with_old_and_new() -> None:
+    invoice = drafts(lines=2).invoices.get()
+    form = on_page(browser(), url("invoice_approve", invoice.pk))
+    line = invoice.lines.get(ref=2)
+    figures: dict[str, Any] = {"hours": D(30), "rate": D(95), "reason": "x", "meaning": "purpose"}
+    adjusting.adjust_line(line, seen=on_screen(line), user=make_user(), **figures)
+    response = browser().post(url("invoice_approve", invoice.pk), form, follow=True)
+    assert "Before tax was “427.50\xa0EUR” and is “3,063.75\xa0EUR” now" in messages_of(response)
     assert Invoice.objects.get().state == "draft"
 
 
 def test_excluding_a_line_from_the_page() -> None:
     invoice = drafts(lines=3).invoices.get()
     line = invoice.lines.get(ref=2)
-    form = {"revision": "2", "reason": "Wait for Acme", "page": "1"}
-    response = browser("Billing clerk").post(url("invoice_exclude_line", invoice.pk, line.pk), form, follow=True)
+    form = {"reason": "Wait for Acme", "page": "1"}
+    response = post(browser("Billing clerk"), url("invoice_exclude_line", invoice.pk, line.pk), form, follow=True)
     assert "The draft is now 427.50\xa0EUR before tax" in messages_of(response)
     text = response.content.decode()
     assert "Wait for Acme" in text
@@ -278,18 +301,18 @@ def test_writing_hours_and_adding_a_line_from_the_page() -> None:
     invoice = drafts(lines=2).invoices.get()
     line = invoice.lines.get(ref=2)
     clerk = browser("Billing clerk")
-    form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "90,5"}
-    refused = clerk.post(url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
+    form = {"reason": "Agreed", "hours": "2", "rate": "90,5"}
+    refused = post(clerk, url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
     assert "Say whether the hours in Taiga are wrong" in messages_of(refused)
     form["meaning"] = "purpose"
-    response = clerk.post(url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
+    response = post(clerk, url("invoice_adjust_line", invoice.pk, line.pk), form, follow=True)
     assert "is now 2.00 × 90.50 = 181.00\xa0EUR. The draft is now 394.75\xa0EUR" in messages_of(response)
     text = response.content.decode()
     assert "adjusted −32.75\xa0EUR" in text
     assert '2.10 → <span class="bc-struck">2.25</span> <strong>2.00\xa0h</strong>' in text
     assert '<span class="bc-struck">95.00</span>' in text
-    form = {"revision": "3", "reason": "Agreed", "text": "Discount", "hours": "1", "rate": "-50"}
-    response = clerk.post(url("invoice_add_line", invoice.pk), form, follow=True)
+    form = {"reason": "Agreed", "text": "Discount", "hours": "1", "rate": "-50"}
+    response = post(clerk, url("invoice_add_line", invoice.pk), form, follow=True)
     assert "The draft is now 344.75\xa0EUR before tax." in messages_of(response)
     assert "added by hand −50.00\xa0EUR" in response.content.decode()
     assert "Remove…" in response.content.decode()
@@ -301,9 +324,9 @@ def test_writing_hours_and_adding_a_line_from_the_page() -> None:
 )
 def test_figures_that_could_mean_two_things_are_asked_back(hours: str, rate: str, sentence: str) -> None:
     invoice = drafts(lines=1).invoices.get()
-    form = {"revision": "2", "reason": "Agreed", "hours": hours, "rate": rate}
+    form = {"reason": "Agreed", "hours": hours, "rate": rate}
     address = url("invoice_adjust_line", invoice.pk, invoice.lines.get().pk)
-    assert sentence in messages_of(browser("Billing clerk").post(address, form, follow=True))
+    assert sentence in messages_of(post(browser("Billing clerk"), address, form, follow=True))
     assert Invoice.objects.get().revision == 2
 
 
@@ -312,26 +335,26 @@ def test_who_edited_a_draft_is_told_why_not_to_approve_it() -> None:
     run = drafts(2)
     first, second = run.invoices.order_by("client__name")
     own = browser("Approver")
-    form = {"revision": "2", "reason": "Agreed", "hours": "2", "rate": "95", "meaning": "purpose"}
-    own.post(url("invoice_adjust_line", first.pk, first.lines.get(ref=1).pk), form)
-    own.post(url("invoice_exclude_line", second.pk, second.lines.get(ref=2).pk), {"revision": "2", "reason": "x"})
+    form = {"reason": "Agreed", "hours": "2", "rate": "95", "meaning": "purpose"}
+    post(own, url("invoice_adjust_line", first.pk, first.lines.get(ref=1).pk), form)
+    post(own, url("invoice_exclude_line", second.pk, second.lines.get(ref=2).pk), {"reason": "x"})
     page = own.get(url("invoice_review", first.pk)).content.decode()
     assert re.search(r"You edited line #1 at \d\d:\d\d; another approver must approve\.", page)
     assert "and next <kbd>" not in page
-    response = own.post(url("invoice_approve", first.pk), {"revision": "3"}, follow=True)
+    response = post(own, url("invoice_approve", first.pk), follow=True)
     assert "another approver must approve" in messages_of(response)
     # The second has no line to look at any more, but it is this person's work all the same.
     assert "without a warning" not in own.get(url("invoicerun_review", run.pk)).content.decode()
-    assert "Nothing was selected" in messages_of(own.post(url("invoicerun_approve", run.pk), follow=True))
+    assert "Nothing was selected" in messages_of(post(own, url("invoicerun_approve", run.pk), follow=True))
     data = {"action": "approve_selected", "_selected_action": [first.pk, second.pk]}
-    address = own.post(url("invoice_changelist"), data)["Location"]
+    address = post(own, url("invoice_changelist"), data)["Location"]
     assert "None of these drafts can be approved" in messages_of(own.get(address, follow=True))
-    own.post(address)
+    post(own, address)
     assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
     other = browser("Approver")
     assert "and next <kbd>" in other.get(url("invoice_review", first.pk)).content.decode()
     assert "Approve 1 without a warning" in other.get(url("invoicerun_review", run.pk)).content.decode()
-    other.post(url("invoice_approve", first.pk), {"revision": "3"})
+    post(other, url("invoice_approve", first.pk))
     assert Invoice.objects.get(pk=first.pk).state == "approved"
 
 
@@ -347,13 +370,13 @@ def test_a_supplement_is_started_once_with_a_reason() -> None:
     text = client.get(page).content.decode()
     assert "Start the supplement, up to 95.00\xa0EUR" in text
     assert fingerprint() == before
-    form = {"sequence": "2", "client": str(project.client_id), "reason": ""}
-    assert "say why" in messages_of(client.post(page, form, follow=True))
-    assert "Tick at least one client" in messages_of(client.post(page, {**form, "client": ""}, follow=True))
-    response = client.post(page, {**form, "reason": "Forgotten"})
+    form = {"client": str(project.client_id), "reason": "", **on_page(client, page)}
+    assert "say why" in messages_of(post(client, page, form, follow=True))
+    assert "Tick at least one client" in messages_of(post(client, page, {**form, "client": ""}, follow=True))
+    response = post(client, page, {**form, "reason": "Forgotten"})
     extra = InvoiceRun.objects.get(sequence=2)
     assert (response["Location"], extra.reason) == (url("invoicerun_review", extra.pk), "Forgotten")
-    again = client.post(page, {**form, "reason": "Forgotten"}, follow=True)
+    again = post(client, page, {**form, "reason": "Forgotten"}, follow=True)
     assert "Supplement 2 was started already" in messages_of(again)
     assert InvoiceRun.objects.count() == 2
     build.build_due()
@@ -446,7 +469,7 @@ def test_a_building_run_refreshes_itself_and_a_failed_client_can_be_built_again(
     assert "Taiga cannot be reached." in text
     assert "Build again" in text
     assert "every 3s" not in text
-    client.post(url("invoicerun_build_again", run.pk, run.clients.get().pk))
+    post(client, url("invoicerun_build_again", run.pk, run.clients.get().pk))
     text = client.get(url("invoicerun_review", run.pk)).content.decode()
     assert "every 3s" in text
     assert "0 of 1 client built" in text
@@ -456,23 +479,23 @@ def test_bulk_approval_asks_first_then_skips_what_moved_on() -> None:
     run = drafts(3, lines=1)
     first, second, third = run.invoices.order_by("client__name")
     client = browser("Approver")
-    response = client.post(url("invoicerun_approve", run.pk))
+    response = post(client, url("invoicerun_approve", run.pk))
     assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
     form = hidden_fields(client, response["Location"])
     page = client.get(response["Location"]).content.decode()
     assert "Approve 3 drafts, 641.25\xa0EUR?" in page
     assert "SANDBOX" in page
     review.hold_draft(second, revision=2, user=make_user(), note="Ask")
-    review.edit_text(third.lines.get(), revision=2, user=make_user(), text="y", reason="z")
+    review.edit_text(third.lines.get(), seen=on_screen(third.lines.get()), user=make_user(), text="y", reason="z")
     page = client.get(response["Location"]).content.decode()
     assert "Approve 1 draft, 213.75\xa0EUR?" in page
     assert "it was changed since you selected it" in page
-    after = client.post(response["Location"], form, follow=True)
+    after = post(client, response["Location"], form, follow=True)
     assert "1 draft approved." in messages_of(after)
     assert "Client 01" in messages_of(after)
     states = {invoice.client.name: invoice.state for invoice in Invoice.objects.select_related("client")}
     assert states == {"Client 00": "approved", "Client 01": "held", "Client 02": "draft"}
-    again = client.post(response["Location"], form, follow=True)
+    again = post(client, response["Location"], form, follow=True)
     assert "This was confirmed already" in messages_of(again)
 
 
@@ -480,30 +503,30 @@ def test_what_stayed_behind_on_screen_is_not_approved_even_if_it_could_be_by_the
     run = drafts(2, lines=1)
     first, second = run.invoices.order_by("client__name")
     client = browser("Approver")
-    address = client.post(url("invoicerun_approve", run.pk))["Location"]
+    address = post(client, url("invoicerun_approve", run.pk))["Location"]
     review.hold_draft(second, revision=2, user=make_user(), note="Ask")
     form = hidden_fields(client, address)
     Invoice.objects.filter(pk=second.pk).update(state="draft", revision=2)
-    assert "1 draft approved." in messages_of(client.post(address, form, follow=True))
+    assert "1 draft approved." in messages_of(post(client, address, form, follow=True))
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "approved", second.pk: "draft"}
 
 
 def test_somebody_elses_selection_is_refused() -> None:
     run = drafts(1, lines=1)
-    address = browser("Approver").post(url("invoicerun_approve", run.pk))["Location"]
+    address = post(browser("Approver"), url("invoicerun_approve", run.pk))["Location"]
     other = browser("Approver")
     assert "This selection is not yours" in messages_of(other.get(address, follow=True))
-    other.post(address)
+    post(other, address)
     assert Invoice.objects.get().state == "draft"
 
 
 def test_the_list_action_only_asks() -> None:
     run = drafts(2, lines=1)
     data = {"action": "approve_selected", "_selected_action": list(run.invoices.values_list("pk", flat=True))}
-    response = browser("Approver").post(url("invoice_changelist"), data)
+    response = post(browser("Approver"), url("invoice_changelist"), data)
     assert "/approve/" in response["Location"]
     assert set(Invoice.objects.values_list("state", flat=True)) == {"draft"}
-    browser("Viewer").post(url("invoice_changelist"), data)
+    post(browser("Viewer"), url("invoice_changelist"), data)
     assert Selection.objects.count() == 1
 
 
@@ -517,7 +540,7 @@ def test_the_preview_writes_nothing_and_starts_on_post() -> None:
     assert "213.75\xa0EUR" in text
     assert "1 not in Invoice Ninja yet" in text
     assert fingerprint() == before
-    response = client.post(url("invoicerun_preview"), {"month": "2025-12"})
+    response = post(client, url("invoicerun_preview"), {"month": "2025-12"})
     run = InvoiceRun.objects.get()
     assert (response["Location"], run.trigger) == (url("invoicerun_review", run.pk), "person")
 
@@ -540,10 +563,10 @@ def test_an_unfinished_month_needs_the_tick() -> None:
     make_work(make_project(make_client()))
     client = browser("Billing clerk")
     assert "The month is not over" in client.get(url("invoicerun_preview"), {"month": "2026-01"}).content.decode()
-    refused = client.post(url("invoicerun_preview"), {"month": "2026-01"}, follow=True)
+    refused = post(client, url("invoicerun_preview"), {"month": "2026-01"}, follow=True)
     assert "is not over" in messages_of(refused)
     assert not InvoiceRun.objects.exists()
-    client.post(url("invoicerun_preview"), {"month": "2026-01", "is_early": "yes"})
+    post(client, url("invoicerun_preview"), {"month": "2026-01", "is_early": "yes"})
     assert InvoiceRun.objects.get().is_early
 
 

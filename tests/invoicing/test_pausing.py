@@ -15,7 +15,7 @@ from billing_console.errors import NotAllowed
 from invoicing import pausing, reminding
 from invoicing.models import Invoice, Reminder, ReminderPause
 from tests.invoicing.test_reminding_views import FEBRUARY_10, PAGE, make_owed, remind_url, text_of
-from tests.people import GROUPS, browser_of, make_user, press
+from tests.people import GROUPS, browser_of, make_user, post, press
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ def test_a_paused_invoice_is_not_reminded_until_the_pause_is_lifted(owed: Invoic
     approver = browser_of("approver")
 
     assert f"{WHY} Lift the pause first." in text_of(approver.get(remind_url(owed), follow=True))
-    answer = approver.post(remind_url(owed), {"text": "reminder1", "balance": "258.640"}, follow=True)
+    answer = post(approver, remind_url(owed), {"text": "reminder1", "balance": "258.640"}, follow=True)
     assert f"{WHY} Lift the pause first." in text_of(answer)
     with pytest.raises(NotAllowed, match="paused until 24 Feb 2026"):
         reminding.request_reminder(owed, text="reminder1", balance=Decimal("258.64"), user=None)
@@ -74,7 +74,7 @@ def test_it_is_over_by_itself_after_its_last_day(owed: Invoice) -> None:
     with clock.set_to(dt.datetime(2026, 2, 24, 23, 0, tzinfo=dt.UTC)):
         assert pausing.of(owed) is None
         assert "Remind Acme Corp" in text_of(browser_of("approver").get(remind_url(owed)))
-        answer = browser_of("clerk").post(lift_url(pause), {"reason": "late"}, follow=True)
+        answer = post(browser_of("clerk"), lift_url(pause), {"reason": "late"}, follow=True)
         assert "This pause ended by itself on 24 Feb 2026." in text_of(answer)
         assert "This pause is over already." in text_of(browser_of("clerk").get(lift_url(pause), follow=True))
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_paused_is_said(owed: Invoice, form: dict[str, str], sent
 def test_somebody_was_faster(owed: Invoice) -> None:
     form = {"of": "invoice", "until": "2026-02-20", "reason": "time", "seen": ""}
     paused(owed)
-    answer = browser_of("approver").post(pause_url(owed), form, follow=True)
+    answer = post(browser_of("approver"), pause_url(owed), form, follow=True)
     assert f"Somebody was faster. {WHY} Look again." in text_of(answer)
     assert ReminderPause.objects.get().until == UNTIL
 
@@ -161,8 +161,8 @@ def test_somebody_was_faster(owed: Invoice) -> None:
 def test_a_second_click_on_lift_says_so(owed: Invoice) -> None:
     pause = paused(owed)
     clerk = browser_of("clerk")
-    clerk.post(lift_url(pause), {"reason": "paid soon"})
-    answer = clerk.post(lift_url(pause), {"reason": "again"}, follow=True)
+    post(clerk, lift_url(pause), {"reason": "paid soon"})
+    answer = post(clerk, lift_url(pause), {"reason": "again"}, follow=True)
     assert "clerk lifted this pause already: paid soon" in text_of(answer)
 
 
@@ -172,13 +172,13 @@ def test_clerks_pause_and_lift_and_get_changes_nothing(group: str, owed: Invoice
     form = {"of": "invoice", "until": "2026-02-24", "reason": "time", "seen": ""}
     assert browser.get(pause_url(owed)).status_code == (200 if may else 403)
     assert not ReminderPause.objects.exists()
-    assert browser.post(pause_url(owed), form).status_code == (302 if may else 403)
+    assert post(browser, pause_url(owed), form).status_code == (302 if may else 403)
     pause = ReminderPause.objects.first() or pausing.pause(
         owed, until=UNTIL, is_for_client=False, reason="x", seen="", user=make_user("ann")
     )
     assert browser.get(lift_url(pause)).status_code == (200 if may else 403)
     assert pausing.of(owed) == pause
-    assert browser.post(lift_url(pause), {"reason": "over"}).status_code == (302 if may else 403)
+    assert post(browser, lift_url(pause), {"reason": "over"}).status_code == (302 if may else 403)
     assert (pausing.of(owed) is None) == may
     body = text_of(browser.get(PAGE, {"show": "open"}))
     assert ("Pause…" in body or "Lift…" in body) == may

@@ -17,7 +17,16 @@ from invoicing.run import refresh_run
 from mappings.lookups import new_rule_set_version
 from mappings.models import Client
 from sync.models import TimeEntry
-from tests.invoicing.world import DECEMBER, IN_JANUARY, built, make_client, make_project, make_user, make_work
+from tests.invoicing.world import (
+    DECEMBER,
+    IN_JANUARY,
+    built,
+    make_client,
+    make_project,
+    make_user,
+    make_work,
+    on_screen,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -54,9 +63,14 @@ def test_one_draft_becomes_one_for_each_project_and_keeps_what_was_written() -> 
     run, clerk = built(), make_user("Billing clerk")
     draft = run.invoices.get()
     edited = draft.lines.get(ref=3)
-    draft = review.edit_text(edited, text="API work as agreed", user=clerk, reason="asked", revision=draft.revision)
+    draft = review.edit_text(edited, text="API work as agreed", user=clerk, reason="asked", seen=on_screen(edited))
     adjusting.add_line(
-        draft, text="Licence", quantity=D(1), price=D(40), reason="agreed", user=clerk, revision=draft.revision
+        draft,
+        text="Licence",
+        quantity=D(1),
+        price=D(40),
+        reason="agreed",
+        user=clerk,
     )
     run = group_by(client, "project", run)
     assert living(run) == [(str(web.pk), "draft", D("325"), 3), (str(api.pk), "draft", D("95"), 1)]
@@ -125,6 +139,6 @@ def test_a_line_that_a_person_took_off_makes_no_draft_of_its_own() -> None:
     client, web, _api = office()
     run = built()
     draft, clerk = run.invoices.get(), make_user("Billing clerk")
-    review.exclude_line(draft.lines.get(ref=3), user=clerk, reason="later", revision=draft.revision)
+    review.exclude_line(draft.lines.get(ref=3), user=clerk, reason="later", seen=on_screen(draft.lines.get(ref=3)))
     run = group_by(client, "project", run)
     assert living(run) == [(str(web.pk), "draft", D("285"), 2)]

@@ -15,7 +15,7 @@ from billing_console import clock
 from invoicing.models import Invoice, Reminder
 from sync.models import Transition, UpstreamCall
 from tests.invoicing.world import built, make_client, make_project, make_work
-from tests.people import GROUPS, browser_of, press
+from tests.people import GROUPS, browser_of, post, press
 
 pytestmark = pytest.mark.django_db
 
@@ -122,7 +122,7 @@ def test_only_who_may_send_may_remind(group: str, owed: Invoice) -> None:
     assert browser.get(PAGE).status_code == 200
     assert browser.get(remind_url(owed)).status_code == (200 if may else 403)
 
-    answer = browser.post(remind_url(owed), {"text": "reminder1", "balance": "258.640"})
+    answer = post(browser, remind_url(owed), {"text": "reminder1", "balance": "258.640"})
 
     assert answer.status_code == (302 if may else 403)
     assert Reminder.objects.count() == may
@@ -138,7 +138,7 @@ def test_only_who_may_send_may_remind(group: str, owed: Invoice) -> None:
     ],
 )
 def test_what_was_not_on_screen_is_not_sent(owed: Invoice, form: dict[str, str], sentence: str) -> None:
-    answer = browser_of("approver").post(remind_url(owed), form, follow=True)
+    answer = post(browser_of("approver"), remind_url(owed), form, follow=True)
 
     assert sentence in text_of(answer)
     assert not Reminder.objects.exists()
@@ -166,8 +166,8 @@ def test_what_would_reach_others_or_be_in_another_currency_is_not_asked_for(
 def test_a_second_click_says_so(owed: Invoice) -> None:
     browser = browser_of("approver")
     form = {"text": "reminder1", "balance": "258.640"}
-    assert "is being reminded of" in text_of(browser.post(remind_url(owed), form, follow=True))
-    assert "is on its way, or waits for a decision" in text_of(browser.post(remind_url(owed), form, follow=True))
+    assert "is being reminded of" in text_of(post(browser, remind_url(owed), form, follow=True))
+    assert "is on its way, or waits for a decision" in text_of(post(browser, remind_url(owed), form, follow=True))
     assert Reminder.objects.count() == 1
     assert "is on its way" in text_of(browser.get(remind_url(owed), follow=True))
 
@@ -187,15 +187,15 @@ def test_a_person_decides_about_an_unknown_outcome(owed: Invoice) -> None:
     assert "No proof for" in question
     assert "b@x.example" in question
 
-    assert "Say how you know" in text_of(browser.post(f"{PAGE}{reminder.pk}/decide/arrived/", follow=True))
-    said = browser.post(f"{PAGE}{reminder.pk}/decide/not-sent/", {"reason": "asked them"}, follow=True)
+    assert "Say how you know" in text_of(post(browser, f"{PAGE}{reminder.pk}/decide/arrived/", follow=True))
+    said = post(browser, f"{PAGE}{reminder.pk}/decide/not-sent/", {"reason": "asked them"}, follow=True)
     assert "Invoice Ninja is read once more first" in text_of(said)
     assert Reminder.objects.get().state == "attention"
     assert "It did not leave…" not in text_of(browser.get(PAGE))
-    twice = browser.post(f"{PAGE}{reminder.pk}/decide/not-sent/", {"reason": "asked them"}, follow=True)
+    twice = post(browser, f"{PAGE}{reminder.pk}/decide/not-sent/", {"reason": "asked them"}, follow=True)
     assert "That was said already" in text_of(twice)
-    browser.post(f"{PAGE}{reminder.pk}/decide/arrived/", {"reason": "they found it"})
-    again = browser.post(f"{PAGE}{reminder.pk}/decide/arrived/", {"reason": "asked them"}, follow=True)
+    post(browser, f"{PAGE}{reminder.pk}/decide/arrived/", {"reason": "they found it"})
+    again = post(browser, f"{PAGE}{reminder.pk}/decide/arrived/", {"reason": "asked them"}, follow=True)
 
     assert Reminder.objects.get().state == "sent"
     assert "does not wait for a decision any more: it is “Sent” by now." in text_of(again)

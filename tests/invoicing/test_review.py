@@ -28,6 +28,7 @@ from tests.invoicing.world import (
     make_project,
     make_user,
     make_work,
+    on_screen,
     prove,
 )
 
@@ -63,7 +64,7 @@ def trail(invoice: Invoice) -> list[tuple[str, str, str]]:
 def test_excluding_a_line_puts_its_entry_off(user: User) -> None:
     invoice = draft("2.1", "1.0")
     line = invoice.lines.get(ref=2)
-    after = review.exclude_line(line, revision=2, user=user, reason="Wait for Acme")
+    after = review.exclude_line(line, seen=on_screen(line), user=user, reason="Wait for Acme")
     line.refresh_from_db()
     entry = TimeEntry.objects.get(pk=line.entry_id)
     assert (after.net, after.tax, after.gross, after.revision) == (D("213.75"), D("44.89"), D("258.64"), 3)
@@ -77,7 +78,7 @@ def test_excluding_a_line_puts_its_entry_off(user: User) -> None:
 def test_holding_a_line_holds_its_entry_until_somebody_releases_it(user: User) -> None:
     invoice = draft("2.1", "1.0")
     line = invoice.lines.get(ref=2)
-    after = review.hold_line(line, revision=2, user=user, reason="Ask Acme")
+    after = review.hold_line(line, seen=on_screen(line), user=user, reason="Ask Acme")
     entry = TimeEntry.objects.get(pk=line.entry_id)
     assert (after.net, entry.state, entry.reason, entry.reason_note, entry.held_by_person) == (
         D("213.75"), "held", "by_person", "Ask Acme", True,
@@ -97,17 +98,15 @@ def test_holding_a_line_holds_its_entry_until_somebody_releases_it(user: User) -
 def test_a_second_click_on_exclude_is_one_sentence(user: User) -> None:
     invoice = draft()
     line = invoice.lines.first()
-    review.exclude_line(line, revision=2, user=user, reason="x")
-    with pytest.raises(StaleRevision):
-        review.exclude_line(line, revision=2, user=user, reason="x")
+    review.exclude_line(line, seen=on_screen(line), user=user, reason="x")
     with pytest.raises(NotAllowed, match="not on the draft any more"):
-        review.exclude_line(line, revision=3, user=user, reason="x")
+        review.exclude_line(line, seen=on_screen(line), user=user, reason="x")
 
 
 def test_the_last_line_cannot_be_excluded(user: User) -> None:
     invoice = draft("2.1")
     with pytest.raises(NotAllowed, match="Reject the draft"):
-        review.exclude_line(invoice.lines.get(), revision=2, user=user, reason="x")
+        review.exclude_line(invoice.lines.get(), seen=on_screen(invoice.lines.get()), user=user, reason="x")
 
 
 @pytest.mark.parametrize("reason", ["", "  \n"])
@@ -115,9 +114,9 @@ def test_no_act_without_a_reason(user: User, reason: str) -> None:
     invoice = draft()
     line = invoice.lines.first()
     acts = [
-        lambda: review.exclude_line(line, revision=2, user=user, reason=reason),
-        lambda: review.hold_line(line, revision=2, user=user, reason=reason),
-        lambda: review.edit_text(line, revision=2, user=user, text="x", reason=reason),
+        lambda: review.exclude_line(line, seen=on_screen(line), user=user, reason=reason),
+        lambda: review.hold_line(line, seen=on_screen(line), user=user, reason=reason),
+        lambda: review.edit_text(line, seen=on_screen(line), user=user, text="x", reason=reason),
         lambda: review.hold_draft(invoice, revision=2, user=user, note=reason),
         lambda: review.reject_draft(invoice, revision=2, user=user, reason=reason),
         lambda: review.withdraw_approval(invoice, user=user, reason=reason),
@@ -131,8 +130,8 @@ def test_no_act_without_a_reason(user: User, reason: str) -> None:
 def test_editing_keeps_the_first_text_and_neutralises_the_new_one(user: User) -> None:
     invoice = draft("2.1")
     line = invoice.lines.get()
-    review.edit_text(line, revision=2, user=user, text=" Work of :MONTH ", reason="Clearer")
-    review.edit_text(line, revision=3, user=user, text="Payments", reason="Clearer still")
+    review.edit_text(line, seen=on_screen(line), user=user, text=" Work of :MONTH ", reason="Clearer")
+    review.edit_text(line, seen=on_screen(line), user=user, text="Payments", reason="Clearer still")
     line.refresh_from_db()
     assert (line.notes, line.original_notes, line.edit_reason, line.edited_by) == (
         "Payments",
@@ -140,7 +139,7 @@ def test_editing_keeps_the_first_text_and_neutralises_the_new_one(user: User) ->
         "Clearer still",
         user,
     )
-    review.edit_text(line, revision=4, user=user, text="Task #1: Implement payment gateway", reason="Back")
+    review.edit_text(line, seen=on_screen(line), user=user, text="Task #1: Implement payment gateway", reason="Back")
     line.refresh_from_db()
     assert (line.original_notes, line.edited_by) == ("", None)
     assert Invoice.objects.get().net == D("213.75")
@@ -148,7 +147,7 @@ def test_editing_keeps_the_first_text_and_neutralises_the_new_one(user: User) ->
 
 def test_editing_neutralises_reserved_words(user: User) -> None:
     line = draft("2.1").lines.get()
-    review.edit_text(line, revision=2, user=user, text=" Work of :MONTH ", reason="Clearer")
+    review.edit_text(line, seen=on_screen(line), user=user, text=" Work of :MONTH ", reason="Clearer")
     line.refresh_from_db()
     assert line.notes == "Work of \u2236MONTH"
 
@@ -281,7 +280,7 @@ def test_a_second_approval_is_one_sentence(user: User) -> None:
 
 def test_an_old_revision_cannot_be_approved(user: User) -> None:
     invoice = draft()
-    review.edit_text(invoice.lines.first(), revision=2, user=user, text="x", reason="y")
+    review.edit_text(invoice.lines.first(), seen=on_screen(invoice.lines.first()), user=user, text="x", reason="y")
     with pytest.raises(StaleRevision):
         review.approve(invoice, revision=2, user=user)
 
@@ -357,13 +356,15 @@ def edited(user: User, act: str) -> Invoice:
     invoice = draft()
     line = invoice.lines.get(ref=1)
     if act == "text":
-        return review.edit_text(line, revision=2, user=user, text="Payments", reason="x")
+        return review.edit_text(line, seen=on_screen(line), user=user, text="Payments", reason="x")
     if act == "figures":
-        return adjusting.adjust_line(line, revision=2, user=user, hours=D(1), rate=D(95), reason="x", meaning="purpose")
+        return adjusting.adjust_line(
+            line, seen=on_screen(line), user=user, hours=D(1), rate=D(95), reason="x", meaning="purpose"
+        )
     if act == "added":
-        return adjusting.add_line(invoice, revision=2, user=user, text="Fee", quantity=D(1), price=D(5), reason="x")
+        return adjusting.add_line(invoice, user=user, text="Fee", quantity=D(1), price=D(5), reason="x")
     take_off = review.exclude_line if act == "excluded" else review.hold_line
-    return take_off(line, revision=2, user=user, reason="x")
+    return take_off(line, seen=on_screen(line), user=user, reason="x")
 
 
 @pytest.mark.parametrize(
@@ -384,8 +385,14 @@ def test_without_four_eyes_and_without_a_change_one_person_is_enough(user: User)
     project = make_project(make_client("Other"))
     make_work(project)
     other = built().invoices.get(client=project.client)
-    review.edit_text(other.lines.get(), revision=2, user=user, text="x", reason="y")
-    review.edit_text(other.lines.get(), revision=3, user=user, text=other.lines.get().original_notes, reason="y")
+    review.edit_text(other.lines.get(), seen=on_screen(other.lines.get()), user=user, text="x", reason="y")
+    review.edit_text(
+        other.lines.get(),
+        seen=on_screen(other.lines.get()),
+        user=user,
+        text=other.lines.get().original_notes,
+        reason="y",
+    )
     with pytest.raises(NotAllowed, match="You changed a draft of this client and period"):
         review.approve(other, revision=4, user=user)  # who touched it is a set that only grows
     untouched = make_project(make_client("Third"))
@@ -398,7 +405,9 @@ def test_four_eyes_are_not_walked_round_by_rejecting_the_draft(user: User) -> No
     """A alone holds a line, rejects and refreshes: the new draft bears no trace of it, but the trail does."""
     Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
     invoice = draft()
-    review.hold_line(invoice.lines.get(ref=1), revision=2, user=user, reason="not this one")
+    review.hold_line(
+        invoice.lines.get(ref=1), seen=on_screen(invoice.lines.get(ref=1)), user=user, reason="not this one"
+    )
     review.reject_draft(invoice, revision=3, user=user, reason="anew")
     refresh_run(invoice.run)
     build.build_due()
@@ -412,9 +421,9 @@ def test_four_eyes_are_not_walked_round_by_rejecting_the_draft(user: User) -> No
 def test_four_eyes_know_who_wrote_before_the_last_writer(user: User) -> None:
     Company.objects.update_or_create(pk=1, defaults={"needs_four_eyes": True})
     invoice, other = draft(), make_user("Approver")
-    added = adjusting.add_line(invoice, revision=2, user=user, text="Fee", quantity=D(1), price=D(1000), reason="x")
+    added = adjusting.add_line(invoice, user=user, text="Fee", quantity=D(1), price=D(1000), reason="x")
     line = added.lines.get(entry__isnull=True)
-    adjusting.adjust_line(line, revision=3, user=other, hours=D(1), rate=D("1000.01"), reason="a cent")
+    adjusting.adjust_line(line, seen=on_screen(line), user=other, hours=D(1), rate=D("1000.01"), reason="a cent")
     for somebody in (user, other):
         with pytest.raises(NotAllowed, match="another approver must approve"):
             review.approve(invoice, revision=4, user=somebody)

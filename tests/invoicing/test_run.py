@@ -31,6 +31,7 @@ from tests.invoicing.world import (
     make_project,
     make_user,
     make_work,
+    on_screen,
     prove,
     sweep_project,
 )
@@ -275,7 +276,12 @@ def test_an_excluded_line_stays_out_of_this_run_and_joins_the_next() -> None:
     entry = make_work(project, "1.0")
     run = built()
     invoice = run.invoices.get()
-    review.exclude_line(invoice.lines.get(entry=entry), revision=2, user=make_user(), reason="Asked for by Acme")
+    review.exclude_line(
+        invoice.lines.get(entry=entry),
+        seen=on_screen(invoice.lines.get(entry=entry)),
+        user=make_user(),
+        reason="Asked for by Acme",
+    )
     refresh_run(run)
     build.build_due()
     entry.refresh_from_db()
@@ -312,7 +318,11 @@ def test_an_edited_text_outlives_the_refresh() -> None:
     run = built()
     user = make_user()
     review.edit_text(
-        run.invoices.get().lines.get(entry=entry), revision=2, user=user, text="Payments", reason="Shorter"
+        run.invoices.get().lines.get(entry=entry),
+        seen=on_screen(run.invoices.get().lines.get(entry=entry)),
+        user=user,
+        text="Payments",
+        reason="Shorter",
     )
     change_hours(entry, "3.1")
     refresh_run(run)
@@ -399,7 +409,12 @@ def test_a_supplement_bills_what_was_put_off_from_the_invoice_before() -> None:
     entry = make_work(project, "1.0")
     run = built()
     invoice = run.invoices.get()
-    review.exclude_line(invoice.lines.get(entry=entry), revision=2, user=make_user(), reason="Not yet")
+    review.exclude_line(
+        invoice.lines.get(entry=entry),
+        seen=on_screen(invoice.lines.get(entry=entry)),
+        user=make_user(),
+        reason="Not yet",
+    )
     review.approve(invoice, revision=3, user=make_user())
     extra = built(is_supplement=True, reason="Now it may")
     assert extra.invoices.get().lines.get().entry_id == entry.pk

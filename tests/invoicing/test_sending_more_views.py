@@ -20,7 +20,7 @@ from invoicing.models import Deviation, DoubleBilling, Invoice, InvoiceLine, Inv
 from sync.models import RemoteRecord
 from tests.invoicing.test_sending_views import make_invoices, words
 from tests.invoicing.world import IN_JANUARY
-from tests.people import browser_of, hidden_fields
+from tests.people import browser_of, hidden_fields, post
 
 pytestmark = pytest.mark.django_db
 SENDERS = ("approver", "administrator")
@@ -120,16 +120,16 @@ def test_the_question_names_the_money_and_changes_nothing(
 @pytest.mark.parametrize(("answer", "decision"), [("adopt", "adopted"), ("overwrite", "overwritten")])
 def test_an_answer_is_given_once_with_its_reason(approver: Browser, answer: str, decision: str) -> None:
     deviation = deviating()
-    assert "Say why" in words(approver.post(settle(deviation, answer), {"reason": " "}, follow=True))
+    assert "Say why" in words(post(approver, settle(deviation, answer), {"reason": " "}, follow=True))
     assert Deviation.objects.get().decision == ""
 
-    approver.post(settle(deviation, answer), {"reason": "agreed"})
+    post(approver, settle(deviation, answer), {"reason": "agreed"})
 
     row = Deviation.objects.get()
     assert (row.decision, row.reason, row.decided_by.username) == (decision, "agreed", "approver")
     assert RemoteRecord.objects.get(kind="invoice").state == "pending"
     before = snapshot()
-    again = words(approver.post(settle(deviation, "adopt"), {"reason": "again"}, follow=True))
+    again = words(post(approver, settle(deviation, "adopt"), {"reason": "again"}, follow=True))
     assert "This was settled already" in again
     assert words(approver.get(settle(deviation, "overwrite"), follow=True)).count("This was settled already") == 1
     assert snapshot() == before
@@ -139,7 +139,7 @@ def test_what_was_sealed_anew_since_is_not_answered(approver: Browser) -> None:
     deviation = deviating()
     Invoice.objects.update(seal="b" * 64)
     before = snapshot()
-    page = words(approver.post(settle(deviation, "adopt"), {"reason": "x"}, follow=True))
+    page = words(post(approver, settle(deviation, "adopt"), {"reason": "x"}, follow=True))
     assert "was changed here since. Compare again." in page
     assert snapshot() == before
 
@@ -147,7 +147,7 @@ def test_what_was_sealed_anew_since_is_not_answered(approver: Browser) -> None:
 def test_there_are_only_two_answers(approver: Browser) -> None:
     deviation = deviating()
     before = snapshot()
-    assert "Say either" in words(approver.post(settle(deviation, "perhaps"), {"reason": "x"}, follow=True))
+    assert "Say either" in words(post(approver, settle(deviation, "perhaps"), {"reason": "x"}, follow=True))
     assert snapshot() == before
 
 
@@ -160,7 +160,7 @@ def test_why_it_cannot_be_taken_over_stands_where_the_button_was(approver: Brows
 
 @pytest.mark.parametrize("who", ["viewer", "clerk", "approver"])
 def test_only_who_sends_has_it_compared_again(who: str) -> None:
-    status = browser_of(who).post(differences(deviating())).status_code
+    status = post(browser_of(who), differences(deviating())).status_code
     assert status == (302 if who in SENDERS else 403)
 
 
@@ -174,7 +174,7 @@ def test_the_invoice_and_the_question_before_sending_link_there(approver: Browse
     deviation = deviating()
     link = differences(deviation)
     assert link in words(approver.get(reverse("admin:invoicing_invoice_change", args=[deviation.invoice_id])))
-    answer = approver.post(reverse("admin:invoicing_invoice_send_select"), {"invoice": deviation.invoice_id})
+    answer = post(approver, reverse("admin:invoicing_invoice_send_select"), {"invoice": deviation.invoice_id})
     page = words(approver.get(answer.headers["Location"], follow=True))
     assert "it was changed in Invoice Ninja; open it and say whose words count" in page
 
@@ -196,7 +196,7 @@ def test_thirty_lines_cost_as_many_queries_as_one(approver: Browser) -> None:
 
 
 def select_to_mark(browser: Browser, invoices: list[Invoice]) -> str:
-    answer = browser.post(reverse("admin:invoicing_invoice_mark_select"), {"invoice": [row.pk for row in invoices]})
+    answer = post(browser, reverse("admin:invoicing_invoice_mark_select"), {"invoice": [row.pk for row in invoices]})
     return str(answer.headers["Location"])
 
 
@@ -205,7 +205,7 @@ def select_to_mark(browser: Browser, invoices: list[Invoice]) -> str:
 )
 def test_only_approvers_select_to_mark(who: str, status: int) -> None:
     (invoice,) = sealed()
-    answer = browser_of(who).post(reverse("admin:invoicing_invoice_mark_select"), {"invoice": invoice.pk})
+    answer = post(browser_of(who), reverse("admin:invoicing_invoice_mark_select"), {"invoice": invoice.pk})
     assert answer.status_code == status
     assert Selection.objects.filter(verb="mark").count() == (who in SENDERS)
 
@@ -232,18 +232,18 @@ def test_the_question_of_a_mark_says_that_no_mail_leaves_and_changes_nothing(app
 
 def test_a_mark_needs_a_reason_and_is_asked_for_once(approver: Browser) -> None:
     address = select_to_mark(approver, sealed(2))
-    assert "Say how it reaches the client" in words(approver.post(address, {"reason": ""}, follow=True))
+    assert "Say how it reaches the client" in words(post(approver, address, {"reason": ""}, follow=True))
     assert RemoteRecord.objects.filter(kind="mark_sent").count() == 0
 
     form = {**hidden_fields(approver, address), "reason": "on paper"}
-    page = words(approver.post(address, form, follow=True))
+    page = words(post(approver, address, form, follow=True))
 
     assert "2 invoices are being marked." in page
     assert "0 of 2 are marked, 0 need a decision." in page
     assert set(Invoice.objects.values_list("state", flat=True)) == {"sending"}
     assert RemoteRecord.objects.filter(kind="mark_sent", state="pending").count() == 2
     before = snapshot()
-    assert "This was confirmed already" in words(approver.post(address, form, follow=True))
+    assert "This was confirmed already" in words(post(approver, address, form, follow=True))
     assert snapshot() == before
 
 
@@ -252,7 +252,7 @@ def test_what_changed_after_the_question_is_not_marked_and_said(approver: Browse
     address = select_to_mark(approver, [first, second])
     form = {**hidden_fields(approver, address), "reason": "on paper"}
     Invoice.objects.filter(pk=second.pk).update(seal="b" * 64)
-    page = words(approver.post(address, form, follow=True))
+    page = words(post(approver, address, form, follow=True))
     assert "1 invoice is being marked." in page
     assert "changed since you looked at it" in page
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
@@ -264,7 +264,7 @@ def test_what_stayed_behind_on_screen_is_not_marked(approver: Browser) -> None:
     address = select_to_mark(approver, [first, second])
     form = {**hidden_fields(approver, address), "reason": "on paper"}
     RemoteRecord.objects.filter(invoice=second).update(state="synced")
-    assert "1 invoice is being marked." in words(approver.post(address, form, follow=True))
+    assert "1 invoice is being marked." in words(post(approver, address, form, follow=True))
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
 
 
@@ -338,7 +338,7 @@ def test_only_who_sends_has_it_fetched_now(who: str, status: int) -> None:
     row = kept()
     later = timezone.now() + dt.timedelta(hours=5)
     InvoicePdf.objects.update(content=None, sha256="", not_before=later)
-    answer = browser_of(who).post(reverse("admin:invoicing_invoice_pdf", args=[row.invoice_id]))
+    answer = post(browser_of(who), reverse("admin:invoicing_invoice_pdf", args=[row.invoice_id]))
     assert answer.status_code == status
     assert (InvoicePdf.objects.get().not_before is None) is (who in SENDERS)
 
@@ -350,7 +350,7 @@ def test_a_missing_or_forged_pdf_is_a_sentence(approver: Browser) -> None:
     assert "The kept PDF is damaged" in words(approver.get(address, follow=True))
     InvoicePdf.objects.update(content=None)
     assert "is not kept here (any more)" in words(approver.get(address, follow=True))
-    assert "There is no PDF to fetch" in words(approver.post(address, follow=True))
+    assert "There is no PDF to fetch" in words(post(approver, address, follow=True))
     InvoicePdf.objects.all().delete()
     assert approver.get(address).status_code == 404
 

@@ -18,7 +18,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from sync.models import RemoteRecord
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_work
-from tests.people import browser_of, hidden_fields, press
+from tests.people import browser_of, hidden_fields, post, press
 
 pytestmark = pytest.mark.django_db
 NBSP = "\u00a0"
@@ -54,7 +54,7 @@ def make_invoices(count: int = 1) -> list[Invoice]:
 
 def select(browser: Browser, invoices: list[Invoice]) -> str:
     """Choose invoices; returns the address of the question."""
-    answer = browser.post(reverse("admin:invoicing_invoice_send_select"), {"invoice": [row.pk for row in invoices]})
+    answer = post(browser, reverse("admin:invoicing_invoice_send_select"), {"invoice": [row.pk for row in invoices]})
     assert answer.status_code == 302
     return str(answer.headers["Location"])
 
@@ -80,7 +80,7 @@ def snapshot() -> Any:
 )
 def test_only_approvers_may_select_to_send(who: str, status: int) -> None:
     (invoice,) = make_invoices()
-    answer = browser_of(who).post(reverse("admin:invoicing_invoice_send_select"), {"invoice": invoice.pk})
+    answer = post(browser_of(who), reverse("admin:invoicing_invoice_send_select"), {"invoice": invoice.pk})
     assert answer.status_code == status
     assert Selection.objects.count() == (1 if who in ("approver", "administrator") else 0)
 
@@ -104,7 +104,7 @@ def test_others_decide_nothing(who: str) -> None:
     (invoice,) = make_invoices()
     Invoice.objects.update(state="attention")
     address = reverse("admin:invoicing_invoice_decide", args=[invoice.pk, "again"])
-    assert browser_of(who).post(address, {"reason": "x"}).status_code == (403 if who else 302)
+    assert post(browser_of(who), address, {"reason": "x"}).status_code == (403 if who else 302)
     assert Invoice.objects.get().state == "attention"
 
 
@@ -121,7 +121,7 @@ def test_somebody_elses_selection_is_not_mine(approver: Browser) -> None:
     (invoice,) = make_invoices()
     address = select(approver, [invoice])
 
-    answer = browser_of("administrator").post(address, follow=True)
+    answer = post(browser_of("administrator"), address, follow=True)
 
     assert "This selection is not yours or is gone." in words(answer)
     assert Invoice.objects.get().state == InvoiceState.CREATED
@@ -153,7 +153,7 @@ def test_get_changes_nothing(approver: Browser) -> None:
 
 
 def test_nothing_selected_is_said(approver: Browser) -> None:
-    answer = approver.post(reverse("admin:invoicing_invoice_send_select"), {}, follow=True)
+    answer = post(approver, reverse("admin:invoicing_invoice_send_select"), {}, follow=True)
     assert "Nothing was selected." in words(answer)
 
 
@@ -219,10 +219,10 @@ def test_confirming_asks_for_each_mail_once(approver: Browser) -> None:
 def test_the_second_click_asks_for_nothing(approver: Browser) -> None:
     address = select(approver, make_invoices(2))
     form = hidden_fields(approver, address)
-    approver.post(address, form)
+    post(approver, address, form)
     before = snapshot()
 
-    answer = approver.post(address, form, follow=True)
+    answer = post(approver, address, form, follow=True)
 
     assert "This was confirmed already; here is how it went." in words(answer)
     assert snapshot() == before
@@ -234,7 +234,7 @@ def test_what_changed_after_the_question_is_not_sent_and_said(approver: Browser)
     form = hidden_fields(approver, address)
     Invoice.objects.filter(pk=second.pk).update(seal="b" * 64)
 
-    page = words(approver.post(address, form, follow=True))
+    page = words(post(approver, address, form, follow=True))
 
     assert "1 invoice is being sent." in page
     assert "changed since you looked at it" in page
@@ -249,7 +249,7 @@ def test_what_stayed_behind_on_screen_is_not_asked_for_even_if_it_could_go_by_th
     form = hidden_fields(approver, address)
     type(second.client).objects.filter(pk=second.client_id).update(contacts=contacts)
 
-    page = words(approver.post(address, form, follow=True))
+    page = words(post(approver, address, form, follow=True))
 
     assert "1 invoice is being sent." in page
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
@@ -272,7 +272,7 @@ def test_what_can_no_longer_go_as_it_was_shown_stays_behind(approver: Browser, s
     form = hidden_fields(approver, address)
     type(second.client).objects.filter(pk=second.client_id).update(**spoil)
 
-    page = words(approver.post(address, form, follow=True))
+    page = words(post(approver, address, form, follow=True))
 
     assert why in page
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
@@ -281,7 +281,7 @@ def test_what_can_no_longer_go_as_it_was_shown_stays_behind(approver: Browser, s
 def test_a_form_that_does_not_say_what_was_on_screen_sends_nothing(approver: Browser) -> None:
     address = select(approver, make_invoices(2))
     before = snapshot()
-    assert "The form came without what you saw." in words(approver.post(address, follow=True))
+    assert "The form came without what you saw." in words(post(approver, address, follow=True))
     assert snapshot() == before
 
 
@@ -323,9 +323,9 @@ def test_dating_anew_is_its_own_confirmed_act_and_sends_nothing(approver: Browse
     select(approver, invoices)
     with clock.set_to(dt.datetime(2026, 1, 22, 9, 0, tzinfo=dt.UTC)):
         form = hidden_fields(approver, page_url("redate"))
-        first = words(approver.post(page_url("redate"), form, follow=True))
+        first = words(post(approver, page_url("redate"), form, follow=True))
         before = snapshot()
-        second = words(approver.post(page_url("redate"), form, follow=True))
+        second = words(post(approver, page_url("redate"), form, follow=True))
 
     assert "2 invoices have today's date now." in first
     assert "No date was changed" in second
@@ -350,11 +350,11 @@ def test_a_person_decides_with_a_reason_once(approver: Browser, answer: str, sta
     assert "There is no proof." in page
     assert Invoice.objects.get().state == "attention"
 
-    assert "Say how you know" in words(approver.post(address, {"reason": " "}, follow=True))
-    approver.post(address, {"reason": "they called"})
+    assert "Say how you know" in words(post(approver, address, {"reason": " "}, follow=True))
+    post(approver, address, {"reason": "they called"})
     assert Invoice.objects.get().state == state
 
-    too_late = approver.post(address, {"reason": "x"}, follow=True)
+    too_late = post(approver, address, {"reason": "x"}, follow=True)
     said = f"does not wait for a decision any more: it is “{Invoice.objects.get().get_state_display()}” by now."
     assert said in words(too_late)
     assert too_late.request["PATH_INFO"] == reverse("admin:invoicing_invoice_change", args=[invoice.pk])
@@ -365,7 +365,7 @@ def test_there_are_only_two_answers(approver: Browser) -> None:
     (invoice,) = make_invoices()
     Invoice.objects.update(state="attention")
     address = reverse("admin:invoicing_invoice_decide", args=[invoice.pk, "perhaps"])
-    approver.post(address, {"reason": "x"})
+    post(approver, address, {"reason": "x"})
     assert Invoice.objects.get().state == "attention"
 
 

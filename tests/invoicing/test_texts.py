@@ -15,7 +15,7 @@ from mappings.rules import month
 from sandbox import scenario
 from sync import push, writeback
 from sync.clients.ninja_texts import line_text, neutralise
-from tests.invoicing.world import built, make_user, sweep_project
+from tests.invoicing.world import built, make_user, on_screen, sweep_project
 from tests.outbound import JANUARY_2, fresh
 from tests.standins import World, make_request
 
@@ -85,7 +85,7 @@ def test_what_the_office_types_for_a_line_is_printed(world: World) -> None:
     user = make_user("Approver")
 
     typed = "- __init__.py\n- see *localhost*\u200b"
-    review.edit_text(draft.lines.get(), revision=draft.revision, user=user, text=typed, reason="clearer")
+    review.edit_text(draft.lines.get(), seen=on_screen(draft.lines.get()), user=user, text=typed, reason="clearer")
     review.approve(fresh(draft), revision=fresh(draft).revision, user=user)
     creating.create_due()
 

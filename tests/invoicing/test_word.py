@@ -30,6 +30,7 @@ from tests.invoicing.world import (
     make_user,
     make_work,
     month,
+    on_screen,
     prove,
 )
 from tests.people import browser_of
@@ -61,7 +62,7 @@ def write(
     invoice.refresh_from_db()
     line = invoice.lines.get(is_voided=False, entry__isnull=False)
     what: dict[str, Any] = {"hours": D(hours), "rate": D(rate), "reason": reason, "meaning": meaning}
-    adjusting.adjust_line(line, revision=invoice.revision, user=user, **what)
+    adjusting.adjust_line(line, seen=on_screen(line), user=user, **what)
 
 
 def issued(invoice: Invoice) -> None:
@@ -73,7 +74,7 @@ def issued(invoice: Invoice) -> None:
 def add(invoice: Invoice, price: str, user: User) -> None:
     invoice.refresh_from_db()
     said: dict[str, Any] = {"text": "Instalment", "quantity": D(1), "price": D(price), "reason": "Contract"}
-    adjusting.add_line(invoice, revision=invoice.revision, user=user, **said)
+    adjusting.add_line(invoice, user=user, **said)
 
 
 def close_again(entry: TimeEntry, hours: str) -> None:
@@ -200,9 +201,9 @@ def test_what_was_agreed_survives_being_put_off(act: str, user: User) -> None:
     invoice.refresh_from_db()
     line = invoice.lines.get(ref=5)
     said: dict[str, Any] = {"hours": D(5), "rate": D(95), "reason": "client agreed", "meaning": ON_PURPOSE}
-    adjusting.adjust_line(line, revision=invoice.revision, user=user, **said)
+    adjusting.adjust_line(line, seen=on_screen(line), user=user, **said)
     invoice.refresh_from_db()
-    review.edit_text(line, revision=invoice.revision, user=user, text="Migration", reason="shorter")
+    review.edit_text(line, seen=on_screen(line), user=user, text="Migration", reason="shorter")
     invoice.refresh_from_db()
     if act == "reject":
         review.reject_draft(invoice, revision=invoice.revision, user=user, reason="later")

@@ -31,6 +31,7 @@ from tests.invoicing.world import (
     make_project,
     make_user,
     make_work,
+    on_screen,
     prove,
 )
 
@@ -73,12 +74,12 @@ class Story:
         line = InvoiceLine.objects.filter(invoice=self.draft, is_voided=False, entry__isnull=False).first()
         if self.draft is not None and line is not None:
             figures: dict[str, Any] = {"hours": D(hours), "rate": D(95), "meaning": meaning}
-            adjusting.adjust_line(line, revision=self.draft.revision, user=self.user, reason="said", **figures)
+            adjusting.adjust_line(line, seen=on_screen(line), user=self.user, reason="said", **figures)
 
     def add(self) -> None:
         if self.draft is not None:
             what: dict[str, Any] = {"text": "Flat", "quantity": D(1), "price": D("12.34"), "reason": "contract"}
-            adjusting.add_line(self.draft, revision=self.draft.revision, user=self.user, **what)
+            adjusting.add_line(self.draft, user=self.user, **what)
             self.by_hand += D("12.34")
 
     def reject(self) -> None:

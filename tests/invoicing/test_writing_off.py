@@ -23,7 +23,7 @@ from invoicing.verdict import Verdict, prove
 from sync.models import RemoteRecord, TimeEntry, Transition
 from tests.invoicing.world import DECEMBER, make_user
 from tests.outbound import created_invoice, drain_all
-from tests.people import browser_of
+from tests.people import browser_of, post
 from tests.standins import World
 
 pytestmark = pytest.mark.django_db
@@ -244,7 +244,7 @@ def test_a_write_off_that_invoice_ninja_does_not_take_can_be_given_up(world: Wor
     record = RemoteRecord.objects.get(pk=credit.remote_id)
     assert record.state == "attention"
 
-    answer = browser_of("approver").post(page_of(sent, f"credits/{credit.pk}/give-up"), {"reason": "later"})
+    answer = post(browser_of("approver"), page_of(sent, f"credits/{credit.pk}/give-up"), {"reason": "later"})
 
     assert answer.status_code == 302
     assert Credit.objects.get().is_given_up
@@ -257,7 +257,7 @@ def test_only_who_may_credit_may_write_off(world: World, sent: Invoice, group: s
     browser = browser_of(group)
     url = page_of(sent, name)
     posted = {"amount": "8.38", "cause": "goodwill", "balance": str(sent.balance), "reason": "x"}
-    assert (browser.get(url).status_code, browser.post(url, posted).status_code) == (status, status)
+    assert (browser.get(url).status_code, post(browser, url, posted).status_code) == (status, status)
     assert not Credit.objects.exists()
 
 
@@ -271,8 +271,8 @@ def test_the_question_shows_what_is_open_and_only_the_post_acts(world: World, se
     fields = dict(asked.context["confirmation"].fields)
     posted = {**fields, "amount": "8.38", "cause": "bad_debt", "reason": "insolvent"}
 
-    browser.post(page_of(sent, "write-off-rest"), posted)
-    again = browser.post(page_of(sent, "write-off-rest"), posted, follow=True)
+    post(browser, page_of(sent, "write-off-rest"), posted)
+    again = post(browser, page_of(sent, "write-off-rest"), posted, follow=True)
 
     assert [row.cause for row in Credit.objects.all()] == ["bad_debt"]
     assert "on its way to Invoice Ninja" in again.content.decode()
@@ -395,8 +395,8 @@ def test_the_second_click_on_a_cancelled_rest_finds_it_decided(world: World, sen
     assert polled().rest_cause == ""
     posted = {**asked.context["confirmation"].fields, "cause": "goodwill", "reason": "enough"}
 
-    browser.post(url, posted)
-    again = browser.post(url, posted, follow=True)
+    post(browser, url, posted)
+    again = post(browser, url, posted, follow=True)
 
     assert Invoice.objects.get().rest_cause == "goodwill"
     assert "waits for this decision any more" in again.content.decode()

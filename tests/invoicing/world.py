@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing_console.states import EntryState, ItemState, RecordState
+from invoicing import as_shown
+from invoicing.models import InvoiceLine
 from mappings.lookups import new_rule_set_version
 from mappings.models import Client, NinjaProject, Person, ProjectMapping, Rate, RateLevel
 from mappings.rules import Period, month
@@ -111,6 +113,11 @@ def prove(entry: TimeEntry) -> None:
     remote.remote_id = remote.remote_id or f"task{remote.pk}"
     remote.seen_at = timezone.now()
     remote.save()
+
+
+def on_screen(line: InvoiceLine) -> as_shown.Words:
+    """What the page of its draft shows of a line at this moment."""
+    return as_shown.line(InvoiceLine.objects.select_related("invoice").get(pk=line.pk))
 
 
 def make_user(group: str = "Administrator", name: str = "") -> User:

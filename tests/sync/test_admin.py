@@ -28,7 +28,7 @@ from tests.factories import (
     UpstreamCallFactory,
     UpstreamPinFactory,
 )
-from tests.people import GROUPS, browser_of
+from tests.people import GROUPS, browser_of, post
 
 pytestmark = pytest.mark.django_db
 
@@ -183,7 +183,7 @@ def test_getting_an_acts_address_asks_and_changes_nothing(act: str) -> None:
 def test_who_may_act_on_an_entry(act: str, who: str, may: bool) -> None:
     (entry,) = make_rows(1)
 
-    answer = browser_of(who).post(act_url("timeentry", act, entry), posted("because"))
+    answer = post(browser_of(who), act_url("timeentry", act, entry), posted("because"))
 
     entry.refresh_from_db()
     if may:
@@ -198,10 +198,10 @@ def test_who_may_act_on_an_entry(act: str, who: str, may: bool) -> None:
 def test_a_second_click_changes_nothing_and_says_so(act: str) -> None:
     (entry,) = make_rows(1)
     browser = browser_of("clerk")
-    browser.post(act_url("timeentry", act, entry), posted("because"))
+    post(browser, act_url("timeentry", act, entry), posted("because"))
     before = TimeEntry.objects.values().get()
 
-    answer = browser.post(act_url("timeentry", act, entry), posted("again"))
+    answer = post(browser, act_url("timeentry", act, entry), posted("again"))
 
     assert TimeEntry.objects.values().get() == before
     assert [message.level_tag for message in get_messages(answer.wsgi_request)][-1] == "error"
@@ -210,7 +210,7 @@ def test_a_second_click_changes_nothing_and_says_so(act: str) -> None:
 def test_an_act_without_a_reason_does_nothing() -> None:
     (entry,) = make_rows(1)
 
-    browser_of("clerk").post(act_url("timeentry", "exclude_for_good", entry), posted(" "))
+    post(browser_of("clerk"), act_url("timeentry", "exclude_for_good", entry), posted(" "))
 
     entry.refresh_from_db()
     assert entry.state == EntryState.HELD
@@ -221,7 +221,7 @@ def test_who_may_take_over_what_the_server_holds(who: str, may: bool) -> None:
     make_rows(1)
     record = RemoteRecord.objects.get()
 
-    answer = browser_of(who).post(act_url("remoterecord", "adopt", record), posted("looked there"))
+    answer = post(browser_of(who), act_url("remoterecord", "adopt", record), posted("looked there"))
 
     record.refresh_from_db()
     assert answer.status_code == (302 if may else 403)
@@ -240,7 +240,7 @@ def test_only_an_administrator_confirms_another_server(who: str, may: bool) -> N
         pause_reason="Another server answers.",
     )
 
-    answer = browser_of(who).post(act_url("upstreampin", "confirm_server", pin), posted("moved"))
+    answer = post(browser_of(who), act_url("upstreampin", "confirm_server", pin), posted("moved"))
 
     pin.refresh_from_db()
     assert answer.status_code == (302 if may else 403)
@@ -251,14 +251,14 @@ def test_only_an_administrator_confirms_another_server(who: str, may: bool) -> N
 def test_who_may_try_a_group_again(who: str, status: int) -> None:
     make_rows(2)
 
-    assert browser_of(who).post(reverse("admin:sync_attention"), {"reason": "no_rate"}).status_code == status
+    assert post(browser_of(who), reverse("admin:sync_attention"), {"reason": "no_rate"}).status_code == status
 
 
 def test_trying_a_group_again_makes_its_items_dirty() -> None:
     make_rows(2)
     WorkItem.objects.update(is_dirty=False)
 
-    browser_of("clerk").post(reverse("admin:sync_attention"), {"reason": "no_rate"})
+    post(browser_of("clerk"), reverse("admin:sync_attention"), {"reason": "no_rate"})
 
     assert list(WorkItem.objects.values_list("is_dirty", flat=True)) == [True, True]
 
@@ -269,10 +269,10 @@ def test_the_list_action_needs_the_right_and_reads_again() -> None:
     form = {"action": "try_again", "_selected_action": list(TimeEntry.objects.values_list("pk", flat=True))}
     url = reverse("admin:sync_timeentry_changelist")
 
-    browser_of("viewer").post(url, form)
+    post(browser_of("viewer"), url, form)
     assert not WorkItem.objects.filter(is_dirty=True).exists()
 
-    browser_of("clerk").post(url, form)
+    post(browser_of("clerk"), url, form)
     assert WorkItem.objects.filter(is_dirty=True).count() == 2
 
 
@@ -290,7 +290,7 @@ def test_many_stuck_writes_and_deliveries_are_tried_at_once(who: str, model: str
     form = {"action": action, "_selected_action": list(rows.values_list("pk", flat=True))}
 
     for _click in range(2):
-        browser_of(who).post(reverse(f"admin:sync_{model}_changelist"), form)
+        post(browser_of(who), reverse(f"admin:sync_{model}_changelist"), form)
 
     assert len(before) == 2
     assert list(rows.values_list("state", flat=True)) == ([then, then] if who == "clerk" else before)
@@ -303,9 +303,9 @@ def test_all_stuck_writes_are_tried_from_the_page_of_attention() -> None:
     RemoteRecord.objects.filter(pk=second.pk).update(state=RecordState.RETRY, attempts=5, sentence="It is blocked.")
     url = reverse("admin:sync_attention")
     assert "It is blocked." in browser_of("viewer").get(url).content.decode()
-    assert browser_of("viewer").post(url, {"writes": "stuck"}).status_code == 403
+    assert post(browser_of("viewer"), url, {"writes": "stuck"}).status_code == 403
 
-    browser_of("clerk").post(url, {"writes": "stuck"})
+    post(browser_of("clerk"), url, {"writes": "stuck"})
 
     assert list(RemoteRecord.objects.values_list("state", flat=True)) == [RecordState.PENDING] * 2
 
@@ -326,11 +326,11 @@ def test_items_that_cannot_be_read_are_said_and_read_again_from_the_page_of_atte
     assert "Taiga does not let us." in page
     assert "It is an &lt;odd&gt; page." in page
     assert "away for a moment" not in page
-    assert browser_of("viewer").post(url, {"items": "unreadable"}).status_code == 403
+    assert post(browser_of("viewer"), url, {"items": "unreadable"}).status_code == 403
     assert WorkItem.objects.filter(not_before=later).count() == 3
 
     for _click in range(2):
-        browser_of("clerk").post(url, {"items": "unreadable"})
+        post(browser_of("clerk"), url, {"items": "unreadable"})
 
     assert list(WorkItem.objects.filter(not_before=None).order_by("pk")) == [never, refused]
 

@@ -21,7 +21,7 @@ from mappings.lookups import new_rule_set_version
 from mappings.models import Client, Company, Rate
 from sync import attention, entries, reevaluate
 from sync.models import RemoteRecord, TimeEntry, Transition
-from tests.people import browser_of
+from tests.people import browser_of, hidden_fields, post
 from tests.sync.making import CLOSED_AT, Office
 
 pytestmark = pytest.mark.django_db
@@ -389,29 +389,31 @@ def test_what_one_brake_holds_is_confirmed_at_once_after_a_question(office: Offi
     assert "Confirm 2,565.00 EUR" in words
     assert TimeEntry.objects.filter(state=HELD).count() == 3
 
-    asked = page.context_data["confirmation"].fields["asked"]
-    assert browser.post(CONFIRM, {"asked": asked, "reason": ""}).status_code == 302
+    address = f"{CONFIRM}?brake=brake_rate"
+    form = {"shown": hidden_fields(browser, address)["shown"]}
+    assert browser.post(address, {**form, "reason": ""}).status_code == 302
     assert TimeEntry.objects.filter(state=HELD).count() == 3
     # One of them gets another value while the question stands on the screen.
     moved = TimeEntry.objects.get(item__taiga_id=3)
     office.type(moved.item, rate=500)
-    answer = browser.post(CONFIRM, {"asked": asked, "reason": "new rates"}, follow=True)
-    said = html.unescape(answer.content.decode())
+    answer = browser.post(address, {**form, "reason": "new rates"}, follow=True)
+    said = html.unescape(answer.content.decode()).replace("\xa0", " ")
     assert "2 entries confirmed." in said
-    assert "It has another value by now." in said
+    assert "and is “500.00 EUR” now" in said
     states = dict(TimeEntry.objects.values_list("item__taiga_id", "state"))
     assert states == {1: READY, 2: READY, 3: HELD, 9: "invoiced"}
     assert Transition.objects.filter(why="new rates").count() == 2
-    said = html.unescape(browser.post(CONFIRM, {"asked": asked, "reason": "again"}, follow=True).content.decode())
+    said = html.unescape(browser.post(address, {**form, "reason": "again"}, follow=True).content.decode())
     assert "0 entries confirmed." in said
 
 
-@pytest.mark.parametrize("asked", ["", "7", "[]x", '{"x": 1}', "[[1]]"])
-def test_a_broken_confirmation_confirms_nothing(office: Office, asked: str) -> None:
+@pytest.mark.parametrize("given", [None, "", "7", "eyJ4IjoxfQ:1:x"])
+def test_a_confirmation_that_does_not_say_what_it_showed_confirms_nothing(office: Office, given: str | None) -> None:
     three_of_an_unusual_rate(office)
     update_groups("sync")
-    answer = browser_of("administrator").post(CONFIRM, {"asked": asked, "reason": "x"}, follow=True)
-    assert "The page was incomplete." in answer.content.decode()
+    form = {"reason": "x"} if given is None else {"reason": "x", "shown": given}
+    answer = browser_of("administrator").post(f"{CONFIRM}?brake=brake_rate", form, follow=True)
+    assert "The form came without what you saw, so nothing was done." in answer.content.decode()
     assert TimeEntry.objects.filter(state=HELD).count() == 3
 
 
@@ -427,5 +429,5 @@ def test_a_viewer_confirms_nothing(office: Office) -> None:
     three_of_an_unusual_rate(office)
     update_groups("sync")
     browser = browser_of("viewer")
-    assert [browser.get(CONFIRM).status_code, browser.post(CONFIRM, {}).status_code] == [403, 403]
+    assert [browser.get(CONFIRM).status_code, post(browser, CONFIRM, {}).status_code] == [403, 403]
     assert "Confirm all…" not in browser.get("/admin/sync/attention/").content.decode()

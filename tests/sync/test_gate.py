@@ -19,7 +19,7 @@ from sync import gate, push, slots, upstreams, work_items, writeback
 from sync.clients.http import Call
 from sync.marks import mark_dirty
 from sync.models import Alarm, FoundBy, Heartbeat, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
-from tests.people import GROUPS, browser_of
+from tests.people import GROUPS, browser_of, post
 from tests.standins import World
 
 pytestmark = pytest.mark.django_db
@@ -257,8 +257,8 @@ def test_only_an_administrator_pauses(group: str) -> None:
     assert browser_of(group).get(page, headers={"HX-Request": "true"}).status_code == (
         200 if group == "administrator" else 403
     )
-    browser_of(group).post(page, {"reason": "moving", "_form_submitted": "1"})
-    browser_of(group).post(page, {"reason": "moving", "_form_submitted": "1"})
+    post(browser_of(group), page, {"reason": "moving", "_form_submitted": "1"})
+    post(browser_of(group), page, {"reason": "moving", "_form_submitted": "1"})
 
     assert gate_of(Server.NINJA).is_paused is (group == "administrator")
 

@@ -15,7 +15,7 @@ from mappings.models import Client, NinjaProject, ProjectMapping, TaigaProject
 from sync import discovery, provisioning, taiga_projects
 from sync.models import Heartbeat, RemoteRecord, WebhookDelivery
 from sync.provisioning import Target
-from tests.people import GROUPS, browser_of
+from tests.people import GROUPS, browser_of, post
 
 pytestmark = pytest.mark.django_db
 
@@ -45,8 +45,8 @@ def text_of(url: str, who: str = "administrator") -> str:
     return str(answer.content.decode())
 
 
-def post(url: str, data: dict[str, Any], who: str = "administrator") -> Any:
-    return browser_of(who).post(url, data, follow=True)
+def send(url: str, data: dict[str, Any], who: str = "administrator") -> Any:
+    return post(browser_of(who), url, data, follow=True)
 
 
 def said(answer: Any) -> list[str]:
@@ -87,7 +87,7 @@ def test_reading_again_is_asked_of_the_worker_for_both_servers() -> None:
     Heartbeat.objects.create(name=taiga_projects.HEARTBEAT, at=timezone.now())
     Heartbeat.objects.create(name=discovery.NINJA_HEARTBEAT, at=timezone.now())
 
-    answer = post(LIST, {})
+    answer = send(LIST, {})
 
     assert said(answer) == [REFRESHED]
     assert (taiga_projects.read_at(), discovery.read_at()) == (None, None)
@@ -102,7 +102,7 @@ def test_the_question_itself_has_the_lists_read_again_and_comes_back() -> None:
     assert '<input type="hidden" name="project" value="9">' in page
     assert "No client of Invoice Ninja is known yet. Make one there, then refresh the lists." in page
 
-    answer = post(LIST, {"project": "9"})
+    answer = send(LIST, {"project": "9"})
 
     assert (said(answer), answer.redirect_chain) == ([REFRESHED], [(PAGE, 302)])
     assert discovery.read_at() is None
@@ -112,7 +112,7 @@ def test_the_question_itself_has_the_lists_read_again_and_comes_back() -> None:
 @pytest.mark.parametrize("project", ["", "8", "-9", "9 or 1", "٩", "9" * 30, "https://elsewhere.test/"])
 def test_it_comes_back_to_no_other_place(project: str) -> None:
     add_project()
-    assert post(LIST, {"project": project}).redirect_chain == [(LIST, 302)]
+    assert send(LIST, {"project": project}).redirect_chain == [(LIST, 302)]
 
 
 @pytest.mark.parametrize("who", sorted({*GROUPS} - {"administrator"}))
@@ -120,7 +120,7 @@ def test_only_an_administrator_has_the_lists_read_again(who: str) -> None:
     add_project()
     Heartbeat.objects.create(name=discovery.NINJA_HEARTBEAT, at=timezone.now())
 
-    assert browser_of(who).post(LIST, {"project": "9"}).status_code == 403
+    assert post(browser_of(who), LIST, {"project": "9"}).status_code == 403
     assert discovery.read_at() is not None
 
 
@@ -180,7 +180,7 @@ def test_it_is_connected_only_by_a_post_and_once(website: NinjaProject) -> None:
     assert not ProjectMapping.objects.exists()
     assert not RemoteRecord.objects.exists()
 
-    answer = post(PAGE, form(website, kind=["U"]))
+    answer = send(PAGE, form(website, kind=["U"]))
 
     assert answer.redirect_chain == [(PROGRESS, 302)]
     assert said(answer) == ["Website redesign belongs to Acme Corp / Website Redesign now."]
@@ -190,7 +190,7 @@ def test_it_is_connected_only_by_a_post_and_once(website: NinjaProject) -> None:
     assert len(provisioning.things_of(9)) == 11
     assert "0 of 12 there, 0 waiting for you." in answer.content.decode()
 
-    again = post(PAGE, form(website))
+    again = send(PAGE, form(website))
     assert said(again)[0].startswith("Somebody connected this project since you opened the page")
     assert len(provisioning.things_of(9)) == 11
     assert {row.revision for row in provisioning.things_of(9)} == {1}
@@ -199,7 +199,7 @@ def test_it_is_connected_only_by_a_post_and_once(website: NinjaProject) -> None:
 @pytest.mark.parametrize("target", ["", "p0", "x", "c999"])
 def test_without_somebody_who_pays_nothing_is_connected(website: NinjaProject, target: str) -> None:
     add_project()
-    answer = post(PAGE, {"target": target, "revision": "new"})
+    answer = send(PAGE, {"target": target, "revision": "new"})
     assert said(answer) == ["Choose who pays, then connect."]
     assert not ProjectMapping.objects.exists()
 
@@ -262,9 +262,9 @@ def test_checking_again_wants_everything_once_more_and_a_second_click_nothing(we
     provisioning.connect(9, "Website redesign", "x", Target(website.client, website), ["U"])
     finish()
 
-    assert said(post(PROGRESS, {})) == ["11 things are looked at again."]
+    assert said(send(PROGRESS, {})) == ["11 things are looked at again."]
     assert {row.state for row in provisioning.things_of(9)} == {RecordState.PENDING}
-    assert said(post(PROGRESS, {})) == ["It is being looked at already; nothing was done twice."]
+    assert said(send(PROGRESS, {})) == ["It is being looked at already; nothing was done twice."]
     assert {row.revision for row in provisioning.things_of(9)} == {2}
 
 

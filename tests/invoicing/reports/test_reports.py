@@ -27,7 +27,7 @@ from mappings.models import Person, ProjectMapping
 from sync import attention
 from sync.attributes import parse_estimate
 from sync.models import TimeEntry, WorkItem
-from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work
+from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_user, make_work, on_screen
 from tests.people import GROUPS, browser_of
 
 pytestmark = pytest.mark.django_db
@@ -200,10 +200,10 @@ def test_what_was_adjusted_or_added_by_hand_is_on_the_annex_and_counts_as_no_hou
         invoice = built().invoices.get(client=client)
     clerk = make_user("Billing clerk")
     line = invoice.lines.get()
-    adjusting.adjust_line(line, revision=2, user=clerk, hours=D(1), rate=D(90), reason="Agreed", meaning="purpose")
-    adjusting.add_line(
-        invoice, revision=3, user=clerk, text="Hosting", quantity=D(3), price=D("19.99"), reason="Agreed"
+    adjusting.adjust_line(
+        line, seen=on_screen(line), user=clerk, hours=D(1), rate=D(90), reason="Agreed", meaning="purpose"
     )
+    adjusting.add_line(invoice, user=clerk, text="Hosting", quantity=D(3), price=D("19.99"), reason="Agreed")
     texts = rows("annex", invoice=f"id:{invoice.pk}")
     assert [row[-3:] for row in texts] == [["1.00 h", "90.00 EUR", "90.00 EUR"], ["–", "19.99 EUR", "59.97 EUR"]]
     assert "3.00 × 19.99" in page("annex", invoice=f"id:{invoice.pk}").content.decode()
