@@ -69,7 +69,11 @@ class PageView(TemplateView):
             return self.act(request, *args, **kwargs)
         except ConsoleError as error:
             messages.error(request, error.sentence)
+            self.refused(error)
             return HttpResponseRedirect(self.get_failure_url())
+
+    def refused(self, error: ConsoleError) -> None:
+        """What else follows a refusal of POST; nothing, unless a page keeps what was typed."""
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """What POST does; returns a redirect."""

@@ -43,7 +43,7 @@ def adjust_line(
     with transaction.atomic():
         invoice = guards.lock_draft(line.invoice_id)
         row = guards.lock_line(invoice, line.pk, seen)
-        _check_figures(hours, rate, invoice.currency, is_manual=row.is_manual)
+        check_figures(hours, rate, invoice.currency, is_manual=row.is_manual)
         if row.change_sentence:
             raise NotAllowed(_("Taiga changed this line. Refresh the draft first, then write its hours or rate."))
         if (hours, rate) == (row.billed_hours, row.rate):
@@ -109,7 +109,7 @@ def add_line(invoice: Invoice, *, user: User, text: str, quantity: Decimal, pric
     words = clean_text(text)
     with transaction.atomic():
         row = guards.lock_draft(invoice.pk)
-        _check_figures(quantity, price, row.currency, is_manual=True)
+        check_figures(quantity, price, row.currency, is_manual=True)
         amount = money.line_amount(quantity, price, row.currency)
         if not amount:
             raise NotAllowed(_("A line added by hand must come to an amount."))
@@ -151,7 +151,7 @@ def figures(hours: Decimal, rate: Decimal, amount: Decimal, currency: str) -> st
     }
 
 
-def _check_figures(hours: Decimal, rate: Decimal, currency: str, *, is_manual: bool) -> None:
+def check_figures(hours: Decimal, rate: Decimal, currency: str, *, is_manual: bool) -> None:
     """Printed quantity × printed rate must equal the printed amount (billing-rules: Order of calculation)."""
     if hours != money.quantize_hours(hours) or not 0 <= hours <= MOST_HOURS:
         raise NotAllowed(_("Hours have at most two decimals and are between 0 and 9,999.99."))

@@ -27,6 +27,7 @@ from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import InvoiceState
 from invoicing import (
     approve_views,
+    chosen_views,
     closing_views,  # noqa: F401 - puts its pages on the site
     correction_confirm_views,  # noqa: F401 - puts its pages on the site
     credit_admin,  # noqa: F401 - puts its list on the site
@@ -141,6 +142,7 @@ class InvoiceAdmin(IndexedSearchAdmin):
     pages = (
         *draft_views.PAGES,
         *draft_acts.PAGES,
+        *chosen_views.PAGES,
         *lacking_views.PAGES,
         *approve_views.INVOICE_PAGES,
         *sending_views.INVOICE_PAGES,

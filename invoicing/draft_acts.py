@@ -13,13 +13,15 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from billing_console.admin_base import PageView
+from billing_console.errors import ConsoleError
 from billing_console.formats import money
 from billing_console.money import total as money_total
-from invoicing import adjusting, as_shown, carrying, invoice_dates, review, review_queue
+from invoicing import adjusting, as_shown, carrying, invoice_dates, refusals, review, review_queue
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
 from invoicing.typed import read_figures
 
+PREFIX = "invoicing_invoice_"
 VIEW, PREPARE, APPROVE = "invoicing.view_invoice", "invoicing.prepare_invoice", "invoicing.approve_invoice"
 
 
@@ -61,6 +63,13 @@ class DraftAct(PageView):
     def revision(self) -> int:
         """The revision that the person saw."""
         return int(self.seen["_revision"])
+
+    def refused(self, error: ConsoleError) -> None:
+        """What was typed into the dialog of a line stays with the person."""
+        found = self.request.resolver_match
+        act = ((found and found.url_name) or "").removeprefix(PREFIX)
+        if act in refusals.DIALOGS:
+            refusals.keep(self.request, act, self.kwargs["pk"], self.kwargs.get("line"), error)
 
     @property
     def reason(self) -> str:

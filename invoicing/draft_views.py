@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -18,6 +19,7 @@ from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
 from invoicing import (
     as_shown,
+    chosen,
     comparison,
     credit_reserving,
     four_eyes,
@@ -25,9 +27,11 @@ from invoicing import (
     lacking,
     lacking_views,
     oddities,
+    refusals,
     review_queue,
 )
 from invoicing.calculator import plain
+from invoicing.chosen import OLD_TEXT, Act
 from invoicing.draft_acts import APPROVE, PREPARE, VIEW
 from invoicing.models import Invoice, InvoiceLine, Meaning
 from invoicing.review import obstacles_on_row
@@ -95,7 +99,10 @@ class DraftReview(PageView):
         dates = invoice_dates.bounds(invoice) if is_draft else None
         long_weeks = oddities.long_weeks([invoice.pk])
         is_looking = "look" in self.request.GET  # at the lines of the yellow box alone
+        asked = self.request.GET
+        search = asked.get("q", "").strip()[:100]
         lines = self._lines(oddities.odd_lines(invoice, long_weeks) if is_looking else None)
+        lines = chosen.found(lines, search)
         page = Paginator(lines, LINES_PER_PAGE).get_page(self.request.GET.get("page"))
         odd = oddities.look_at(invoice, long_weeks, WARNINGS_SHOWN)
         obstacles = obstacles_on_row(invoice) if is_draft else []
@@ -123,8 +130,17 @@ class DraftReview(PageView):
             ],
             is_looking=is_looking,
             page_after_act="look" if is_looking else page.number,
+            acts_on_chosen=Act.choices if is_draft and user.has_perm(PREPARE) else (),
+            chosen_act=asked.get("act", Act.RATE),
+            chosen_lines={int(pk) for pk in asked.getlist("chosen") if pk.isascii() and pk.isdecimal()},
+            chosen_value=asked.get("value", ""),
             dates=dates,
+            due_today=invoice.payment_terms.due_date(clock.today(invoice.timezone)),
             due_today=invoice.payment_terms.due_date(dates.proposed if dates else clock.today(invoice.timezone)),
+            more_pages=urlencode([(name, asked[name]) for name in ("look", "q") if asked.get(name)]),
+            old_text=OLD_TEXT,
+            refused=self._refused() if is_draft else None,
+            search=search,
             emails=invoice.client.emails(),
             tax_percent=plain(invoice.tax_rate),
             is_draft=is_draft,
@@ -149,6 +165,14 @@ class DraftReview(PageView):
             .order_by("-id")[:50],
             **kwargs,
         )
+
+    def _refused(self) -> dict[str, Any] | None:
+        """What was typed into a dialog that was refused a moment ago, with what the line says now; shown once."""
+        kept = self.request.session.pop(refusals.KEY, None)
+        if kept is None or kept["invoice"] != self.invoice.pk:
+            return None
+        line = self.invoice.lines.filter(pk=kept["line"], is_voided=False).first() if kept["line"] else None
+        return refusals.shown(kept, line, self.invoice)
 
     def _lines(self, odd: QuerySet[InvoiceLine] | None) -> QuerySet[InvoiceLine]:
         """Printed lines first, then what a person excluded; not what only waits for a refresh. Or the `odd` ones."""

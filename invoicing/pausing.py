@@ -118,6 +118,16 @@ def pause(
         )
 
 
+def over(pause: ReminderPause) -> str:
+    """That the pause ended already, and how; "" where it lasts."""
+    if pause.lifted_at is not None:
+        who = pause.lifted_by.get_username() if pause.lifted_by else ""
+        return _("%(who)s lifted this pause already: %(reason)s") % {"who": who, "reason": pause.lifted_reason}
+    if pause.until < today():
+        return _("This pause ended by itself on %(day)s.") % {"day": formats.day(pause.until)}
+    return ""
+
+
 def lift(pause_id: int, *, reason: str, user: User) -> ReminderPause:
     """End a pause before its day; the invoice may be reminded at once. Raises NotAllowed where it ended already."""
     guards.need_reason(reason)
@@ -126,13 +136,8 @@ def lift(pause_id: int, *, reason: str, user: User) -> ReminderPause:
         found = rows.filter(pk=pause_id).first()
         if found is None:
             raise NotAllowed(_("This pause is not there. Open it from the list of reminders."))
-        if found.lifted_at is not None:
-            who = found.lifted_by.get_username() if found.lifted_by else ""
-            raise NotAllowed(
-                _("%(who)s lifted this pause already: %(reason)s") % {"who": who, "reason": found.lifted_reason}
-            )
-        if found.until < today():
-            raise NotAllowed(_("This pause ended by itself on %(day)s.") % {"day": formats.day(found.until)})
+        if why := over(found):
+            raise NotAllowed(why)
         found.lifted_at, found.lifted_by, found.lifted_reason = timezone.now(), user, reason.strip()
         found.save(update_fields=["lifted_at", "lifted_by", "lifted_reason"])
     return found

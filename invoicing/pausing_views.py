@@ -96,7 +96,7 @@ class LiftPause(ConfirmView):
 
     @cached_property
     def pause(self) -> ReminderPause:
-        rows = ReminderPause.objects.select_related("client", "invoice__client", "by")
+        rows = ReminderPause.objects.select_related("client", "invoice__client", "by", "lifted_by")
         found = rows.filter(pk=self.kwargs["pk"]).first()
         if found is None:
             raise Http404
@@ -104,8 +104,8 @@ class LiftPause(ConfirmView):
 
     def get_confirmation(self) -> Confirmation:
         pause = self.pause
-        if pause.lifted_at is not None or pause.until < pausing.today():
-            raise NotAllowed(_("This pause is over already."))
+        if why := pausing.over(pause):
+            raise NotAllowed(why)
         return Confirmation(
             question=_("Lift the pause of %(what)s?") % {"what": pause},
             consequence=_("It may be reminded at once, by hand. Nobody is reminded by lifting it."),

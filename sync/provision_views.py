@@ -264,7 +264,7 @@ class ProgressPage(PageView):
     act_permission = ADMINISTER
 
     def get_shown(self) -> dict[str, Any]:
-        things = provisioning.things_of(self.kwargs["number"])
+        things = provisioning.things_of(self._mapping().taiga_project_id)
         return {name_of(row): f"{row.get_state_display()} {row.sentence}".strip() for row in things}
 
     def look_again(self) -> Mapping[str, Any]:

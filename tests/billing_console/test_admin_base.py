@@ -18,6 +18,7 @@ from django.test import RequestFactory
 from django.urls import reverse
 
 from accounts.models import User
+from billing_console import shown
 from billing_console.admin_base import (
     Confirmation,
     ConfirmView,
@@ -68,6 +69,10 @@ class HoldPage(PageView):
     act_permission = "sync.work_timeentry"
     admin_site = ConsoleAdminSite()
     done: list[str] = []
+    hours = "30.00 h"
+
+    def get_shown(self) -> dict[str, str]:
+        return {"Hours": self.hours}
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.POST.get("revision") == "old":
@@ -96,7 +101,7 @@ def test_get_only_renders(clerk: User) -> None:
 
 
 def test_post_acts_and_redirects(clerk: User) -> None:
-    response = HoldPage.as_view()(ask(clerk, "POST"))
+    response = HoldPage.as_view()(ask(clerk, "POST", seen()))
 
     assert (response.status_code, response["Location"]) == (302, "/admin/")
     assert HoldPage.done == ["held"]
@@ -120,13 +125,28 @@ def test_a_page_without_an_act_refuses_post(clerk: User) -> None:
     assert LookPage.as_view()(ask(clerk, "POST")).status_code == 405
 
 
+def seen(hours: str = "30.00 h") -> dict[str, str]:
+    return {"shown": shown.seal("/admin/somewhere/", {"Hours": hours})}
+
+
 def test_what_the_service_refused_is_said_and_the_page_shown_again(clerk: User) -> None:
-    request = ask(clerk, "POST", {"revision": "old"})
+    request = ask(clerk, "POST", {"revision": "old"} | seen())
 
     response = HoldPage.as_view()(request)
 
     assert (response.status_code, response["Location"]) == (302, "/admin/somewhere/")
     assert [str(message) for message in get_messages(request)] == [StaleRevision().sentence]
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [(seen("300.00 h"), "Hours was “300.00 h” and is “30.00 h” now"), ({}, "The form came without what you saw")],
+)
+def test_a_page_acts_on_nothing_but_what_it_showed(clerk: User, form: dict[str, str], sentence: str) -> None:
+    request = ask(clerk, "POST", form)
+    HoldPage.as_view()(request)
+    assert HoldPage.done == []
+    assert sentence in [str(message) for message in get_messages(request)][0]
 
 
 class SendPage(ConfirmView):
@@ -185,16 +205,24 @@ class PersonAdmin(ModelAdmin):
     actions_detail = ("rename",)
 
     @dialog_action(title="Rename", permission="sync.work_timeentry", submit_text="Rename")
-    def rename(self, request: HttpRequest, form: ReasonForm, object_id: str) -> str:
+    def rename(self, request: HttpRequest, form: ReasonForm, row: Person) -> str:
         if form.cleaned_data["reason"] == "impossible":
             raise ConsoleError("This person has gone.")
-        Person.objects.filter(pk=object_id).update(full_name=form.cleaned_data["reason"])
+        Person.objects.filter(pk=row.pk).update(full_name=form.cleaned_data["reason"])
         return "Renamed."
+
+    def shown_of(self, row: Person) -> dict[str, str]:
+        return {"Name": row.full_name}
 
 
 @pytest.fixture
 def person() -> Person:
     return Person.objects.create(taiga_user_id=1, full_name="Before")
+
+
+def typed(person: Person, reason: str) -> dict[str, str]:
+    seen = shown.seal(f"mappings.person:{person.pk}", {"Name": person.full_name})
+    return {"reason": reason, "_form_submitted": "1", "shown": seen}
 
 
 def open_dialog(request: HttpRequest, person: Person) -> HttpResponse:
@@ -210,8 +238,7 @@ def test_a_dialog_shows_its_form_on_get_and_changes_nothing(clerk: User, person:
 
 
 def test_a_dialog_acts_on_post_and_leaves_by_the_header_that_the_kit_needs(clerk: User, person: Person) -> None:
-    data = {"reason": "After", "_form_submitted": "1"}
-    response = open_dialog(ask(clerk, "POST", data, HX_Request="true"), person)
+    response = open_dialog(ask(clerk, "POST", typed(person, "After"), HX_Request="true"), person)
 
     person.refresh_from_db()
     assert response["HX-Redirect"] == f"/admin/mappings/person/{person.pk}/change/"
@@ -235,12 +262,26 @@ def test_a_dialog_is_forbidden_without_the_permission(viewer: User, person: Pers
 
 
 def test_a_dialog_says_what_the_service_refused(clerk: User, person: Person) -> None:
-    request = ask(clerk, "POST", {"reason": "impossible", "_form_submitted": "1"})
+    request = ask(clerk, "POST", typed(person, "impossible"))
 
     response = open_dialog(request, person)
 
     assert response.status_code == 302
     assert [str(message) for message in get_messages(request)] == ["This person has gone."]
+
+
+def test_a_dialog_refuses_what_is_another_by_now_and_a_form_that_says_nothing(clerk: User, person: Person) -> None:
+    seen = typed(person, "After")
+    Person.objects.update(full_name="Meanwhile")
+    for data, sentence in (
+        (seen, "This is not what you saw: Name was “Before” and is “Meanwhile” now."),
+        ({**seen, "shown": ""}, "The form came without what you saw"),
+    ):
+        request = ask(clerk, "POST", data)
+        open_dialog(request, person)
+        assert [str(message) for message in get_messages(request)][0].startswith(sentence)
+    person.refresh_from_db()
+    assert person.full_name == "Meanwhile"
 
 
 # --- lists --------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from invoicing.models import Credit, Invoice, InvoiceRun
 from sync import entries
 from sync.models import Difference, RemoteRecord, TimeEntry, WorkItem
 from tests.invoicing.world import IN_JANUARY, built, change_hours, make_client, make_project, make_work
-from tests.people import browser_of, post
+from tests.people import browser_of, hidden_fields, post
 
 pytestmark = pytest.mark.django_db
 NBSP = "\u00a0"
@@ -210,11 +210,15 @@ def test_each_way_asks_first_and_acts_once(approver: Browser, hours: str, verdic
         asked.context["confirmation"].submit_label
     ).replace(NBSP, " ")
     assert snapshot() == before
-    fields = asked.context["confirmation"].fields
+    fields = {"shown": hidden_fields(approver, url)["shown"]}
 
     assert "Say why" in words(post(approver, url, {**fields, "reason": " "}, follow=True))
     assert snapshot() == before
-    assert "Taiga changed again" in words(post(approver, url, {**fields, "mark": "old", "reason": "x"}, follow=True))
+    rows = Difference.objects.filter(pk=row.pk)
+    rows.update(sentence="−9.00 h")
+    refused = words(post(approver, url, {**fields, "reason": "x"}, follow=True))
+    assert f"What changed was “{row.sentence}” and is “−9.00 h” now" in refused
+    rows.update(sentence=row.sentence)
     assert snapshot() == before
     assert said in words(post(approver, url, {**fields, "reason": "agreed"}, follow=True))
     after = snapshot()
@@ -331,7 +335,7 @@ def test_hours_of_an_ended_invoice_wait_for_a_decision(approver: Browser, again:
     assert "380.00 EUR" in words(approver.get(url))
     assert snapshot() == before
     assert "Choose what becomes of the hours" in posted(approver, url)
-    posted(approver, url, again=again, amount="1")  # not what is on the invoice
+    assert "came without what you saw" in posted(approver, url, again=again, shown="")
     assert snapshot() == before
     assert says in posted(approver, url, again=again)
     assert set(TimeEntry.objects.values_list("state", flat=True)) == {state}

@@ -314,7 +314,7 @@ def test_other_contacts_than_on_screen_are_not_asked_for(world: World, wrong: In
     form = hidden_fields(approver, address)
     set_contacts(world, [{**ANN, "send_email": False}, BEA, {**CY, "send_email": True}])
     discovery.refresh_invoice_ninja()
-    assert "Other contacts want mail by now." in words(post(approver, address, form, follow=True))
+    assert "This is not what you saw: Now was" in words(post(approver, address, form, follow=True))
     assert fresh(wrong.remote).revision == wrong.remote.revision
 
 

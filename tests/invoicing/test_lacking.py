@@ -118,7 +118,7 @@ def test_what_was_confirmed_since_is_taken_along() -> None:
     assert not lacking.of(invoice)
     # A second click, or Back: the draft is another one by now.
     again = post(clerk, url("take_along", invoice), fields, follow=True)
-    assert "Somebody changed this since you opened the page" in words(again)
+    assert "Nothing is ready any more" in words(again)
     assert RunClient.objects.get().state == "built"
 
 
@@ -129,7 +129,7 @@ def test_what_became_ready_after_the_question_is_not_taken_unseen() -> None:
     fields = hidden_fields(clerk, url("take_along", invoice))
     make_work(project, "2", ref=3)
     answer = post(clerk, url("take_along", invoice), fields, follow=True)
-    assert "Something else is ready by now: 2 entries, 285.00 EUR. Look again." in words(answer)
+    assert "Ready was “95.00 EUR” and is “285.00 EUR” now" in words(answer)
     assert RunClient.objects.get().state == "built"
 
 
@@ -158,8 +158,7 @@ def test_nothing_ready_is_said() -> None:
 def test_who_may_prepare_takes_along(group: str, status: int) -> None:
     invoice, project = draft()
     make_work(project, "1", ref=2)
-    data = {"revision": invoice.revision, "seen": "1:95"}
-    assert post(browser(group), url("take_along", invoice), data).status_code == status
+    assert post(browser(group), url("take_along", invoice)).status_code == status
     assert RunClient.objects.get().state == ("built" if status == 403 else "waiting")
     assert browser(group).get(url("take_along", invoice)).status_code == (403 if status == 403 else 200)
 

@@ -254,7 +254,7 @@ def test_what_changed_after_the_question_is_not_marked_and_said(approver: Browse
     Invoice.objects.filter(pk=second.pk).update(seal="b" * 64)
     page = words(post(approver, address, form, follow=True))
     assert "1 invoice is being marked." in page
-    assert "changed since you looked at it" in page
+    assert "It was changed since you opened the page. Nothing was done" in page
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
 
 

@@ -18,7 +18,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from sync.models import RemoteRecord
 from tests.invoicing.world import IN_JANUARY, built, make_client, make_project, make_work
-from tests.people import browser_of, hidden_fields, post, press
+from tests.people import browser_of, hidden_fields, on_page, post, press
 
 pytestmark = pytest.mark.django_db
 NBSP = "\u00a0"
@@ -121,9 +121,11 @@ def test_somebody_elses_selection_is_not_mine(approver: Browser) -> None:
     (invoice,) = make_invoices()
     address = select(approver, [invoice])
 
-    answer = post(browser_of("administrator"), address, follow=True)
+    form = on_page(approver, address)
+    other = browser_of("administrator")
 
-    assert "This selection is not yours or is gone." in words(answer)
+    for answer in (other.get(address, follow=True), other.post(address, form, follow=True)):
+        assert "This selection is not yours or is gone." in words(answer)
     assert Invoice.objects.get().state == InvoiceState.CREATED
 
 
@@ -237,7 +239,7 @@ def test_what_changed_after_the_question_is_not_sent_and_said(approver: Browser)
     page = words(post(approver, address, form, follow=True))
 
     assert "1 invoice is being sent." in page
-    assert "changed since you looked at it" in page
+    assert "It was changed since you opened the page. Nothing was done" in page
     assert dict(Invoice.objects.values_list("pk", "state")) == {first.pk: "sending", second.pk: "created"}
 
 
@@ -262,7 +264,7 @@ def test_what_stayed_behind_on_screen_is_not_asked_for_even_if_it_could_go_by_th
         ({"currency": "USD"}, "Client Client 01 is in USD by now, but the invoice in EUR."),
         (
             {"contacts": [{"name": "Bea", "email": "bea@client.example", "send_email": True}]},
-            "it would go to other people than you saw",
+            "and is “bea@client.example” now",
         ),
     ],
 )
@@ -281,7 +283,7 @@ def test_what_can_no_longer_go_as_it_was_shown_stays_behind(approver: Browser, s
 def test_a_form_that_does_not_say_what_was_on_screen_sends_nothing(approver: Browser) -> None:
     address = select(approver, make_invoices(2))
     before = snapshot()
-    assert "The form came without what you saw." in words(post(approver, address, follow=True))
+    assert "The form came without what you saw" in words(approver.post(address, follow=True))
     assert snapshot() == before
 
 

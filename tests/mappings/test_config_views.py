@@ -11,6 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
 
 from accounts.groups import update_groups
+from billing_console import shown
+from mappings.config_views import SUBJECT
 from mappings.exporter import export_config, to_json, to_yaml
 from mappings.importer import import_config
 from mappings.models import Company, ProjectMapping, Rate, RuleSet
@@ -45,7 +47,7 @@ def upload(browser: Browser, **files: str | bytes) -> Any:
 def carried(answer: Any) -> dict[str, str]:
     """What the preview's form sends back."""
     page = answer.content.decode()
-    found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in ("seen", "carried")}
+    found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in ("shown", "carried")}
     return {name: html.unescape(match[1]) for name, match in found.items() if match}
 
 
@@ -114,9 +116,10 @@ def test_what_is_no_file_is_refused_in_a_sentence(browser: Browser, files: dict[
     assert sentence in words(upload(browser, **files))
 
 
-@pytest.mark.parametrize("form", [{"seen": "x"}, {"seen": "x", "carried": "7"}, {"seen": "x", "carried": "[[1]]"}])
+@pytest.mark.parametrize("form", [{"carried": "7"}, {"carried": "[[1]]"}, {"carried": "[]", "shown": "x"}])
 def test_a_preview_that_came_back_broken_is_refused(browser: Browser, form: dict[str, str]) -> None:
-    assert "The preview is incomplete." in words(browser.post(PAGE, form, follow=True))
+    answer = words(browser.post(PAGE, {"shown": shown.seal(SUBJECT, {})} | form, follow=True))
+    assert ("came without what you saw" if "shown" in form else "The preview is incomplete.") in answer
 
 
 def test_an_export_is_read_back_as_nothing_to_do(browser: Browser) -> None:
@@ -144,5 +147,9 @@ def test_looking_changes_nothing(browser: Browser) -> None:
 def test_only_administrators_import_and_export(name: str) -> None:
     update_groups("mappings")
     browser = browser_of(name)
-    answers = [browser.get(PAGE), browser.get(f"{PAGE}?export=yaml"), browser.post(PAGE, {"seen": "", "carried": "[]"})]
+    answers = [
+        browser.get(PAGE),
+        browser.get(f"{PAGE}?export=yaml"),
+        browser.post(PAGE, {"shown": "", "carried": "[]"}),
+    ]
     assert [answer.status_code for answer in answers] == [403, 403, 403]

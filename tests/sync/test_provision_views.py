@@ -15,7 +15,7 @@ from mappings.models import Client, NinjaProject, ProjectMapping, TaigaProject
 from sync import discovery, provisioning, taiga_projects
 from sync.models import Heartbeat, RemoteRecord, WebhookDelivery
 from sync.provisioning import Target
-from tests.people import GROUPS, browser_of, post
+from tests.people import GROUPS, browser_of, on_page, post
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +54,7 @@ def said(answer: Any) -> list[str]:
 
 
 def form(website: NinjaProject, **values: Any) -> dict[str, Any]:
-    return {"target": f"p{website.pk}", "revision": "new", **values}
+    return {"target": f"p{website.pk}", **values}
 
 
 def test_the_list_suggests_who_may_pay_and_says_how_far_each_is(website: NinjaProject) -> None:
@@ -180,6 +180,7 @@ def test_it_is_connected_only_by_a_post_and_once(website: NinjaProject) -> None:
     assert not ProjectMapping.objects.exists()
     assert not RemoteRecord.objects.exists()
 
+    asked = on_page(browser_of("administrator"), PAGE)
     answer = send(PAGE, form(website, kind=["U"]))
 
     assert answer.redirect_chain == [(PROGRESS, 302)]
@@ -190,8 +191,8 @@ def test_it_is_connected_only_by_a_post_and_once(website: NinjaProject) -> None:
     assert len(provisioning.things_of(9)) == 11
     assert "0 of 12 there, 0 waiting for you." in answer.content.decode()
 
-    again = send(PAGE, form(website))
-    assert said(again)[0].startswith("Somebody connected this project since you opened the page")
+    again = send(PAGE, form(website) | asked)
+    assert "Who pays now was “nobody” and is “Acme Corp / Website Redesign” now" in said(again)[0]
     assert len(provisioning.things_of(9)) == 11
     assert {row.revision for row in provisioning.things_of(9)} == {1}
 

@@ -120,6 +120,15 @@
         }
     };
 
+    // One box chooses every row of its page.
+    document.addEventListener("change", (event) => {
+        const name = event.target.dataset?.bcChooseAll;
+        if (!name) return;
+        for (const box of document.querySelectorAll(`input[type="checkbox"][name="${name}"].bc-choose`)) {
+            box.checked = event.target.checked;
+        }
+    });
+
     const openDialog = (id, opener) => {
         const dialog = document.getElementById(id);
         if (!dialog || dialog.open) return;
