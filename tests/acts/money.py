@@ -80,6 +80,19 @@ def line_scene(act: str, **typed: str) -> Scene:
     )
 
 
+def chosen() -> Scene:
+    invoice = draft()
+    line = invoice.lines.order_by("position")[0]
+    rows = InvoiceLine.objects.filter(pk=line.pk)
+    return Scene(
+        f"{url('invoicing_invoice_chosen_lines', invoice.pk)}?act=rate&value=90&line={line.pk}",
+        lambda: rows.update(billed_hours=150, amount=14250),
+        "Hours was “15.00”",
+        "is “150.00” now",
+        BECAUSE,
+    )
+
+
 def added() -> Scene:
     invoice = draft()
     rows = Invoice.objects.filter(pk=invoice.pk)
@@ -372,6 +385,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "invoicing_invoice_edit_line": lambda: line_scene("edit_line", text="Words"),
     "invoicing_invoice_adjust_line": lambda: line_scene("adjust_line", hours="1", rate="90", meaning="purpose"),
     "invoicing_invoice_add_line": added,
+    "invoicing_invoice_chosen_lines": chosen,
     "invoicing_invoice_take_along": taken_along,
     "invoicing_invoicerun_refresh": lambda: run_scene("refresh"),
     "invoicing_invoicerun_build_again": lambda: run_scene("build_again"),

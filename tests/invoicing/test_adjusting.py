@@ -273,7 +273,7 @@ def test_an_adjustment_of_a_line_that_taiga_changed_is_neither_lost_silently_nor
         "carl wrote 2.00 h × 95 over 2.25 h × 95 of #1 (As agreed). Taiga says 3.1 h now, which would bill 3.25 h. "
         "Confirm that, write it off, or correct it in Taiga."
     )
-    attention.confirm_entry(entry, user=user, asked=entry.facts["asked"])
+    attention.confirm_entry(entry, user=user)
     prove(entry)
     refreshed(invoice)
 

@@ -158,7 +158,7 @@ def test_what_comes_after_a_persons_word_is_on_no_draft_until_it_was_confirmed(u
     run = built(JANUARY, is_early=True)
     assert list(run.invoices.all()) == []
 
-    attention.confirm_entry(cycle, user=user, asked=cycle.facts["asked"])
+    attention.confirm_entry(cycle, user=user)
     prove(cycle)
     refresh_run(run)
     build.build_due()
@@ -209,7 +209,7 @@ def test_what_was_agreed_survives_being_put_off(act: str, user: User) -> None:
         review.reject_draft(invoice, revision=invoice.revision, user=user, reason="later")
     else:
         put_off = review.exclude_line if act == "exclude" else review.hold_line
-        put_off(line, revision=invoice.revision, user=user, reason="later")
+        put_off(line, seen=on_screen(line), user=user, reason="later")
     if act == "hold":
         entry.refresh_from_db()
         attention.release_entry(entry, user=user)
