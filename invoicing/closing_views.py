@@ -152,18 +152,17 @@ class ConfirmClose(ConfirmView):
             cancel_label=_("Back, close nothing"),
             cancel_url=self.get_failure_url(),
             facts=[(_("Verdict"), found.proof.words), *figures.in_words(found.figures)],
-            fields={"seen": found.hash},
+            marks={"hash": found.hash},
             needs_reason=found.needs_reason,
             is_destructive=found.needs_reason,
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        posted = request.POST
         closing = closings.close(
             self.month,
             user=request.user,  # type: ignore[arg-type]
-            reason=posted.get("reason", ""),
-            seen=posted.get("seen", ""),
+            reason=request.POST.get("reason", ""),
+            seen=self.mark("hash"),
         )
         name = formats.period_name(closing.period_start, closing.period_end)
         messages.success(request, _("%(month)s is closed.") % {"month": name})

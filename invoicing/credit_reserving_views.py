@@ -55,7 +55,7 @@ class ConfirmReserve(InvoiceQuestion):
                 (_("Invoice, with tax"), formats.money(invoice.gross, invoice.currency)),
                 *([(_("Open"), formats.money(invoice.balance, invoice.currency))] if is_sent else []),
             ],
-            fields={"left": str(found.left)},
+            marks={"left": str(found.left)},
         )
 
     def do(self, reason: str) -> str:
@@ -64,7 +64,7 @@ class ConfirmReserve(InvoiceQuestion):
             self.invoice,
             self.kwargs["kind"],
             self.kwargs["credit"],
-            shown=self.request.POST.get("left", ""),
+            shown=self.mark("left"),
             user=user,
         )
         words = {"amount": formats.money(use.amount, self.invoice.currency)}

@@ -5,6 +5,7 @@ GET shows the form; the form's POST answers with the question and changes nothin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -58,6 +59,17 @@ class CreditInvoice(PageView):
     def get_original(self) -> Invoice:
         return self.invoice
 
+    def get_shown(self) -> Mapping[str, Any]:
+        """What the question says of what was typed into the form."""
+        if why := invoice_credit.why_not(self.invoice, self.left):
+            raise NotAllowed(why)
+        asked = Asked.read(self.request.POST.dict())
+        return self._question(asked, sums_of(asked, self.left)).shown
+
+    def look_again(self) -> Mapping[str, Any]:
+        """As everywhere; the form itself only goes on to the question."""
+        return super().look_again() if self.request.POST.get(CONFIRMED) else {}
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if why := invoice_credit.why_not(self.invoice, self.left):
             messages.error(request, why)
@@ -88,7 +100,7 @@ class CreditInvoice(PageView):
         credit = invoice_credit.request_credit(
             self.invoice,
             asked,
-            mark=posted.get("mark", ""),
+            mark=str(self.seen["_mark"]),
             user=self.request.user,  # type: ignore[arg-type]
             note=posted.get("reason", ""),
         )
@@ -161,8 +173,8 @@ class CreditInvoice(PageView):
             fields={
                 **asked.fields,
                 CONFIRMED: "1",
-                "mark": mark,
             },
+            marks={"mark": mark},
             is_destructive=True,
             needs_reason=True,
         )

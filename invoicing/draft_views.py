@@ -135,7 +135,6 @@ class DraftReview(PageView):
             chosen_lines={int(pk) for pk in asked.getlist("chosen") if pk.isascii() and pk.isdecimal()},
             chosen_value=asked.get("value", ""),
             dates=dates,
-            due_today=invoice.payment_terms.due_date(clock.today(invoice.timezone)),
             due_today=invoice.payment_terms.due_date(dates.proposed if dates else clock.today(invoice.timezone)),
             more_pages=urlencode([(name, asked[name]) for name in ("look", "q") if asked.get(name)]),
             old_text=OLD_TEXT,

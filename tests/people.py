@@ -83,5 +83,9 @@ def press(browser: Browser, address: str, form: dict[str, str] | None = None, **
 
 def hidden_fields(browser: Browser, address: str) -> dict[str, str]:
     """What the form at `address` posts without being asked, by name; nothing where there is no form any more."""
-    page = browser.get(address).content.decode()
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    return fields_in(browser.get(address))
+
+
+def fields_in(answer: Any) -> dict[str, str]:
+    """The hidden fields of a page, by name."""
+    return dict(re.findall(r'<input type="hidden" name="([\w-]+)" value="([^"]*)">', answer.content.decode()))

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from billing_console.states import RecordState
 from invoicing import pausing, review, selections
+from invoicing.books import closing as closings
+from invoicing.books import figures
 from invoicing.ending_writes import END
 from invoicing.inviting_writes import INVITE
-from invoicing.models import Credit, Deviation, Invoice, InvoiceLine, InvoiceRun, Reminder, ReminderPause, RunClient
+from invoicing.models import (
+    Closing,
+    Credit,
+    CreditUse,
+    Deviation,
+    Invoice,
+    InvoiceLine,
+    InvoiceRun,
+    Reminder,
+    ReminderPause,
+    RunClient,
+)
 from mappings.models import Client, ProjectMapping
+from mappings.rules import month
 from sync.models import Difference, RemoteRecord, TimeEntry
 from tests.acts.scene import Scene, url
 from tests.invoicing.test_correction_pages import billed, difference
@@ -89,6 +104,61 @@ def chosen() -> Scene:
         lambda: rows.update(billed_hours=150, amount=14250),
         "Hours was “15.00”",
         "is “150.00” now",
+        BECAUSE,
+    )
+
+
+def credited() -> Scene:
+    invoice = billed()
+    line = invoice.lines.get()
+    rows = InvoiceLine.objects.filter(pk=line.pk)
+    form = {"way": "lines", "meaning": "goodwill", f"line-{line.pk}-hours": "1", "against": ""}
+    return Scene(
+        url("invoicing_invoice_credit", invoice.pk),
+        lambda: rows.update(rate=950, amount=1900),
+        "With tax was “114.95 EUR”",
+        "is “1,149.50 EUR” now",
+        BECAUSE | {"confirmed": "1"},
+        asked_with=form,
+    )
+
+
+def reserved(page: str) -> Scene:
+    invoice = billed()
+    credit = credit_of(invoice, state="synced", remote_id="k1")
+    if page == "reserve_credit":
+        rows: Any = Credit.objects.filter(pk=credit.pk)
+        address = url("invoicing_invoice_reserve_credit", invoice.pk, "ours", credit.pk)
+        change: dict[str, Any] = {"gross": D(5), "net": D(5)}
+        return Scene(address, lambda: rows.update(**change), "Left of it was “10.00 EUR”", "is “5.00 EUR” now")
+    use = CreditUse.objects.create(credit=credit, invoice=invoice, amount=D(10), number="7")
+    rows = CreditUse.objects.filter(pk=use.pk)
+    address = url("invoicing_invoice_free_credit", invoice.pk, use.pk)
+    return Scene(address, lambda: rows.update(amount=D(5)), "Leave 10.00 EUR of", "Leave 5.00 EUR of")
+
+
+def closing() -> Scene:
+    make_work(make_project(make_client()), "2", ref=1)
+    address = f"{url('invoicing_close_month')}?month=2025-12"
+
+    def meanwhile() -> None:
+        make_work(make_project(make_client("Other")), "1", ref=7)
+
+    return Scene(address, meanwhile, "“190.00 EUR”", "is “285.00 EUR” now", BECAUSE)
+
+
+def reopening() -> Scene:
+    make_work(make_project(make_client()), "2", ref=1)
+    row = closings.close(month(2025, 12), user=make_user(), reason="Read tomorrow")
+    rows = Closing.objects.filter(pk=row.pk)
+    name, words = next((one, text) for one, text in figures.in_words(row.figures) if "190.00" in str(text))
+    changed = json.loads(json.dumps(row.figures).replace("190.00", "1900.00"))
+    address = url("invoicing_reopen_month", row.pk)
+    return Scene(
+        address,
+        lambda: rows.update(figures=changed),
+        f"{name} was “{words}”".replace("\u00a0", " "),
+        "1,900.00",
         BECAUSE,
     )
 
@@ -385,6 +455,11 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "invoicing_invoice_edit_line": lambda: line_scene("edit_line", text="Words"),
     "invoicing_invoice_adjust_line": lambda: line_scene("adjust_line", hours="1", rate="90", meaning="purpose"),
     "invoicing_invoice_add_line": added,
+    "invoicing_invoice_credit": credited,
+    "invoicing_invoice_reserve_credit": lambda: reserved("reserve_credit"),
+    "invoicing_invoice_free_credit": lambda: reserved("free_credit"),
+    "invoicing_close_month": closing,
+    "invoicing_reopen_month": reopening,
     "invoicing_invoice_chosen_lines": chosen,
     "invoicing_invoice_take_along": taken_along,
     "invoicing_invoicerun_refresh": lambda: run_scene("refresh"),

@@ -13,6 +13,8 @@ from django.apps import apps
 from django.test import Client as Browser
 from django.urls import reverse
 
+from tests.people import fields_in
+
 # Not of the product: who is signed in.
 HIDDEN = r'<input type="hidden" name="(\w+)" value="([^"]*)">'
 LEFT_OUT = {"sessions.session", "accounts.user"}
@@ -31,9 +33,12 @@ class Scene:
     new: str
     typed: dict[str, Any] = field(default_factory=dict)
     asked_at: str = ""
+    asked_with: dict[str, Any] = field(default_factory=dict)
 
     def form(self, browser: Browser) -> dict[str, Any]:
         """What the open page sends: what it showed, and what was typed."""
+        if self.asked_with:  # a form whose answer is the question
+            return fields_in(browser.post(self.address, self.asked_with)) | self.typed
         answer = browser.get(self.asked_at or self.address)
         assert answer.status_code == 200, (answer.status_code, said(browser.get(self.address, follow=True))[:600])
         page = answer.content.decode()

@@ -31,7 +31,7 @@ from invoicing.verdict import Verdict, prove
 from sync.models import Difference, TimeEntry
 from tests.invoicing.world import DECEMBER, built, make_user, month, sweep_project
 from tests.outbound import created_invoice, drain_all
-from tests.people import browser_of
+from tests.people import browser_of, hidden_fields, press
 from tests.standins import World
 
 pytestmark = pytest.mark.django_db
@@ -262,7 +262,7 @@ def test_an_open_credit_is_offered_on_the_next_draft_and_used_when_that_is_sent(
     assert "Set it against this invoice when it is sent…" not in text_of(review_page, "viewer")
     browser = browser_of("approver")
     url = f"/admin/invoicing/invoice/{draft.pk}/open-credits/ours/{credit.pk}/"
-    fields = browser.get(url).context["confirmation"].fields
+    fields = hidden_fields(browser, url)
     assert not CreditUse.objects.exists()
 
     browser.post(url, fields)
@@ -292,7 +292,7 @@ def test_a_choice_is_taken_back_and_one_for_a_rejected_draft_binds_nothing(world
     user = make_user("Approver")
     use = credit_reserving.reserve(draft, "ours", credit.pk, shown="121.00", user=user)
     assert credit_reserving.offered(draft) == []
-    browser_of("approver").post(f"/admin/invoicing/invoice/{draft.pk}/open-credits/uses/{use.pk}/free/", {})
+    press(browser_of("approver"), f"/admin/invoicing/invoice/{draft.pk}/open-credits/uses/{use.pk}/free/")
     use.refresh_from_db()
     assert use.is_dropped
     with pytest.raises(NotAllowed, match="was taken back"):
@@ -388,7 +388,7 @@ def test_the_old_way_still_sets_a_credit_against_its_own_invoice(world: World, s
     credit = give(sent)
     settle(world)
     browser = browser_of("approver")
-    browser.post(f"/admin/invoicing/invoice/{sent.pk}/credits/{credit.pk}/use/")
+    press(browser, f"/admin/invoicing/invoice/{sent.pk}/credits/{credit.pk}/use/")
     settle(world)
     assert Invoice.objects.get().settled == D("121.00")
     with pytest.raises(NotAllowed, match="set against the invoice already"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from invoicing.models import Invoice
 from mappings.models import Company, InvoiceDate
 from mappings.rules import month
 from tests.invoicing.world import built, make_client, make_project, make_user, make_work
-from tests.people import browser_of
+from tests.people import browser_of, fields_in, on_page
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +105,7 @@ def test_the_page_of_a_draft_takes_a_date(drafts: list[Invoice]) -> None:
     browser = browser_of("approver")
     body = browser.get(f"{address}review/").content.decode()
     assert 'name="day" value="2026-01-12"' in body
-    form: dict[str, Any] = {"revision": drafts[0].revision}
+    form = on_page(browser, f"{address}approve/")
 
     for day, sentence in (("2026-01-13", "cannot be the invoice date"), ("x", "“x” is no date.")):
         assert sentence in browser.post(f"{address}approve/", {**form, "day": day}, follow=True).content.decode()
@@ -122,7 +121,7 @@ def test_many_are_approved_with_one_date(drafts: list[Invoice]) -> None:
     assert (entry.value, entry.days) == ("2026-01-12", ("0001-01-01", "2026-01-12"))
 
     address = question.redirect_chain[-1][0]
-    form = {**question.context["confirmation"].fields, "day": "2026-01-05"}
+    form = {**fields_in(question), "day": "2026-01-05"}
     browser.post(address, form)
 
     assert set(Invoice.objects.values_list("invoice_date", flat=True)) == {dt.date(2026, 1, 5)}
