@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from billing_console import clock
 from billing_console.states import RecordState
 from invoicing import pausing, review, selections
 from invoicing.books import closing as closings
-from invoicing.books import figures
+from invoicing.books import figures, keeping
 from invoicing.ending_writes import END
 from invoicing.inviting_writes import INVITE
 from invoicing.models import (
@@ -27,8 +29,10 @@ from invoicing.models import (
 )
 from mappings.models import Client, ProjectMapping
 from mappings.rules import month
+from sync.exact_json import ExactDecoder, ExactEncoder
 from sync.models import Difference, RemoteRecord, TimeEntry
 from tests.acts.scene import Scene, url
+from tests.invoicing.books.test_closing import IN_DECEMBER
 from tests.invoicing.test_correction_pages import billed, difference
 from tests.invoicing.test_reminding_views import make_owed
 from tests.invoicing.test_sending_more_views import deviating, sealed
@@ -115,9 +119,9 @@ def credited() -> Scene:
     form = {"way": "lines", "meaning": "goodwill", f"line-{line.pk}-hours": "1", "against": ""}
     return Scene(
         url("invoicing_invoice_credit", invoice.pk),
-        lambda: rows.update(rate=950, amount=1900),
-        "With tax was “114.95 EUR”",
-        "is “1,149.50 EUR” now",
+        lambda: rows.update(rate=D("9.5"), amount=19),
+        "Before tax was “95.00 EUR”",
+        "is “9.50 EUR” now",
         BECAUSE | {"confirmed": "1"},
         asked_with=form,
     )
@@ -126,6 +130,7 @@ def credited() -> Scene:
 def reserved(page: str) -> Scene:
     invoice = billed()
     credit = credit_of(invoice, state="synced", remote_id="k1")
+    Credit.objects.update(cause="", meaning="price", number="C7")
     if page == "reserve_credit":
         rows: Any = Credit.objects.filter(pk=credit.pk)
         address = url("invoicing_invoice_reserve_credit", invoice.pk, "ours", credit.pk)
@@ -137,22 +142,29 @@ def reserved(page: str) -> Scene:
     return Scene(address, lambda: rows.update(amount=D(5)), "Leave 10.00 EUR of", "Leave 5.00 EUR of")
 
 
+def worked_in_december(client: str, hours: str, ref: int) -> None:
+    with clock.set_to(IN_DECEMBER):
+        make_work(make_project(make_client(client)), hours, ref=ref)
+        keeping.keep()
+
+
 def closing() -> Scene:
-    make_work(make_project(make_client()), "2", ref=1)
+    worked_in_december("Acme Corp", "2", 1)
     address = f"{url('invoicing_close_month')}?month=2025-12"
 
     def meanwhile() -> None:
-        make_work(make_project(make_client("Other")), "1", ref=7)
+        worked_in_december("Other", "1", 7)
 
     return Scene(address, meanwhile, "“190.00 EUR”", "is “285.00 EUR” now", BECAUSE)
 
 
 def reopening() -> Scene:
-    make_work(make_project(make_client()), "2", ref=1)
+    worked_in_december("Acme Corp", "2", 1)
     row = closings.close(month(2025, 12), user=make_user(), reason="Read tomorrow")
     rows = Closing.objects.filter(pk=row.pk)
     name, words = next((one, text) for one, text in figures.in_words(row.figures) if "190.00" in str(text))
-    changed = json.loads(json.dumps(row.figures).replace("190.00", "1900.00"))
+    text = re.sub(r"\b190(\.0+)?\b", r"1900\1", json.dumps(row.figures, cls=ExactEncoder))
+    changed = json.loads(text, cls=ExactDecoder)
     address = url("invoicing_reopen_month", row.pk)
     return Scene(
         address,

@@ -110,7 +110,7 @@ def test_an_act_is_refused_when_it_is_another_than_was_shown(name: str) -> None:
         assert scene.old in page
         assert scene.new in page
         calls = UpstreamCall.objects.count()
-        without = said(browser.post(scene.address, {**scene.typed, "shown": ""}, follow=True))
+        without = said(browser.post(scene.address, {**scene.asked_with, **scene.typed, "shown": ""}, follow=True))
         assert everything() == before
         assert "came without what you saw" in without or "was not on the screen" in without
         assert UpstreamCall.objects.count() == calls

@@ -256,7 +256,6 @@ def test_asking_closes_nothing_and_confirming_closes_what_was_shown(books: None)
 
     answer = browser_of("approver").post(CLOSE, {**seen(), "reason": "Read tomorrow"}, follow=True)
 
-    closing = Closing.objects.get()
     assert "December 2025 is closed." in answer.content.decode()
     assert "The books say the same today" in answer.content.decode()
     again = browser_of("approver").post(CLOSE, {"shown": "", "reason": "x"}, follow=True)
@@ -273,7 +272,7 @@ def test_what_was_not_shown_is_not_closed(form: dict[str, str] | None, books: No
     answer = browser_of("approver").post(CLOSE, {**posted, "reason": "x"}, follow=True)
 
     page = html.unescape(answer.content.decode())
-    assert ("This is not what you saw" if form is None else "The form came without what you saw") in page
+    assert ("changed since you opened the page" if form is None else "The form came without what you saw") in page
     assert not Closing.objects.exists()
 
 
