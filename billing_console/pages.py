@@ -208,7 +208,8 @@ class Confirmation:
             rows[name] = ", ".join(f"{column}: {cell}" for column, cell in zip(header[1:], row[1:], strict=False))
         answers = {str(value): words for value, words in self.options}
         facts = {str(label): value for label, value in self.facts}
-        return facts | rows | answers | {_("Question"): self.question} | {f"_{k}": v for k, v in self.marks.items()}
+        act = {_("Question"): self.question, "_act": f"{self.submit_label} {self.consequence}"}
+        return facts | rows | answers | act | {f"_{name}": value for name, value in self.marks.items()}
 
 
 class ConfirmView(PageView):

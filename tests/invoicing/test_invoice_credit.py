@@ -338,9 +338,9 @@ def test_with_four_eyes_one_proposes_and_another_confirms_the_very_same(sent: In
     Company.current()
     Company.objects.update(needs_four_eyes=True)
     first, second = browser_of("approver"), browser_of("administrator")
-    confirmation = first.post(page_of(sent), typed(sent)).context["confirmation"]
-    assert confirmation.submit_label == "Propose to credit 114.95\u00a0EUR"
-    posted = {**confirmation.fields, "reason": "client agreed"}
+    question = first.post(page_of(sent), typed(sent))
+    assert question.context["confirmation"].submit_label == "Propose to credit 114.95\u00a0EUR"
+    posted = {**fields_in(question), "reason": "client agreed"}
     first.post(page_of(sent), posted)
     again = first.post(page_of(sent), posted, follow=True).content.decode()
     assert "another approver must confirm it" in again
@@ -352,9 +352,9 @@ def test_with_four_eyes_one_proposes_and_another_confirms_the_very_same(sent: In
     asked = {**form.context["asked"].fields, "per_cent": "1", "way": "per_cent"}
     other = second.post(page_of(sent), asked).context["confirmation"]
     assert other.submit_label.startswith("Propose")
-    same = second.post(page_of(sent), form.context["asked"].fields).context["confirmation"]
-    assert same.submit_label == "Credit 114.95\u00a0EUR"
-    second.post(page_of(sent), {**same.fields, "reason": "seen"})
+    same = second.post(page_of(sent), form.context["asked"].fields)
+    assert same.context["confirmation"].submit_label == "Credit 114.95\u00a0EUR"
+    second.post(page_of(sent), {**fields_in(same), "reason": "seen"})
 
     assert (Credit.objects.get().gross, CreditProposal.objects.count()) == (D("114.95"), 0)
 
