@@ -129,7 +129,9 @@ def credited() -> Scene:
 
 def reserved(page: str) -> Scene:
     invoice = billed()
-    credit = credit_of(invoice, state="synced", remote_id="k1")
+    other = billed("Globex")  # of the same client
+    Invoice.objects.filter(pk=other.pk).update(client=invoice.client_id, sequence=2)
+    credit = credit_of(other, state="synced", remote_id="k1")
     Credit.objects.update(cause="", meaning="price", number="C7")
     if page == "reserve_credit":
         rows: Any = Credit.objects.filter(pk=credit.pk)

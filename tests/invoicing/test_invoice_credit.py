@@ -342,7 +342,9 @@ def test_with_four_eyes_one_proposes_and_another_confirms_the_very_same(sent: In
     assert question.context["confirmation"].submit_label == "Propose to credit 114.95\u00a0EUR"
     posted = {**fields_in(question), "reason": "client agreed"}
     first.post(page_of(sent), posted)
-    again = first.post(page_of(sent), posted, follow=True).content.decode()
+    assert "changed since you opened the page" in first.post(page_of(sent), posted, follow=True).content.decode()
+    anew = fields_in(first.post(page_of(sent), typed(sent)))
+    again = first.post(page_of(sent), {**anew, "reason": "client agreed"}, follow=True).content.decode()
     assert "another approver must confirm it" in again
     assert "a credit, client agreed" in again
     assert not Credit.objects.exists()
