@@ -69,7 +69,7 @@ class DraftAct(PageView):
         found = self.request.resolver_match
         act = ((found and found.url_name) or "").removeprefix(PREFIX)
         if act in refusals.DIALOGS:
-            refusals.keep(self.request, act, self.kwargs["pk"], self.kwargs.get("line"), error)
+            refusals.keep(self.request, act, self.kwargs["pk"], self.kwargs.get("line"))
 
     @property
     def reason(self) -> str:

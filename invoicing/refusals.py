@@ -13,8 +13,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from billing_console import formats
 from billing_console import shown as versions
-from billing_console.errors import ConsoleError
 from invoicing import as_shown
 from invoicing.models import Invoice, InvoiceLine
 
@@ -30,18 +30,20 @@ DIALOGS: Final = {
 }
 
 
-def keep(request: HttpRequest, act: str, invoice_id: int, line_id: int | None, refusal: ConsoleError) -> None:
-    """Remember what was typed for the page that follows the refusal."""
+def keep(request: HttpRequest, act: str, invoice_id: int, line_id: int | None) -> None:
+    """Remember what was typed for the page that follows the refusal, which says why."""
     typed = {name: request.POST[name][:2000] for name in TYPED if request.POST.get(name)}
-    kept = {"act": act, "invoice": invoice_id, "line": line_id, "typed": typed, "sentence": refusal.sentence}
-    request.session[KEY] = kept
+    request.session[KEY] = {"act": act, "invoice": invoice_id, "line": line_id, "typed": typed}
 
 
 def shown(kept: dict[str, Any], line: InvoiceLine | None, invoice: Invoice) -> dict[str, Any] | None:
     """What the page shows of it: label, typed and present value of each field, and how its dialog opens again."""
     if kept["line"] and line is None:
         return None
-    now = {"text": line.notes, "hours": line.billed_hours, "rate": line.rate} if line is not None else {}
+    now = {}
+    if line is not None:
+        hours, rate = formats.number(line.billed_hours, 2), formats.rate(line.rate, "")
+        now = {"text": line.notes, "hours": hours, "rate": rate}
     labels = {
         "text": _("Text on the invoice"),
         "hours": _("Hours") if line is None or not line.is_manual else _("Quantity"),
@@ -58,7 +60,6 @@ def shown(kept: dict[str, Any], line: InvoiceLine | None, invoice: Invoice) -> d
     dialog = DIALOGS[kept["act"]]
     return {
         "what": fill["what"],
-        "sentence": kept["sentence"],
         "rows": [(labels[name], typed[name], now.get(name, "")) for name in labels if name in typed],
         "dialog": "line-remove" if dialog == "line-exclude" and line is not None and line.is_manual else dialog,
         "action": reverse(f"admin:invoicing_invoice_{kept['act']}", args=args),
