@@ -20,6 +20,7 @@ from mappings.lookups import new_rule_set_version
 from sandbox import scenario
 from sync import attention, decisions, supplements
 from sync.models import Difference, TimeEntry
+from tests.invoicing.world import on_screen
 from tests.machine import rest
 from tests.machine.facts import HALF, QUARTER, Word
 from tests.machine.ledger import Ledger
@@ -84,7 +85,7 @@ class Desk:
             hours, rate = first
         meaning = self.dice.choice(Meaning.values)
         said: dict[str, Any] = {"hours": hours, "rate": rate, "reason": WHY, "meaning": meaning}
-        adjusting.adjust_line(line, revision=line.invoice.revision, user=rest.somebody(), **said)
+        adjusting.adjust_line(line, seen=on_screen(line), user=rest.somebody(), **said)
         self._note_word(line, first, (hours, rate), meaning)
         return True
 
@@ -100,7 +101,7 @@ class Desk:
         if (line := self.line()) is None:
             return False
         text = f"Work on #{line.ref}, part {self.dice.randrange(100)}"
-        review.edit_text(line, revision=line.invoice.revision, user=rest.somebody(), text=text, reason=WHY)
+        review.edit_text(line, seen=on_screen(line), user=rest.somebody(), text=text, reason=WHY)
         self.ledger.say_text(number_of(line), key_of(line), text)
         return True
 
@@ -109,7 +110,7 @@ class Desk:
             return False
         text, price = f"By hand {self.ledger.words}", self.dice.choice(PRICES)
         what: dict[str, Any] = {"text": text, "quantity": Decimal(1), "price": price, "reason": WHY}
-        adjusting.add_line(draft, revision=draft.revision, user=rest.somebody(), **what)
+        adjusting.add_line(draft, user=rest.somebody(), **what)
         self.ledger.add_by_hand(text, draft.client.ninja_id, price)
         return True
 
@@ -117,7 +118,7 @@ class Desk:
         """To the next run; a line by hand is taken back."""
         if (line := self.line(by_hand=True)) is None:
             return False
-        review.exclude_line(line, revision=line.invoice.revision, user=rest.somebody(), reason=WHY)
+        review.exclude_line(line, seen=on_screen(line), user=rest.somebody(), reason=WHY)
         if line.is_manual:
             del self.ledger.by_hand[line.notes]
         return True
@@ -125,7 +126,7 @@ class Desk:
     def hold(self) -> bool:
         if (line := self.line()) is None:
             return False
-        review.hold_line(line, revision=line.invoice.revision, user=rest.somebody(), reason=WHY)
+        review.hold_line(line, seen=on_screen(line), user=rest.somebody(), reason=WHY)
         return True
 
     def reject(self) -> bool:
