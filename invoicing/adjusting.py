@@ -16,11 +16,13 @@ from django.utils.translation import gettext as _
 
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
-from invoicing import content, guards
+from invoicing import claim, content, guards
 from invoicing.as_shown import Words
 from invoicing.models import Invoice, InvoiceLine, Meaning
 from mappings.rules import ONE_DAY
+from sync import entries, stories
 from sync.clients.ninja_texts import neutralise, trim
+from sync.models import TimeEntry
 from sync.transitions import record
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def adjust_line(
     """
     guards.need_reason(reason)
     with transaction.atomic():
+        items = [line.entry.item_id] if line.entry is not None else []
+        claim.lock_work(stories.with_family(items))
         invoice = guards.lock_draft(line.invoice_id)
         row = guards.lock_line(invoice, line.pk, seen)
         check_figures(hours, rate, invoice.currency, is_manual=row.is_manual)
@@ -61,6 +65,8 @@ def adjust_line(
             "reason": reason,
         }
         _save(invoice, user, why)
+        if row.entry is not None and TimeEntry.objects.filter(item__in=items, cycle__gt=row.entry.cycle).exists():
+            entries.evaluate_many(items, user=user)  # a later cycle is measured against what is printed now
     return invoice
 
 

@@ -26,7 +26,7 @@ from invoicing.books import closed
 from invoicing.models import Became, Decision, Deviation, Invoice, InvoiceLine
 from mappings.models import TaxDecision
 from mappings.rules import ONE_DAY
-from sync import reasons, writeback
+from sync import entries, reasons, stories, writeback
 from sync.clients.ninja_rows import DRAFT, SENT
 from sync.models import RecordKind, RemoteRecord, TimeEntry
 from sync.transitions import advance, record
@@ -87,6 +87,9 @@ def adopt(deviation: Deviation, *, user: User, reason: str, meaning: str = "") -
             "currency": row.currency,
         }
         _settle(row, deviation, Decision.ADOPTED, {}, user=user, reason=reason.strip(), why=why)
+        # What waits of these items, or is asked, is measured against what is printed now.
+        lines = row.lines.filter(is_voided=False, entry__isnull=False)
+        entries.evaluate_many(list(lines.values_list("entry__item_id", flat=True)), user=user)
     return row
 
 
@@ -251,7 +254,8 @@ def _lock(deviation: Deviation, reason: str) -> tuple[Invoice, Deviation]:
     if not reason.strip():
         raise NotAllowed(_("Say why, in a few words: it stays in the history."))
     lines = InvoiceLine.objects.filter(invoice=deviation.invoice_id, is_voided=False)
-    claims.lock_work(lines.values_list("entry__item_id", flat=True))
+    items = lines.filter(entry__isnull=False).values_list("entry__item_id", flat=True)
+    claims.lock_work(stories.with_family(list(items)))
     row = content.lock_invoice(deviation.invoice_id)
     found = Deviation.objects.select_for_update(of=("self",)).get(pk=deviation.pk)
     found.invoice = row

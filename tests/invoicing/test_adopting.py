@@ -413,3 +413,23 @@ def test_with_four_eyes_another_approver_takes_it_over(world: World) -> None:
     assert (fresh(invoice).net, fresh(deviation).decision) == (invoice.net, "")
     adopting.adopt(fresh(deviation), user=bob, reason="seen", meaning=Meaning.ON_PURPOSE)
     assert (fresh(invoice).net, fresh(deviation).decided_by) == (Decimal(3000), bob)
+
+
+def test_a_later_cycle_is_measured_against_what_was_taken_over(world: World) -> None:
+    """Four hours created, five in Taiga: one hour waits. Then the invoice says five: nothing is left to bill."""
+    invoice = created_invoice(world, 4)
+    entry = TimeEntry.objects.get()
+    task = entry.item.taiga_id
+    world.set_status(task, "In progress")
+    world.read(task)
+    world.set_values(task, hours=5)
+    world.set_status(task, "Closed")
+    later = world.read(task)
+    assert (later.cycle, later.state, later.billed_hours) == (2, EntryState.READY, Decimal(1))
+    (line,) = lines_there(world)
+    edit(world, line_items=[{**line, "quantity": 5}])
+
+    adopt(found(world, invoice), meaning=Meaning.TAIGA_IS_WRONG)
+
+    later.refresh_from_db()
+    assert (later.state, later.billed_hours) == (EntryState.BELOW_MINIMUM, Decimal(0))

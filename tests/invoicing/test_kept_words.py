@@ -18,7 +18,7 @@ from invoicing.releasing import Again
 from invoicing.verdict import Proof, Verdict, prove
 from mappings.rules import month
 from sync.models import Difference, TimeEntry
-from tests.invoicing.world import built, make_user, sweep_project
+from tests.invoicing.world import built, make_user, on_screen, sweep_project
 from tests.outbound import JANUARY_2, drain_all, fresh
 from tests.standins import World
 
@@ -54,9 +54,10 @@ def drafted(world: World, user: User) -> Invoice:
     sweep_project(world.mapping, JANUARY_2)
     draft = built(DECEMBER).invoices.get()
     said: dict[str, Any] = {"hours": Decimal(3), "rate": Decimal(75), "reason": WHY, "meaning": Meaning.ON_PURPOSE}
-    draft = adjusting.adjust_line(draft.lines.get(billed_hours=4), revision=draft.revision, user=user, **said)
+    line = draft.lines.get(billed_hours=4)
+    draft = adjusting.adjust_line(line, seen=on_screen(line), user=user, **said)
     what: dict[str, Any] = {"text": "Instalment", "quantity": Decimal(1), "price": Decimal(4000), "reason": WHY}
-    return adjusting.add_line(draft, revision=draft.revision, user=user, **what)
+    return adjusting.add_line(draft, user=user, **what)
 
 
 def sent(world: World, user: User) -> Invoice:
@@ -225,5 +226,5 @@ def test_a_word_that_was_taken_back_is_not_forgotten(world: World, user: User) -
     draft = billed_again_after_being_put_off(world, user)
     line = draft.lines.get(original_hours=4)
     said: dict[str, Any] = {"hours": Decimal(4), "rate": Decimal(75), "reason": "after all", "meaning": ""}
-    adjusting.adjust_line(line, revision=draft.revision, user=user, **said)
+    adjusting.adjust_line(line, seen=on_screen(line), user=user, **said)
     assert differences(read()) == {}

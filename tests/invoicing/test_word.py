@@ -179,6 +179,17 @@ def test_a_difference_that_a_person_bills_is_not_asked_a_second_time(user: User)
     assert cycles(entry) == [("ready", "", D("1.00"))]
 
 
+def test_a_later_cycle_is_measured_anew_when_the_earlier_line_is_written_over(user: User) -> None:
+    """Approved at 4, closed again at 5: one hour waits. The approval is taken back, and the line says five."""
+    entry, invoice = draft_of("4")
+    issued(invoice)
+    close_again(entry, "5")
+    assert cycles(entry) == [("ready", "", D("1.00"))]
+    review.withdraw_approval(invoice, user=user, reason="it was five")
+    write(invoice, "5", user, WRONG)
+    assert cycles(entry) == [("below_minimum", "", D("0.00"))]
+
+
 def test_what_a_person_wrote_at_another_rate_is_given_back_at_that_rate(user: User) -> None:
     entry, invoice = draft_of("4")
     write(invoice, "4", user, "", rate="50")
