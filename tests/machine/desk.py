@@ -194,9 +194,8 @@ class Desk:
             self.ledger.adopt(number, key, None)
         else:
             first, item = first_of(changed), self.ledger.items[number]
-            was = changed.meaning or meaning
             said = (Decimal(str(line["quantity"])), changed.rate)
-            on_purpose = was == Meaning.ON_PURPOSE and first[0] != said[0]
+            on_purpose = meaning == Meaning.ON_PURPOSE and first[0] != said[0]
             word = Word(first, said, on_purpose, item.inputs, self.ledger.step) if first != said else None
             self.ledger.write(number, key, word)
             self.ledger.adopt(number, key, None)
