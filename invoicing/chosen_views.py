@@ -142,7 +142,7 @@ class ConfirmChosen(ConfirmView):
             return ""
         if self.act_name == Act.RATE:
             return f", {formats.rate(self.value, self.invoice.currency)}"
-        return f", {self.value:+f} %" if self.act_name == Act.PERCENT else f", “{self.value}”"
+        return f", {self.value:+f} %".replace("-", "−") if self.act_name == Act.PERCENT else f", “{self.value}”"
 
     def _row(self, one: Planned) -> list[str]:
         line, currency = one.line, self.invoice.currency

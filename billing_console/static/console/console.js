@@ -229,7 +229,8 @@
     const mark = (row) => {
         current()?.removeAttribute("aria-current");
         row.setAttribute("aria-current", "true");
-        (row.querySelector("summary, a[href], input") ?? row).focus({ preventScroll: true });
+        // Not the box that chooses a line: in a field the keys would write.
+        (row.querySelector("summary") ?? row.querySelector("a[href], input") ?? row).focus({ preventScroll: true });
         row.scrollIntoView({ block: "nearest" });
     };
 
