@@ -283,7 +283,7 @@ class Desk:
         return True
 
     def _confirm(self, entry: TimeEntry) -> None:
-        attention.confirm_entry(entry, user=rest.somebody(), asked=entry.facts["asked"])
+        attention.confirm_entry(entry, user=rest.somebody())
         if entry.reason == "said_otherwise":
             self.ledger.confirm(entry.item.taiga_id)
 
