@@ -128,7 +128,10 @@ def _close_again(
     user: User | None,
     payer: Client | None,
 ) -> bool:
-    """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference."""
+    """A closing after the claim: more hours (or hours nobody can read) are the next cycle, fewer a Difference.
+
+    More hours that a person left unbilled are not billed unasked: the same ones stay left, others are asked about.
+    """
     hours_now = billable_now(item, world.rule_set(last.client))
     if hours_now is None:
         is_more, is_same = True, False
@@ -137,6 +140,10 @@ def _close_again(
     else:
         is_more = settled.moved_hours(pieces, hours_now) > 0
         is_same = not settled.deltas(pieces, hours_now, _rate_now(item, world, last), last.currency)
+    if is_more and hours_now is not None and _was_left(item, pieces):
+        _count_closing(last, item)
+        _note_difference(item, last, pieces, world, sentence, user, payer)
+        return False
     if is_more:
         _close_difference(item, _("Closed again: what changed is billed in the next cycle."), user)
         return True
@@ -214,6 +221,14 @@ def _write_difference(
         return
     difference = Difference.objects.create(item=item, noticed_at=timezone.now(), **columns)
     record(difference, "", DifferenceState.OPEN, why=sentence, user=user, correlation_id=item.correlation_id)
+
+
+def _was_left(item: WorkItem, pieces: list[Piece]) -> bool:
+    """Whether a person decided last that more hours than are settled stay unbilled."""
+    latest = Difference.objects.filter(item=item).order_by("-id").first()
+    if latest is None or latest.state != DifferenceState.IGNORED:
+        return False
+    return latest.hours_now > settled.settled_hours(pieces)
 
 
 def _close_difference(item: WorkItem, why: str, user: User | None) -> None:

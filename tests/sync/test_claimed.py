@@ -133,6 +133,25 @@ def test_a_difference_that_was_ignored_does_not_come_back_by_itself(office: Offi
     assert Difference.objects.filter(state=DifferenceState.OPEN).count() == 1
 
 
+def test_more_hours_that_a_person_left_are_not_billed_by_the_next_closing(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.type(item, hours=4)
+    Difference.objects.update(state=DifferenceState.IGNORED)
+    office.reopen(item)
+    office.close(item, LATER)
+    entries.evaluate(item)
+
+    assert TimeEntry.objects.count() == 1
+    assert [row.state for row in Difference.objects.all()] == ["ignored"]
+
+    office.reopen(item)
+    office.close(item, LATER, hours=5)
+
+    assert TimeEntry.objects.count() == 1
+    assert [(row.state, row.hours_now) for row in Difference.objects.order_by("pk")] == [("ignored", 4), ("open", 5)]
+
+
 def test_closing_again_closes_the_open_difference(office: Office) -> None:
     item = office.item(who=office.alice, hours=2)
     office.claim(office.entry(item))
