@@ -147,6 +147,7 @@ def test_beat_rings_all_that_these_tests_call(db: None) -> None:
         "invoicing.tasks.ask_for_a_reading",
         "invoicing.tasks.check_invoices",
         "invoicing.tasks.fetch_pdfs",
+        "invoicing.tasks.keep_books",
         "invoicing.tasks.mark_invoices",
         "invoicing.tasks.read_both_servers",
         "invoicing.tasks.send_reminders",

@@ -480,6 +480,7 @@ def test_the_company_is_one_row(admin_browser: Browser) -> None:
         "name": "Ours",
         "currency": "eur",
         "max_item_hours": "24,5",
+        "invoice_date": "run",
         "brake_rate_percent": "",
         "brake_month_factor": "2,5",
         "brake_uplift_percent": "100",
