@@ -20,13 +20,14 @@ from billing_console import formats, money
 from billing_console.batches import read_in_batches
 from billing_console.states import InvoiceState
 from invoicing import forgotten
+from invoicing.books.facts import THERE
 from invoicing.ended_there import ended, has_ended, rest_of
 from invoicing.fees import net_there
 from invoicing.identities import Amounts, Identity, Leftover, Term, add, identity_of, unequal
 from invoicing.listed_hours import listed_hours, never_read
 from invoicing.listed_money import money_of_clients
 from invoicing.models import CountedInvoice, CountedLine, Invoice, InvoiceLine, Reading
-from invoicing.reconcile import THERE, entries_of
+from invoicing.reconcile import entries_of
 from mappings.rules import Period
 from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, SENT
 from sync.models import TimeEntry

@@ -169,9 +169,7 @@ def _save(invoice: Invoice, saved: list[Planned], act: str, user: User, reason: 
         _put_off(invoice, saved, user, reason)
     InvoiceLine.objects.bulk_update([one.line for one in saved], _WRITTEN)
     if act == Act.PUT_OFF:
-        invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
-        invoice.stale_sentence = invoice.stale_sentence if invoice.is_stale else ""
-        content.retotal(invoice, "is_stale", "stale_sentence")
+        content.retotal_without(invoice)
     else:
         content.retotal(invoice)
     words = ngettext(

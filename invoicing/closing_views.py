@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -68,9 +67,6 @@ class _OfClosing(PageView):
         if row is None:
             raise Http404
         return row
-
-    def get_original(self) -> Model | None:
-        return None
 
     @property
     def name(self) -> str:

@@ -144,6 +144,13 @@ def retotal(invoice: Invoice, *changed: str) -> Totals:
     return totals
 
 
+def retotal_without(invoice: Invoice, *changed: str) -> Totals:
+    """`retotal` after lines were taken off: what Taiga changed counts only while a printed line says so."""
+    invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
+    invoice.stale_sentence = invoice.stale_sentence if invoice.is_stale else ""
+    return retotal(invoice, "is_stale", "stale_sentence", *changed)
+
+
 def retotal_many(invoices: Sequence[Invoice]) -> dict[int, Totals]:
     """The same for any number of invoices, by id: two statements."""
     with connection.cursor() as cursor:

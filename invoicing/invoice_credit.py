@@ -26,6 +26,7 @@ from invoicing.credit_left import CreditLine, Left, Sums, left_of, nothing_left
 from invoicing.credit_offer import CREDITABLE
 from invoicing.credit_use import OWED
 from invoicing.models import Credit, CreditedPart, CreditMeaning, CreditProposal, Invoice
+from invoicing.typed import as_sent_back
 from sync import claimed, doorbell, entries, hooks, settled, supplements
 from sync.models import Difference, TimeEntry
 from sync.transitions import record
@@ -146,11 +147,7 @@ def _target(invoice: Invoice, against: str) -> Invoice | None:
 
 
 def _stale(mark: str, sums: Sums, invoice: Invoice) -> str:
-    was, now = mark.partition("|")[0], formats.money(sums.gross, invoice.currency)
-    try:
-        shown = formats.money(money.quantize(money.ZERO + type(sums.gross)(was), invoice.currency), invoice.currency)
-    except ArithmeticError:
-        shown = formats.NOTHING
+    shown, now = as_sent_back(mark.partition("|")[0], invoice.currency), formats.money(sums.gross, invoice.currency)
     if shown == now:
         return _(
             "Something of this invoice changed since you looked, %(now)s is credited still. Look again, then do it."

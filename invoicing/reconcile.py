@@ -26,6 +26,7 @@ from django.utils.translation import gettext_lazy
 from billing_console import formats, money
 from billing_console.states import EntryState, InvoiceState, Reason
 from invoicing import kept_words
+from invoicing.books.facts import ASKED, THERE
 from invoicing.credited_classes import classes_of
 from invoicing.fees import net_there
 from invoicing.identities import Identity, Leftover, Term, add, by_currency, identity_of, unequal
@@ -37,14 +38,6 @@ from sync.models import TimeEntry, WorkItem
 
 __all__ = ["ADJUSTMENTS", "Identity", "Leftover", "Term", "check", "entries_of"]
 
-THERE = (
-    InvoiceState.CREATED,
-    InvoiceState.SENDING,
-    InvoiceState.ATTENTION,
-    InvoiceState.SENT,
-    InvoiceState.PARTLY_PAID,
-    InvoiceState.PAID,
-)
 _NOBODY_PAYS = (Reason.UNMAPPED_PROJECT,)
 _OTHERS = tuple(reason for reason in Reason if reason not in (*UNREADABLE, *_NOBODY_PAYS))
 # Every state of an entry, and of a held one what it waits for, is in exactly one of these.
@@ -61,7 +54,6 @@ _CLASSES: Final[dict[str, tuple[Promise, EntryState, tuple[Reason, ...]]]] = {
     "written_off": (gettext_lazy("written off"), EntryState.WRITTEN_OFF, ()),
 }
 _PRICED = ("nobody_pays", "held", "unbilled", "in_draft", "invoiced", "written_off")
-SENT = (InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
 NOT_THERE_YET = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
 
 
@@ -277,7 +269,7 @@ def _invoiced(entries: QuerySet[TimeEntry]) -> Identity:
         settled[invoice.currency] += invoice.settled
         lost[invoice.currency] += invoice.lost
         charged[invoice.currency] += invoice.fees
-        if invoice.state in SENT:
+        if invoice.state in ASKED:
             balance = invoice.balance or money.ZERO
             open_now[invoice.currency] += balance
             if gap := invoice.gross + invoice.fees - invoice.paid_to_date - invoice.cancelled_rest - balance:

@@ -64,10 +64,7 @@ def refresh(invoice: Invoice, rule_set: RuleSet) -> tuple[list[Invoice], list[st
     claim.claim_entries([invoice], why=_("joined when the draft was refreshed"))
     carrying.carry([invoice])
     _drop_released(invoice)
-    invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
-    if not invoice.is_stale:
-        invoice.stale_sentence = ""
-    totals = content.retotal(invoice, "is_stale", "stale_sentence", *content.RULE_FIELDS)
+    totals = content.retotal_without(invoice, *content.RULE_FIELDS)
     left = invoice.lines.filter(is_voided=False).aggregate(
         work=Count("pk", filter=Q(entry__isnull=False)),
         by_hand=Count("pk", filter=Q(entry__isnull=True)),

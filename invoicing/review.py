@@ -86,9 +86,7 @@ def _take_off(line: InvoiceLine, *, seen: Words, user: User, reason: str, hold: 
         }
         why = words[hold] if row.entry else _("Line %(line)s removed: %(reason)s")
         record(invoice, invoice.state, invoice.state, why=why % {"line": row.notes, "reason": reason}, user=user)
-        invoice.is_stale = invoice.lines.filter(is_voided=False).exclude(change_sentence="").exists()
-        invoice.stale_sentence = invoice.stale_sentence if invoice.is_stale else ""
-        content.retotal(invoice, "is_stale", "stale_sentence")
+        content.retotal_without(invoice)
         guards.need_money(invoice)
     return invoice
 

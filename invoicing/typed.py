@@ -10,6 +10,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from billing_console import formats
 from billing_console.errors import NotAllowed
 from billing_console.form_fields import StrictDecimalField
 
@@ -50,3 +51,11 @@ def number(text: str, decimals: int) -> Decimal:
 def written(value: Decimal) -> Any:
     """A figure as text that reads back to itself in every language."""
     return StrictDecimalField().prepare_value(value)
+
+
+def as_sent_back(text: str, currency: str) -> str:
+    """An amount that a form sends back as it was shown, in words; what is no number stays as it is."""
+    try:
+        return formats.money(Decimal(text), currency)
+    except InvalidOperation:
+        return text or formats.NOTHING

@@ -8,7 +8,6 @@ cancelled there after money came in needs no document: a person only says what i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
@@ -21,7 +20,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing import content, creating, credit_use, crediting, ending
 from invoicing.credit_use import OWED
 from invoicing.models import Credit, CreditUse, Invoice, WriteOffCause
-from invoicing.typed import number
+from invoicing.typed import as_sent_back, number
 from sync import doorbell, supplements
 from sync.transitions import advance, record
 
@@ -71,7 +70,7 @@ def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str
             raise NotAllowed(why)
         owed = row.balance or money.ZERO
         if balance != str(owed):
-            words = {"was": _shown(balance, row.currency), "now": formats.money(owed, row.currency)}
+            words = {"was": as_sent_back(balance, row.currency), "now": formats.money(owed, row.currency)}
             raise NotAllowed(_("%(was)s was open when you looked, %(now)s is now. Look again.") % words)
         if not 0 < wanted <= owed:
             words = {"owed": formats.money(owed, row.currency)}
@@ -115,7 +114,7 @@ def accept_cancelled(invoice: Invoice, *, cause: str, rest: str, user: User, not
         if why := why_not_accepted(row):
             raise NotAllowed(why)
         if rest != str(row.cancelled_rest):
-            words = {"was": _shown(rest, row.currency), "now": formats.money(row.cancelled_rest, row.currency)}
+            words = {"was": as_sent_back(rest, row.currency), "now": formats.money(row.cancelled_rest, row.currency)}
             raise NotAllowed(_("%(was)s was cancelled when you looked, %(now)s is now. Look again.") % words)
         words = {
             "amount": formats.money(row.cancelled_rest, row.currency),
@@ -138,10 +137,3 @@ def _cause(cause: str) -> WriteOffCause:
         return WriteOffCause(cause)
     except ValueError:
         raise NotAllowed(_("Say what it is: bank costs, goodwill, or a bad debt.")) from None
-
-
-def _shown(text: str, currency: str) -> str:
-    try:
-        return formats.money(Decimal(text), currency)
-    except InvalidOperation:
-        return text or formats.NOTHING

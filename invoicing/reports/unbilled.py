@@ -62,7 +62,9 @@ class Unbilled(Report):
         PERSON,
         WORK_DATE,
         Column("age", _("Age, days"), Kind.DAYS, value=lambda row: row["age"].days if row["age"] is not None else None),
-        Column("stage", _("State"), value=lambda row: str(_stage(row).label), sub=lambda row: reasons.label(_why(row))),
+        Column(
+            "stage", _("State"), value=lambda row: str(_stage(row).label), sub=lambda row: reasons.label(row["reason"])
+        ),
         REASON_IN_FILES,
         Column("spent", _("Hours"), Kind.HOURS),
         CURRENCY,
@@ -198,10 +200,6 @@ def _of(wanted: Wanted) -> Q:
 
 def _stage(row: Row) -> Stage:
     return STAGES[row["state"]] if "state" in row else Stage(row["stage"])
-
-
-def _why(row: Row) -> str:
-    return str(row["reason"])
 
 
 def _bucket(today: dt.date, work_date: dt.date | None) -> int:
