@@ -13,6 +13,7 @@ from django.db.models import Count, Value
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
+from django.utils.html import conditional_escape
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.cached import remember
@@ -188,7 +189,7 @@ def count_waiting() -> dict[str, int]:
 
 def _entry(request: HttpRequest, item: Item, counts: dict[str, int]) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "title": item.title,
+        "title": conditional_escape(str(item.title)),  # the kit prints it with |safe
         "icon": item.icon,
         "link": link(item.names, query=item.query),
         "permission": _may(item.permission),

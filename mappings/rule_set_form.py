@@ -66,7 +66,8 @@ class RuleSetForm(forms.ModelForm):
             if name in self.fields:
                 self.fields[name].error_messages.update(invalid=sentence, min_value=sentence, max_value=sentence)
                 self.fields[name].validators = []  # the column's and the form's say it twice, and less plainly
-        if "tax_rate" in self.fields and self.instance.tax_decision == TaxDecision.UNDECIDED and not self.is_bound:
+        is_asked = {"tax_decision", "tax_name", "tax_rate"} <= self.fields.keys()  # not where nothing may be changed
+        if is_asked and self.instance.tax_decision == TaxDecision.UNDECIDED and not self.is_bound:
             self._propose_tax(Company.current())
 
     def _propose_tax(self, company: Company) -> None:

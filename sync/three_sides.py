@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -21,6 +21,8 @@ from mappings.models import Client
 from sync import attributes
 from sync.hooks import Billed
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
+
+LONGEST: Final = 10**10  # seconds; three hundred years are a slip of somebody
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _hours(entry: TimeEntry, billed: Billed | None, typed: Any, seen: Mapping[st
         _("Hours"),
         Cell(_typed(typed), bool(entry.raw_value) and attributes.quote(typed) != entry.raw_value),
         Cell(ours),
-        Cell(formats.hours(there), there is not None and there != entry.billed_hours),
+        Cell(formats.hours(there), there != entry.billed_hours) if there is not None else _unread(seen),
     )
 
 
@@ -175,9 +177,17 @@ def _client_names(*ninja_ids: str) -> dict[str, str]:
 
 
 def _hours_there(time_log: str | None) -> Decimal | None:
-    if not time_log:
+    """The hours of a time log; None without one, or where it has a form that we do not know."""
+    try:
+        seconds = sum((Decimal(row[1] - row[0]) for row in json.loads(time_log or "")), Decimal(0))
+        return seconds / 3600 if abs(seconds) < LONGEST else None
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         return None
-    return sum((Decimal(row[1] - row[0]) for row in json.loads(time_log)), Decimal(0)) / 3600
+
+
+def _unread(seen: Mapping[str, Any]) -> Cell:
+    """What stands in the place of hours there: nothing, or that they cannot be read."""
+    return Cell(_("in a form we do not know"), True) if seen.get("time_log") else Cell(formats.hours(None))
 
 
 def _is_other_rate(typed: Any, ours: Decimal | None) -> bool:

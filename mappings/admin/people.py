@@ -41,6 +41,7 @@ class PersonAdmin(TellsChanges, ModelAdmin):
     list_display = ("full_name_or_username", "username", "taiga_user_id", "roles", "rates")
     secondary_columns = ("taiga_user_id",)
     search_fields = ("full_name", "username", "taiga_user_id")
+    ordering = ("full_name", "username")  # said here too: a counted list would forget the model's
     inlines = (MembershipInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Person]:
@@ -83,6 +84,7 @@ class RoleAdmin(TellsChanges, ModelAdmin):
     form = RoleForm
     list_display = ("key", "name", "people", "rates")
     search_fields = ("key", "name")
+    ordering = ("key",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Role]:
         """With the number of people in the role, and of rates."""

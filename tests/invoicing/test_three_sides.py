@@ -17,7 +17,7 @@ from invoicing import payments, sending
 from invoicing.models import Invoice
 from sync import entry_page, hooks, push, task_readings, upstreams
 from sync.models import Difference, Heartbeat, RemoteRecord, TimeEntry, WorkItem
-from sync.three_sides import Row
+from sync.three_sides import Cell, Row
 from tests.outbound import approved_invoice, created_invoice, fresh
 from tests.people import browser_of
 from tests.standins import World
@@ -52,6 +52,18 @@ def test_an_entry_that_is_only_pushed_is_not_invoiced(world: World) -> None:
     assert [rows["Hours"].taiga.words, rows["Hours"].ours.words, rows["Hours"].ninja.words] == ["2", two, two]
     assert rows["Status"].ninja.words == "not invoiced"
     assert marks(entry) == set()
+
+
+@pytest.mark.parametrize(
+    "time_log", ["not JSON", "7", "[7]", '[["a", 1]]', "[[0]]", "[[0, NaN]]", "[[0, 1e300]]", "[[0, null]]"]
+)
+def test_hours_that_cannot_be_read_are_said_and_marked(world: World, time_log: str) -> None:
+    entry = world.read(world.add_task("Spike", billable=True, hours=2))
+    push.push_due()
+    record = RemoteRecord.objects.get(entry=entry)
+    RemoteRecord.objects.filter(pk=record.pk).update(seen={**record.seen, "time_log": time_log})
+
+    assert sides(entry)["Hours"].ninja == Cell("in a form we do not know", True)
 
 
 def test_an_entry_on_an_invoice_says_so_with_its_number_and_status(world: World) -> None:

@@ -116,6 +116,16 @@ def test_the_tax_is_proposed_from_invoice_ninja_and_decided_by_a_person(admin: B
     assert form_of(admin.get(page_of(decided))).fields["tax_decision"].help_text == ""
 
 
+@pytest.mark.parametrize("group", ["viewer", "clerk", "approver", "administrator"])
+def test_undecided_rules_are_a_page_for_everybody_also_where_the_company_has_a_tax(group: str) -> None:
+    Company.objects.update_or_create(pk=1, defaults={"tax_name": "VAT", "tax_rate": D(21)})
+    old = rule_set_for(None)
+    now = new_rule_set_version(None, {"name": "Quarter hours"})
+    assert (old.tax_decision, now.tax_decision) == ("undecided", "undecided")
+    browser = browser_of(group)
+    assert [browser.get(page_of(rules)).status_code for rules in (old, now)] == [200, 200]
+
+
 def test_rules_that_name_a_tax_of_their_own_are_proposed_none(admin: Browser) -> None:
     Company.objects.update_or_create(pk=1, defaults={"tax_name": "VAT", "tax_rate": D(21)})
     rules = new_rule_set_version(None, {"tax_name": "TVA", "tax_rate": D(6)})
