@@ -21,10 +21,11 @@ from sync.clients.ninja_rows import NinjaPayment
 _READ = ("amount", "refunded", "by_credit", "by_write_off", "status", "paid_on", "is_deleted")
 
 
-def observe(rows: Iterable[NinjaPayment]) -> None:
+def observe(rows: Iterable[NinjaPayment]) -> set[int]:
     """Keep every payment that was applied to one of our invoices, as it is now; the last of several readings counts.
 
-    What was deleted, or moved to another invoice, no longer names ours: our row stays, marked as deleted.
+    Returns our ids of the invoices whose payments are not as they were known. What was deleted, or moved to another
+    invoice, no longer names ours: our row stays, marked as deleted.
     """
     rows = {row.id: row for row in rows}.values()
     now = timezone.now()
@@ -63,9 +64,11 @@ def observe(rows: Iterable[NinjaPayment]) -> None:
             update_fields=[*_READ, "seen_at"],
         )
         Payment.objects.filter(pk__in=[payment.pk for payment in gone]).update(is_deleted=True, seen_at=now)
-        _sum_up({ours[invoice_id].pk for invoice_id, _payment in changed} | {payment.invoice_id for payment in gone})
+        touched = {ours[invoice_id].pk for invoice_id, _payment in changed} | {payment.invoice_id for payment in gone}
+        _sum_up(touched)
     same = [payment.pk for pair, payment in known.items() if pair in wanted and pair not in changed]
     Payment.objects.filter(pk__in=same).update(seen_at=now)
+    return touched
 
 
 def _write_offs(rows: Iterable[NinjaPayment]) -> set[str]:

@@ -7,6 +7,7 @@ taxes, net + tax with its amount; and every task must now name this invoice (bil
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,7 @@ from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim as claims
-from invoicing import deviations, releasing
+from invoicing import cursors, deviations, releasing
 from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
 from invoicing.creating_compare import change_body, invoice_body, wanted
 from invoicing.ending_writes import after_end, is_to_end, look_up_end, write_end
@@ -198,11 +199,15 @@ def _after_sync(remote: RemoteRecord) -> None:
         number=seen["number"],
         remote_status=seen["status_id"],
         balance=Decimal(seen["balance"]),
-        remote_updated_at=seen["updated_at"],
+        remote_updated_at=cursors.as_known(_instant(seen["updated_at"])),
         invitations=[{"contact": contact} for contact in seen["invited"]],
     )
     _mark_invoiced(invoice)
     refresh_statuses(invoice)
+
+
+def _instant(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None
 
 
 def _mark_invoiced(invoice: Invoice) -> None:

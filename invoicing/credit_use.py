@@ -203,7 +203,9 @@ def look_up_use(remote: RemoteRecord) -> Proof:
 def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaPayment | None:
     """The living payment that names both the credit and our invoice: no credit is set against one invoice twice."""
     wanted = remote.desired
-    since = dt.datetime.fromisoformat(wanted["date"]).replace(tzinfo=dt.UTC) - LOOK_BACK
+    # Neither our clock that was ahead when the date was taken, nor theirs that is behind, hides it.
+    present = clock.now() + min(ninja.skew or dt.timedelta(), dt.timedelta())
+    since = min(dt.datetime.fromisoformat(wanted["date"]).replace(tzinfo=dt.UTC), present) - LOOK_BACK
     for payment in ninja.payments_updated_since(since):
         credits = {part.credit_id for part in payment.allocations}
         invoices = {part.invoice_id for part in payment.allocations}

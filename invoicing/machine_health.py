@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console.errors import UPSTREAM_NAMES
-from billing_console.formats import time_of_day
+from billing_console.formats import moment, time_of_day
 from invoicing.navigation import link
 from invoicing.work_numbers import Machine
 from sync.doctor import machine_rules
@@ -96,6 +96,13 @@ def live_checks(machine: Machine, last_delivery: dt.datetime | None, failed_deli
                 _("Open the projects"),
             )
         )
+    if machine.ahead is not None:
+        sentence = _(
+            "Invoice Ninja says that something was changed at %(time)s, which has not come yet: its clock is or was "
+            "ahead. Nothing is missed, it is read again and again until then. Let that machine take its time from the "
+            "network."
+        )
+        checks.append(Check("warning", sentence % {"time": moment(machine.ahead, zone, has_zone=True)}))
     pace = Pace(settings.TICK_SECONDS, settings.SWEEP_SECONDS, settings.POLL_SECONDS)
     parts = machine_rules.judge(machine.seen, timezone.now(), pace, zone, machine.failures)
     checks += [Check(part.severity, part.sentence) for part in parts if part.severity != OK]

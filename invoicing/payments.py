@@ -1,14 +1,15 @@
 """What Invoice Ninja says of our invoices since: sent by hand, partly paid, paid, cancelled; and what is overdue.
 
 Polled by `updated_at` with overlap: always page 1, because pages shift under the reader (design: Catching what webhooks
-never say). Amounts are gross, in the invoice's currency. Overdue is our own rule: balance > 0 and today > due date.
+never say); `cursors` says from where, and once a day `rereading` asks without believing any time. Amounts are gross, in
+the invoice's currency. Overdue is our own rule: balance > 0 and today > due date.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,22 +19,24 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
+from billing_console.batches import in_batches
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import applied, bouncing, comparing, creating, deviations, open_credits, receivers, unapplied
+from invoicing import applied, bouncing, comparing, creating, cursors, deviations, open_credits, receivers, unapplied
+from invoicing.cursors import Position
 from invoicing.ended_there import has_ended, rest_of
 from invoicing.fees import fees_of
-from invoicing.models import Invoice, PollCursor
+from invoicing.models import Invoice
 from sync import gate, heartbeats, push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice, NinjaPayment
+from sync.clients.ninja_rows import CANCELLED, PAID, PARTIAL, REVERSED, SENT, NinjaId, NinjaInvoice
 from sync.models import RecordKind, RemoteRecord, Server
 from sync.transitions import advance, can_advance
 
 logger = logging.getLogger(__name__)
 
 _NAMED = 5  # invoices that a sentence lists
-OVERLAP = dt.timedelta(seconds=5)
+BATCH = 500
 INVOICES, PAYMENTS = "invoices", "payments"
 OWED = (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
 IN_OUR_HANDS = (InvoiceState.APPROVED, InvoiceState.SENDING, InvoiceState.ATTENTION)
@@ -81,10 +84,7 @@ def poll() -> int:
         upstreams.check_pin(Server.NINJA)
         ninja = upstreams.ninja_client()
         seen, faults = _poll_invoices(ninja)
-        payments = list(ninja.payments_updated_since(_since(PAYMENTS)))
-        applied.observe(payments)
-        unapplied.observe(payments, ninja)
-        _advance_cursor(PAYMENTS, payments)
+        _poll_payments(ninja)
         open_credits.read(ninja)
         faults += _catch_up(ninja)
         comparing.watch_currencies()
@@ -103,24 +103,37 @@ def poll() -> int:
 
 
 def _poll_invoices(ninja: InvoiceNinjaClient) -> tuple[int, list[ConsoleError]]:
-    invoices = list(ninja.invoices_updated_since(_since(INVOICES)))
-    try:
-        seen, fault = observe_invoices(invoices), None
-    except NotTakenOver as failure:
-        seen, fault = failure.count, failure
-    notice_foreign(invoices)
-    if fault is None:
-        _advance_cursor(INVOICES, invoices)
-        return seen, []
-    if (since := fault.since) is not None:
-        _advance_cursor(INVOICES, [row for row in invoices if row.updated_at and row.updated_at < since])
-    return seen, [fault]
+    seen, faults = 0, list[NotTakenOver]()
+    position = Position(INVOICES)
+    for rows in in_batches(ninja.invoices_updated_since(position.since), BATCH):
+        try:
+            seen += observe_invoices(rows)
+        except NotTakenOver as failure:
+            seen += failure.count
+            faults.append(failure)
+        notice_foreign(rows)
+        position.note(rows)
+    failed = [fault.since for fault in faults]
+    if None not in failed:
+        position.end(ninja.skew, before=min((since for since in failed if since), default=None))
+    return seen, list(faults)
 
 
-def observe_invoices(rows: Iterable[NinjaInvoice]) -> int:
+def _poll_payments(ninja: InvoiceNinjaClient) -> None:
+    position = Position(PAYMENTS)
+    for rows in in_batches(ninja.payments_updated_since(position.since), BATCH):
+        applied.observe(rows)
+        unapplied.observe(rows, ninja)
+        position.note(rows)
+    position.end(ninja.skew)
+
+
+def observe_invoices(rows: Iterable[NinjaInvoice], *, after: Mapping[int, dt.datetime | None] | None = None) -> int:
     """Take over status, balance and what was paid of those rows that are ours; returns how many are.
 
-    Raises NotTakenOver, after all others, for those on which the console itself failed.
+    `after` says of invoices (by our id) which time of change was known when they were asked for: where that still
+    stands the reading is the newer one, whatever its own time says. Raises NotTakenOver, after all others, for those on
+    which the console itself failed.
     """
     by_id = {row.id: row for row in rows}
     ours = Invoice.objects.filter(remote__remote_id__in=by_id, remote__server=Server.NINJA).select_related("remote")
@@ -130,7 +143,7 @@ def observe_invoices(rows: Iterable[NinjaInvoice]) -> int:
             there = by_id[invoice.remote.remote_id]  # type: ignore[index]
             count += 1
             try:
-                if observed := _observe(invoice, there):
+                if observed := _observe(invoice, there, (after or {}).get(invoice.pk)):
                     deviations.compare(observed, there)
             except OperationalError:
                 raise
@@ -155,12 +168,13 @@ def notice_foreign(rows: Iterable[NinjaInvoice]) -> int:
     return push.check_tasks({line.task_id for row in foreign for line in row.lines if line.task_id}, why)
 
 
-def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
+def _observe(invoice: Invoice, there: NinjaInvoice, after: dt.datetime | None) -> Invoice | None:
     """The invoice with what was seen of it; None for a reading that is older than what is known."""
     with transaction.atomic():
         rows = Invoice.objects.select_for_update(of=("self",), no_key=True).select_related("client", "remote")
         locked = rows.get(pk=invoice.pk)
-        if locked.remote_updated_at and there.updated_at and there.updated_at < locked.remote_updated_at:
+        known = locked.remote_updated_at
+        if known != after and cursors.is_older(there.updated_at, known):
             return None  # an older reading never overwrites a newer one
         facts: dict[str, Any] = {
             # The server renames what is deleted; people know it by its first number.
@@ -170,7 +184,7 @@ def _observe(invoice: Invoice, there: NinjaInvoice) -> Invoice | None:
             "paid_to_date": there.paid_to_date,
             "fees": fees_of(there, locked.currency).gross,
             "cancelled_rest": _rest(locked, there),
-            "remote_updated_at": there.updated_at,
+            "remote_updated_at": cursors.as_known(there.updated_at),
             "next_reminder_at": there.next_reminder_at,
             "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],
             "last_mail_on": there.last_sent_on,
@@ -276,12 +290,17 @@ def _catch_up(ninja: InvoiceNinjaClient) -> list[ConsoleError]:
     rows = Invoice.objects.filter(behind, cancelled_rest=0, state__in=(InvoiceState.CREATED, *OWED, InvoiceState.PAID))
     for invoice in rows.filter(attention_sentence="", remote__remote_id__isnull=False).select_related("remote")[:100]:
         if not (invoice.remote_status == SENT and _may_be_sent_again(invoice)):
-            there = ninja.invoice(NinjaId(invoice.remote.remote_id))  # type: ignore[union-attr, arg-type]
             try:
-                observe_invoices([there])
+                read_again(invoice, ninja)
             except NotTakenOver as fault:
                 faults.append(fault)
     return faults
+
+
+def read_again(invoice: Invoice, ninja: InvoiceNinjaClient) -> None:
+    """Ask for one invoice by its id and take it over. Raises NotTakenOver, UpstreamError."""
+    there = ninja.invoice(NinjaId(invoice.remote.remote_id))  # type: ignore[union-attr, arg-type]
+    observe_invoices([there], after={invoice.pk: invoice.remote_updated_at})
 
 
 def overdue(invoices: QuerySet[Invoice] | None = None) -> QuerySet[Invoice]:
@@ -292,15 +311,3 @@ def overdue(invoices: QuerySet[Invoice] | None = None) -> QuerySet[Invoice]:
     for zone in zones:
         late |= Q(timezone=zone, due_date__lt=clock.today(zone))
     return rows.filter(late, state__in=OWED, balance__gt=0)
-
-
-def _since(name: str) -> dt.datetime | None:
-    """The time to ask from: the last value seen, minus an overlap for rows of the same second; None is all."""
-    cursor = PollCursor.objects.filter(name=name).first()
-    return cursor.seen_until - OVERLAP if cursor else None
-
-
-def _advance_cursor(name: str, rows: Iterable[NinjaInvoice] | Iterable[NinjaPayment]) -> None:
-    newest = max((row.updated_at for row in rows if row.updated_at), default=None)
-    if newest:
-        PollCursor.objects.update_or_create(name=name, defaults={"seen_until": newest})

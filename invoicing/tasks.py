@@ -99,7 +99,7 @@ def keep_books() -> int:
 
 @shared_task
 def poll_payments() -> int:
-    """Read what changed in Invoice Ninja; returns how many of our invoices were looked at."""
-    from invoicing import payments
+    """Read what changed in Invoice Ninja, and once a day what is open; returns how many invoices were looked at."""
+    from invoicing import payments, rereading
 
-    return payments.poll()
+    return payments.poll() + rereading.read_due()

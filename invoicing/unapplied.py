@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import formats
+from invoicing import cursors
 from invoicing.models import Invoice, UnappliedPayment
 from invoicing.reading_rows import unapplied_of
 from mappings.models import Client
@@ -25,11 +26,11 @@ from sync.texts import clean_text
 _READ = ("client_ninja_id", "number", "reference", "currency", "received", "amount", "paid_on", "remote_updated_at")
 
 
-def observe(rows: Iterable[NinjaPayment], ninja: InvoiceNinjaClient) -> None:
+def observe(rows: Iterable[NinjaPayment], ninja: InvoiceNinjaClient, *, believes_times: bool = True) -> None:
     """Keep what of each of these payments is on no invoice, as it is now; an older reading changes nothing.
 
-    A payment of which everything is on invoices makes no row. Raises UpstreamError where a currency's code has to be
-    asked for.
+    Without `believes_times` what was read counts, whatever its time of change says. A payment of which everything is on
+    invoices makes no row. Raises UpstreamError where a currency's code has to be asked for.
     """
     newest = {row.id: row for row in rows}
     known = {row.ninja_id: row for row in UnappliedPayment.objects.filter(ninja_id__in=newest)}
@@ -39,7 +40,7 @@ def observe(rows: Iterable[NinjaPayment], ninja: InvoiceNinjaClient) -> None:
         left, before = unapplied_of(row), known.get(row.id)
         if before is None and not left:
             continue
-        if before and before.remote_updated_at and row.updated_at and row.updated_at < before.remote_updated_at:
+        if believes_times and before and cursors.is_older(row.updated_at, before.remote_updated_at):
             continue
         columns: dict[str, Any] = {
             "client_ninja_id": row.client_id,

@@ -25,8 +25,10 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce, TruncMonth
 
+from billing_console import clock
 from billing_console.states import DeliveryState, DifferenceState, EntryState, InvoiceState, RecordState
-from invoicing.models import Invoice, InvoiceLine, UnappliedPayment
+from invoicing.cursors import AHEAD
+from invoicing.models import Invoice, InvoiceLine, PollCursor, UnappliedPayment
 from invoicing.run import DEAD
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
@@ -101,7 +103,8 @@ class Machine:
 
     `failures` are the sentences of parts that tried again since and could not, by name;
     `alarms` are (sentence, name of the page where it is looked at); `findings` what the doctor found, as (severity,
-    sentence, address where it is put right); `passed` how many of its checks found nothing, the last of them then.
+    sentence, address where it is put right); `passed` how many of its checks found nothing, the last of them then;
+    `ahead` the latest time that Invoice Ninja gives a change and that has not come yet (business time).
     """
 
     seen: dict[str, dt.datetime]
@@ -109,6 +112,7 @@ class Machine:
     failures: Mapping[str, str] = field(default_factory=dict)
     alarms: tuple[tuple[str, str], ...] = ()
     findings: tuple[tuple[str, str, str], ...] = ()
+    ahead: dt.datetime | None = None
     passed: int = 0
     passed_at: dt.datetime | None = None
 
@@ -245,7 +249,9 @@ def machine() -> Machine:
         .annotate(count=Cast(Count("pk"), CharField()), at=Max("doctor_check__checked_at"), nothing=Value(""))
         .values_list("what", "count", "at", "nothing")
     )
-    rows = list(beats.union(pauses, gates, alarms, found, passed, all=True))
+    late = PollCursor.objects.filter(ahead_until__gt=clock.now() + AHEAD).order_by()
+    ahead = late.values_list(Value("ahead"), "name", "ahead_until", Value(""))
+    rows = list(beats.union(pauses, gates, alarms, found, passed, ahead, all=True))
     last = next(((int(count), at) for what, count, at, _nothing in rows if what == "passed"), (0, None))
     return Machine(
         seen={name: at for what, name, at, _detail in rows if what == "seen"},
@@ -258,6 +264,7 @@ def machine() -> Machine:
                 (r for r in rows if r[0] in SEVERITIES), key=lambda row: row[2]
             )
         ),
+        ahead=max((at for what, _name, at, _nothing in rows if what == "ahead"), default=None),
         passed=last[0],
         passed_at=last[1],
     )

@@ -14,7 +14,8 @@ from typing import Final
 
 from django.conf import settings
 from django.db import OperationalError, transaction
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
+from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 PAGE_SIZE: Final = 100
 RECENT: Final = 500
+_AHEAD: Final = dt.timedelta(seconds=60)  # by how much Taiga's clock may differ from ours and still be believed
 HEARTBEAT: Final = "sweep"
 
 
@@ -217,7 +219,8 @@ def _mark(mapping: ProjectMapping, events: list[TimelineEntry]) -> int:
 def _told_by_deliveries(latest: dict[tuple[str, int], dt.datetime]) -> dict[tuple[str, int], dt.datetime]:
     """When (Taiga's time) the newest event happened that a delivery told of, by item; failed deliveries told nothing.
 
-    Both times are Taiga's own, so a clock that is off here or there loses nothing.
+    A clock that is off here or there loses nothing: both times are Taiga's own, but one that had not come yet when the
+    delivery arrived, or has not come now, would hide what happens until then, and is not believed.
     """
     ids = [taiga_id for _kind, taiga_id in latest]
     told = WebhookDelivery.objects.filter(
@@ -226,7 +229,10 @@ def _told_by_deliveries(latest: dict[tuple[str, int], dt.datetime]) -> dict[tupl
         item_kind__in=BILLED_KINDS,
         verdict__in=(Verdict.WORK_ITEM, Verdict.ECHO),
     )
-    rows = told.values_list("item_kind", "item_taiga_id").annotate(newest=Max("event_at"))
+    now = clock.now()
+    heard = F("received_at") + (now - timezone.now() + _AHEAD)  # in business time, as Taiga's own in the sandbox
+    believed = told.filter(event_at__lte=now + _AHEAD).annotate(at=Least(F("event_at"), heard))
+    rows = believed.values_list("item_kind", "item_taiga_id").annotate(newest=Max("at"))
     return {(kind, taiga_id): newest for kind, taiga_id, newest in rows if newest is not None}
 
 

@@ -9,8 +9,8 @@ from django.db import models
 from django.utils import timezone
 
 from billing_console.states import InvoiceState
-from invoicing import creating, review, sending
-from invoicing.models import Invoice, Sending
+from invoicing import creating, payments, review, sending
+from invoicing.models import Invoice, PollCursor, Sending
 from mappings.rules import month
 from sync import outbox, push, writeback
 from sync.models import RemoteRecord, Transition, UpstreamGate
@@ -35,6 +35,22 @@ def make_due(record: RemoteRecord) -> None:
 def expire_lease(row: RemoteRecord | Sending) -> None:
     """The lease of the row ran out a second ago: its worker sleeps, or is dead."""
     type(row)._default_manager.filter(pk=row.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def sent_invoice(world: World) -> Invoice:
+    """Mailed on 2 January, due on 1 February, and polled since."""
+    invoice = created_invoice(world)
+    sending.request_sending(invoice, seal=invoice.seal, user=None)
+    sending.send_due()
+    payments.poll()
+    row: Invoice = fresh(invoice)
+    return row
+
+
+def pass_by_all_changes(world: World) -> None:
+    """Polls have read everything until ten minutes later, without seeing any of it."""
+    world.go_to(world.ninja.clock.now() + timedelta(minutes=10))
+    PollCursor.objects.update(seen_until=world.ninja.clock.now())
 
 
 def states_of(row: models.Model) -> list[str]:

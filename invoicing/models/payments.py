@@ -84,10 +84,13 @@ class UnappliedPayment(models.Model):
 
 
 class PollCursor(models.Model):
-    """How far the changes in Invoice Ninja have been read, in its own seconds."""
+    """How far the changes in Invoice Ninja have been read, in its own seconds, but never beyond our present."""
 
     name = models.CharField(_("list"), max_length=20, unique=True)
     seen_until = models.DateTimeField(_("read until"))
+    ahead_until = models.DateTimeField(
+        _("ahead until"), null=True, blank=True, help_text=_("The latest time that was read, if it has not come yet.")
+    )
 
     class Meta:
         verbose_name = _("poll cursor")

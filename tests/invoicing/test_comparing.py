@@ -12,11 +12,11 @@ from django.urls import reverse
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
 from invoicing import adopting, comparing, creating, payments, reminding, sending
-from invoicing.models import Deviation, Invoice, PollCursor, Reminder
+from invoicing.models import Deviation, Invoice, Reminder
 from sync import discovery
 from sync.models import Alarm
 from tests.invoicing.world import make_user
-from tests.outbound import approved_invoice, created_invoice, fresh
+from tests.outbound import approved_invoice, created_invoice, fresh, pass_by_all_changes
 from tests.people import browser_of
 from tests.standins import World
 
@@ -104,7 +104,7 @@ def test_it_reads_the_one_that_is_meant_even_if_nothing_changed_since_the_last_p
     edit(world, due_date="2026-03-01", date="2026-01-02")
     payments.poll()
     Deviation.objects.all().delete()
-    PollCursor.objects.update(seen_until=world.ninja.clock.now() + dt.timedelta(minutes=1))
+    pass_by_all_changes(world)
     payments.poll()
     assert not Deviation.objects.exists()
 

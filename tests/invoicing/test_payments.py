@@ -16,7 +16,7 @@ from sync import push, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.models import Heartbeat, UpstreamCall
 from tests.invoicing.world import built, make_user, sweep_project
-from tests.outbound import created_invoice, fresh, states_of
+from tests.outbound import created_invoice, fresh, sent_invoice, states_of
 from tests.standins import World
 
 GROSS = Decimal("408.38")  # 4.5 h × 75 and 21 %
@@ -29,11 +29,7 @@ def there_id(invoice: Invoice) -> str:
 @pytest.fixture
 def sent(world: World) -> Invoice:
     """Mailed on 2 January, due on 1 February."""
-    invoice = created_invoice(world)
-    sending.request_sending(invoice, seal=invoice.seal, user=None)
-    sending.send_due()
-    payments.poll()
-    row: Invoice = fresh(invoice)
+    row = sent_invoice(world)
     assert (row.state, row.balance) == (InvoiceState.SENT, GROSS)
     return row
 
@@ -247,10 +243,10 @@ def test_an_invoice_on_which_we_fail_keeps_no_other_back_and_is_read_again(
     pay(world, later, "181.50")
     observe = payments._observe
 
-    def fails_on_the_first(invoice: Invoice, there: Any) -> Any:
+    def fails_on_the_first(invoice: Invoice, there: Any, after: Any) -> Any:
         if invoice.pk == sent.pk:
             raise ZeroDivisionError("of our own")
-        return observe(invoice, there)
+        return observe(invoice, there, after)
 
     monkeypatch.setattr(payments, "_observe", fails_on_the_first)
     for _again in range(2):
@@ -278,7 +274,7 @@ def test_a_reading_without_a_time_of_change_does_not_move_the_cursor_past_it(
     before = PollCursor.objects.get(name="invoices").seen_until
     rows = [dataclasses.replace(there, updated_at=None)]
     monkeypatch.setattr(InvoiceNinjaClient, "invoices_updated_since", lambda self, since: iter(rows))
-    monkeypatch.setattr(payments, "_observe", lambda invoice, there: 1 // 0)
+    monkeypatch.setattr(payments, "_observe", lambda invoice, there, after: 1 // 0)
 
     assert payments.poll() == 1
 
@@ -288,6 +284,7 @@ def test_a_reading_without_a_time_of_change_does_not_move_the_cursor_past_it(
 def test_a_fault_of_our_own_in_the_whole_reading_is_a_sentence_too(
     world: World, sent: Invoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pay(world, sent, "1")
     monkeypatch.setattr(applied, "observe", lambda rows: 1 // 0)
 
     assert payments.poll() == 0

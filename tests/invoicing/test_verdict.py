@@ -11,13 +11,13 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from invoicing import payments, readings, sending
-from invoicing.models import Invoice, InvoiceLine, Payment, PollCursor, Reading
+from invoicing.models import Invoice, InvoiceLine, Payment, Reading
 from invoicing.verdict import Proof, Verdict, prove
 from mappings.rules import month
 from sync import attention
 from sync.models import TimeEntry, WorkItem
 from tests.invoicing.world import DECEMBER, make_user
-from tests.outbound import created_invoice
+from tests.outbound import created_invoice, pass_by_all_changes
 from tests.standins import World
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +134,7 @@ def billed_by_hand(world: World, invoice: Invoice) -> None:
 def payment_lost_here(world: World, invoice: Invoice) -> None:
     paid_later(world, invoice)
     Payment.objects.update(is_deleted=True)
-    PollCursor.objects.update(seen_until=dt.datetime(2027, 1, 1, tzinfo=dt.UTC))
+    pass_by_all_changes(world)
 
 
 def amount_of_ours(world: World, invoice: Invoice) -> None:

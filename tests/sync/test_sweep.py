@@ -15,7 +15,7 @@ from mappings.models import Client, ProjectMapping
 from sync import ingest, sweep, work_items
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TimelineEntry, TimelinePage
-from sync.models import ProjectSweep, TimeEntry, UpstreamCall, WorkItem
+from sync.models import ProjectSweep, TimeEntry, UpstreamCall, WebhookDelivery, WorkItem
 from sync.payloads import read_delivery
 from tests.standins import MORNING, World
 
@@ -60,18 +60,38 @@ def test_a_second_sweep_reads_one_page_more_and_no_item_again(world: World) -> N
     assert timeline_calls() == pages + 1
 
 
-def test_what_a_delivery_told_is_not_read_again(world: World) -> None:
-    task_id = world.add_task(billable=True, hours=1)
+def told_of(world: World, task_id: int, at: datetime) -> None:
+    """A delivery tells of a change that happened `at`, by Taiga's clock, and the item is read."""
     body = {
         "action": "change",
         "type": "task",
-        "date": (MORNING + timedelta(seconds=1)).isoformat(),
+        "date": at.isoformat(),
         "data": {"id": task_id, "project": {"id": world.mapping.taiga_project_id}},
     }
     raw = json.dumps(body).encode()
     ingest.receive(raw, read_delivery(raw), headers={}, address=None, mapping=None)
     ingest.process_due()
     work_items.read_due()
+
+
+@pytest.mark.parametrize("later", [timedelta(minutes=5), timedelta(hours=3)])
+def test_what_happens_after_taigas_clock_was_ahead_is_found(world: World, later: timedelta) -> None:
+    task_id = world.add_task(billable=True, hours=1)
+    swept(world)  # with the first comparison of the whole project, which is next made tomorrow
+    told_of(world, task_id, MORNING + timedelta(hours=2))
+    world.go_to(MORNING + timedelta(minutes=5))
+    world.set_values(task_id, hours=2)  # and its delivery is lost
+    world.go_to(MORNING + later)  # the time that was told lies ahead still, or in the past by now
+    WebhookDelivery.objects.update(received_at=timezone.now() - later)
+
+    swept(world)
+
+    assert TimeEntry.objects.get().raw_hours == 2
+
+
+def test_what_a_delivery_told_is_not_read_again(world: World) -> None:
+    task_id = world.add_task(billable=True, hours=1)
+    told_of(world, task_id, MORNING + timedelta(seconds=1))
     assert swept(world).marked == 0
     assert WorkItem.objects.get().closing_found_by == "webhook"
 
