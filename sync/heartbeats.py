@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from sync.models import Heartbeat
 
+AHEAD: Final = timedelta(seconds=30)  # the clocks of two machines of one console may differ by so much
+CLOCK: Final = "clock"  # its failure says when the clock of this machine went back, and how far
 FAILED: Final = "_failed"  # ends the name of the row that says why a part could not do its work
 
 
@@ -27,5 +29,6 @@ def note_failure(name: str, sentence: str) -> None:
 
 
 def is_alive(name: str, within: timedelta) -> bool:
-    """Whether `name` did its work within the last `within`."""
-    return Heartbeat.objects.filter(name=name, at__gte=timezone.now() - within).exists()
+    """Whether `name` did its work within the last `within`; a time that has not come yet proves nothing."""
+    now = timezone.now()
+    return Heartbeat.objects.filter(name=name, at__gte=now - within, at__lte=now + AHEAD).exists()

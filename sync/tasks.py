@@ -85,8 +85,9 @@ def look_around() -> int:
 @shared_task
 def watch() -> int:
     """Look for what should alarm somebody, and mail it; returns how many mails left."""
-    from sync import alarms, watching
+    from sync import alarms, future_times, watching
 
+    future_times.set_right()
     watching.watch()
     return alarms.mail_due()
 

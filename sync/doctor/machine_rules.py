@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from django.utils.translation import gettext as _
 
 from billing_console.errors import UPSTREAM_NAMES
 from billing_console.formats import time_of_day
 from sync.doctor.findings import Finding, error, ok, warning
+from sync.heartbeats import AHEAD, CLOCK, FAILED
+
+_TOLD_FOR: Final = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,17 @@ def judge(
     its last answer: nothing is said of one that was never asked. The worker does what all the others do: while it is
     silent, nothing is said of them.
     """
-    found: list[Finding] = []
+    found = _judge_clock(seen, now, failures or {})
     for name, words, seconds in _parts(pace):
         at = seen.get(name)
         facts, span = {"part": words, "time": time_of_day(at, zone)}, dt.timedelta(seconds=seconds)
-        if name in UPSTREAM_NAMES:
+        if at is not None and at > now + AHEAD:
+            sentence = _(
+                "%(part)s: its last work is noted at %(time)s, which has not come yet. The clock of this machine went "
+                "back. It is set right by itself within a minute; if not, look whether the console's processes run."
+            )
+            found.append(error("part", sentence % facts, subject=name))
+        elif name in UPSTREAM_NAMES:
             failure = (failures or {}).get(name, "")
             found += _judge_server(name, facts, at, failure, is_long_ago=at is None or now - at > span)
         elif at is None:
@@ -55,6 +65,14 @@ def judge(
     return found
 
 
+def _judge_clock(seen: Mapping[str, dt.datetime], now: dt.datetime, failures: Mapping[str, str]) -> list[Finding]:
+    """Whether the clock of this machine went back within a day: what happened then is dated wrongly."""
+    at, sentence = seen.get(f"{CLOCK}{FAILED}"), failures.get(CLOCK, "")
+    if at is None or not sentence or now - at > _TOLD_FOR:
+        return []
+    return [warning("clock_back", sentence, subject=CLOCK)]
+
+
 def _judge_server(
     name: str, facts: Mapping[str, str], at: dt.datetime | None, failure: str, *, is_long_ago: bool
 ) -> list[Finding]:
@@ -70,8 +88,8 @@ def _judge_server(
 def _is_worker_heard(seen: Mapping[str, dt.datetime], now: dt.datetime, seconds: float) -> bool:
     """Whether a worker did anything lately although nobody rang by the schedule: a bell of the web did."""
     # A server's answers prove nothing: a command may have asked it.
-    ignored = {"worker", *UPSTREAM_NAMES, *(f"{name}_failed" for name in UPSTREAM_NAMES)}
-    newest = max((at for name, at in seen.items() if name not in ignored), default=None)
+    ignored = {"worker", *UPSTREAM_NAMES, *(f"{name}{FAILED}" for name in (*UPSTREAM_NAMES, CLOCK))}
+    newest = max((at for name, at in seen.items() if name not in ignored and at <= now + AHEAD), default=None)
     return newest is not None and now - newest <= dt.timedelta(seconds=seconds)
 
 

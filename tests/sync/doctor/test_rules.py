@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_console.formats import time_of_day
 from sync import attributes
 from sync.clients.taiga_rows import CustomAttribute, TaigaId
 from sync.doctor import attribute_rules, hook_logs, hook_rules, machine_rules
@@ -233,6 +234,32 @@ def test_all_parts_that_did_their_work_are_ok() -> None:
     found = machine_rules.judge(seen(worker=1, sweep=5, taiga=5, invoice_ninja=9, payments=9), AT, PACE, "UTC")
 
     assert [(finding.severity, finding.subject) for finding in found] == [("ok", name) for name in PARTS]
+
+
+def test_a_part_that_did_its_work_in_the_future_is_an_error() -> None:
+    found = machine_rules.judge(seen(worker=1, sweep=-60, taiga=-60, payments=-0.2), AT, PACE, "UTC")
+
+    at = AT + dt.timedelta(hours=1)
+    sentence = (
+        f"its last work is noted at {time_of_day(at, 'UTC')}, which has not come yet. The clock of this machine "
+        "went back. It is set right by itself within a minute; if not, look whether the console's processes run."
+    )
+    assert [(finding.severity, finding.subject) for finding in found] == [
+        ("ok", "worker"),
+        ("error", "sweep"),
+        ("error", "taiga"),
+        ("ok", "payments"),
+    ]
+    assert found[1].sentence == f"Sweep of Taiga: {sentence}"
+
+
+@pytest.mark.parametrize(("hours", "severities"), [(1, ["warning"]), (25, [])])
+def test_a_clock_that_went_back_is_told_for_a_day(hours: int, severities: list[str]) -> None:
+    times = seen(worker=1, clock_failed=hours * 60)
+
+    found = machine_rules.judge(times, AT, PACE, "UTC", {"clock": "It went back."})
+
+    assert [row.severity for row in found if row.subject == "clock"] == severities
 
 
 def test_a_silent_worker_is_the_only_thing_that_is_said() -> None:
