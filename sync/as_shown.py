@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from billing_console import formats
+from sync import rests
 from sync.models import RemoteRecord, TimeEntry, UpstreamGate, UpstreamPin, WebhookDelivery, WorkItem
 
 Words = Mapping[str, Any]
@@ -84,8 +85,9 @@ def pin(row: UpstreamPin) -> Words:
 
 
 def gate(row: UpstreamGate) -> Words:
-    """Whether a server is written to."""
+    """Whether a server is written to, and called."""
     return {
+        _("Left alone"): _("yes") if rests.is_left_alone(row) else _("no"),
         _("Server"): row.server,
         _("Writing paused"): _("yes") if row.is_paused else _("no"),
         _("Why"): row.pause_reason,

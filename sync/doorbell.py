@@ -28,6 +28,7 @@ TASKS = {
     "sweep": "sync.tasks.sweep_projects",
     "doctor": "sync.tasks.look_around",
     "provision": "sync.tasks.provision_projects",
+    "probe": "sync.tasks.probe_upstreams",
     "lists": "sync.tasks.refresh_lists",
     "runs": "invoicing.tasks.build_runs",
     "invoices": "invoicing.tasks.create_invoices",

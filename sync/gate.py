@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NotAllowed, UpstreamError
 from billing_console.states import RecordState
-from sync import alarms, doorbell, heartbeats
+from sync import alarms, doorbell, heartbeats, rests
 from sync.clients.http import Call
 from sync.models import ProjectSweep, RemoteRecord, Server, UpstreamGate, WorkItem
 
@@ -42,6 +42,7 @@ TROUBLE: Final = frozenset(
     }
 )
 _BELLS: Final = (
+    "probe",
     "items",
     "push",
     "writeback",
@@ -121,6 +122,20 @@ def reconciled() -> bool:
     return bool(waiting)
 
 
+# --- what a server asked for ------------------------------------------------------------------------------------------
+
+
+def ask_now(server: str, *, user: User | None = None) -> None:
+    """Call `server` again at once, and what waits for it. Raises NotAllowed when it is not left alone (any more)."""
+    with transaction.atomic():
+        shut = UpstreamGate.objects.filter(_is_shut(), server=server)
+        if not shut.update(resume_at=timezone.now()):  # of an open breaker: its probe is due
+            raise NotAllowed(_("This server is not left alone (any more)."))
+        _make_due(server)
+    logger.warning("%s is asked again before its pause is over, by %s", server, user or "the console")
+    _ring()
+
+
 # --- the breaker ------------------------------------------------------------------------------------------------------
 
 
@@ -132,24 +147,16 @@ def is_answered(call: Call) -> bool:
 def note_call(call: Call, *, failures: int) -> None:
     """Count what became of a call; opens the breaker after too many failures in a row. Never raises for the call's.
 
-    `failures` is what the gate of its server counted before it.
+    `failures` is what the gate of its server counted before it, rests included.
     """
     if call.error == "Throttled":
-        _wait(call.upstream, call.wait_seconds)
+        heartbeats.note_failure(call.upstream, rests.begin(call.upstream, call.wait_seconds))
     elif call.error in TROUBLE:
         _count_failure(call)
     elif failures:
         UpstreamGate.objects.filter(server=call.upstream, failures__gt=0, open_since__isnull=True).update(failures=0)
+        rests.end(call.upstream)
         heartbeats.note(call.upstream)
-
-
-def _wait(server: str, seconds: int | None) -> None:
-    """Too many calls: none before the server's own time is over, or ours where it named none."""
-    until = timezone.now() + timedelta(seconds=settings.THROTTLE_SECONDS if seconds is None else seconds)
-    gate, _is_new = UpstreamGate.objects.get_or_create(server=server)
-    UpstreamGate.objects.filter(Q(resume_at__isnull=True) | Q(resume_at__lt=until), pk=gate.pk).update(
-        resume_at=until, sentence=_("It asked us to slow down.")
-    )
 
 
 def _count_failure(call: Call) -> None:
@@ -204,21 +211,24 @@ def _answers(server: str) -> bool:
 
 def _close(gate: UpstreamGate) -> bool:
     """The server answers again: whatever waits for it is due now."""
-    now = timezone.now()
     with transaction.atomic():
         rows = UpstreamGate.objects.filter(pk=gate.pk, open_since__isnull=False)
         if not rows.update(open_since=None, resume_at=None, failures=0, sentence=""):
             return False
-        RemoteRecord.objects.filter(server=gate.server, state=RecordState.RETRY, not_before__gt=now).update(
-            not_before=now
-        )
+        _make_due(gate.server)
         if gate.server == Server.TAIGA:
             ProjectSweep.objects.update(census_wanted=True)  # whatever was changed meanwhile is found at once
-            WorkItem.objects.filter(is_dirty=True, not_before__gt=now).update(not_before=None)
     alarms.clear(f"breaker-{gate.server}")
     logger.warning("%s answers again and is called again", gate.server)
     _ring()
     return True
+
+
+def _make_due(server: str) -> None:
+    now = timezone.now()
+    RemoteRecord.objects.filter(server=server, state=RecordState.RETRY, not_before__gt=now).update(not_before=now)
+    if server == Server.TAIGA:
+        WorkItem.objects.filter(is_dirty=True, not_before__gt=now).update(not_before=None)
 
 
 def _next_probe() -> object:

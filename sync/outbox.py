@@ -31,7 +31,7 @@ from billing_console.errors import (
     said_by,
 )
 from billing_console.states import RecordState
-from sync import gate
+from sync import gate, rests
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, WorkItem
 from sync.transitions import advance, take
@@ -196,7 +196,7 @@ def back_off(attempts: int) -> timedelta:
 
 
 def wait_after(error: ConsoleError, attempts: int) -> timedelta:
-    """The back-off after a failure, or what the server asked for where that is longer.
+    """The back-off after a failure, or what the server asked for where that is longer, for minutes at most.
 
     What was taken for a repetition waits a little longer than the second that the server remembers one; the jitter
     keeps two that met from meeting again.
@@ -204,7 +204,7 @@ def wait_after(error: ConsoleError, attempts: int) -> timedelta:
     if isinstance(error, DuplicateRequest):
         return timedelta(seconds=1.1 + random.random() * min(max(attempts, 1), 10))  # noqa: S311 -- spreads load
     asked = error.wait_seconds if isinstance(error, UpstreamError) else None
-    return max(back_off(attempts), timedelta(seconds=asked or 0))
+    return max(back_off(attempts), min(timedelta(seconds=asked or 0), rests.longest(attempts)))
 
 
 def _look_up_wait() -> timedelta:

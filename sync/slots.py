@@ -49,7 +49,7 @@ _WRITE: Final = """
         INSERT INTO sync_heartbeat (name, at, detail) SELECT %s, %s, '' WHERE %s AND NOT EXISTS (
             SELECT FROM sync_heartbeat WHERE name = %s AND at > %s
         ) ON CONFLICT (name) DO UPDATE SET at = EXCLUDED.at
-    ) SELECT coalesce((SELECT failures FROM sync_upstreamgate WHERE server = %s), 0),
+    ) SELECT coalesce((SELECT failures + rests FROM sync_upstreamgate WHERE server = %s), 0),
         pg_advisory_unlock(%s, %s), set_config('synchronous_commit', 'off', true)
 """
 

@@ -23,7 +23,7 @@ from billing_console.errors import UpstreamError, said_by
 from billing_console.states import ItemKind, ItemState
 from mappings.lookups import person_of
 from mappings.models import ProjectMapping
-from sync import attributes, entries, stories, writeback
+from sync import attributes, entries, rests, stories, writeback
 from sync.attribute_names import is_left_behind
 from sync.clients.taiga_rows import TaigaItem
 from sync.marks import Mark, mark_many
@@ -71,7 +71,7 @@ def postpone(item: WorkItem, claim: uuid.UUID, error: Exception) -> None:
     """Let the item wait and be read again, with what went wrong as its sentence, if it is still ours by `claim`."""
     wait = back_off(item.read_attempts + 1)
     if isinstance(error, UpstreamError) and error.wait_seconds is not None:
-        wait = max(wait, dt.timedelta(seconds=error.wait_seconds))
+        wait = max(wait, min(dt.timedelta(seconds=error.wait_seconds), rests.LONGEST))
     WorkItem.objects.filter(pk=item.pk, reading_claim=claim).update(
         reading_claim=None,
         reading_until=None,

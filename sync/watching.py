@@ -12,19 +12,20 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console import formats
 from mappings.models import ProjectMapping
 from sync import alarms, tokens
-from sync.models import Alarm, FoundBy, ProjectSweep, WorkItem
+from sync.models import Alarm, FoundBy, ProjectSweep, Server, UpstreamGate, WorkItem
 
 UNSWEPT: Final = dt.timedelta(hours=6)
 _PROJECTS: Final = "admin:mappings_projectmapping_changelist"
 _SERVERS: Final = "admin:sync_upstreamgate_changelist"
-_KINDS: Final = ("silent-", "unswept-", "token-")
+_KINDS: Final = ("silent-", "unswept-", "token-", "resting-")
 
 
 def watch() -> list[str]:
     """Raise and clear what this module knows of; returns the keys that are open now."""
-    found = {**_token(), **_projects()}
+    found = {**_token(), **_projects(), **_resting()}
     for key, (sentence, url_name) in found.items():
         alarms.raise_alarm(key, sentence, url_name=url_name)
     for key in Alarm.objects.filter(cleared_at__isnull=True).values_list("key", flat=True):
@@ -36,6 +37,24 @@ def watch() -> list[str]:
 def _token() -> dict[str, tuple[str, str]]:
     sentence = tokens.warning_of(settings.TAIGA_TOKEN, timezone.now())
     return {"token-taiga": (sentence, _SERVERS)} if sentence else {}
+
+
+def _resting() -> dict[str, tuple[str, str]]:
+    """Servers that have asked for one pause after the other for ALARM_AFTER_SECONDS, without an answer in between."""
+    long_ago = timezone.now() - dt.timedelta(seconds=settings.ALARM_AFTER_SECONDS)
+    found: dict[str, tuple[str, str]] = {}
+    for gate in UpstreamGate.objects.filter(resting_since__lt=long_ago, open_since__isnull=True):
+        words = {
+            "server": Server(gate.server).label,
+            "time": formats.time_of_day(gate.resting_since, settings.BILLING_TIMEZONE),
+            "what": gate.sentence,
+        }
+        sentence = _(
+            "%(server)s has been left alone since %(time)s. %(what)s It is asked again every few minutes, and nothing "
+            "is lost. Look why it limits us there, or ask it now."
+        )
+        found[f"resting-{gate.server}"] = (sentence % words, _SERVERS)
+    return found
 
 
 def _projects() -> dict[str, tuple[str, str]]:

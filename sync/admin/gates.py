@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console import formats
 from billing_console.admin_base import DialogForm, ReadOnlyModelAdmin, badge, dialog_action, display
-from sync import as_shown, gate, tokens
+from sync import as_shown, gate, rests, tokens
 from sync.admin.common import ADMINISTER, moment
 from sync.models import Alarm, Server, UpstreamGate
 
@@ -28,7 +28,7 @@ class UpstreamGateAdmin(ReadOnlyModelAdmin):
         ("failures", "open_since", "resume_at"),
         "sentence",
     )
-    actions_detail = ("pause_writing", "resume_writing")
+    actions_detail = ("ask_now", "pause_writing", "resume_writing")
 
     def shown_of(self, row: UpstreamGate) -> as_shown.Words:
         return as_shown.gate(row)
@@ -41,11 +41,14 @@ class UpstreamGateAdmin(ReadOnlyModelAdmin):
     def state_cell(self, row: UpstreamGate) -> SafeString:
         if row.open_since is not None:
             return badge("error", _t("Not called"))
+        if rests.is_resting(row):
+            return badge("attention", _t("Left alone until %(time)s") % {"time": moment(row.resume_at)})
         return badge("held", _t("Writing paused")) if row.is_paused else badge("ok", _t("Called"))
 
     @display(description=_("Why"))
     def why(self, row: UpstreamGate) -> str:
-        return (row.sentence if row.open_since is not None else row.pause_reason) or formats.NOTHING
+        what_happened = row.sentence if rests.is_left_alone(row) else ""
+        return " ".join(filter(None, [what_happened, row.pause_reason])) or formats.NOTHING
 
     @display(description=_("Asked again"))
     def calls_again(self, row: UpstreamGate) -> str:
@@ -55,6 +58,20 @@ class UpstreamGateAdmin(ReadOnlyModelAdmin):
     def login_ends(self, row: UpstreamGate) -> str:
         end = tokens.end_of(settings.TAIGA_TOKEN) if row.server == Server.TAIGA else None
         return moment(end) if end is not None else _t("does not end")
+
+    @dialog_action(
+        title=_("Ask now…"),
+        description=_(
+            "It is called again at once, with what waits for it, although it asked for a pause or did not answer."
+        ),
+        permission=ADMINISTER,
+        submit_text=_("Ask now"),
+        form_class=DialogForm,
+        offered_when=rests.is_left_alone,
+    )
+    def ask_now(self, request: HttpRequest, form: DialogForm, row: UpstreamGate) -> str:
+        gate.ask_now(row.server, user=request.user)
+        return _t("It is asked now.")
 
     @dialog_action(
         title=_("Pause writing…"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from billing_console.errors import (
@@ -25,6 +24,7 @@ from billing_console.errors import (
     UpstreamError,
 )
 from billing_console.redaction import excerpt_of
+from sync.clients.skew import http_date
 
 _MESSAGE_LENGTH: Final = 300
 _MAX_WAIT_SECONDS: Final = 86_400
@@ -109,11 +109,8 @@ def wait_seconds_of(headers: Mapping[str, str]) -> int | None:
         if text.isascii() and text.isdigit():
             return min(int(text[:9]), _MAX_WAIT_SECONDS)
         if text:
-            try:
-                until = parsedate_to_datetime(text)
-            except ValueError:
-                continue
-            if until.tzinfo is not None:
+            until = http_date(text)
+            if until is not None:
                 left = round((until - datetime.now(UTC)).total_seconds())
                 return max(0, min(left, _MAX_WAIT_SECONDS))
     return None

@@ -104,7 +104,8 @@ class UpstreamGate(models.Model):
     """Whether a server is called at all: a person's pause stops writing, the breaker stops every call.
 
     `failures` counts calls in a row that the server did not answer sensibly; `open_since` is set when they were too
-    many, and only a probe that is answered sets it back. Before `resume_at` no call is made (what the server asked
+    many, and only a probe that is answered sets it back. `rests` counts the pauses that the server asked for in a row,
+    since `resting_since`; one answer ends them. Before `resume_at` no call is made (what the server asked
     for, or the time of the next probe). All times are real time.
     """
 
@@ -119,6 +120,8 @@ class UpstreamGate(models.Model):
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     open_since = models.DateTimeField(_("not called since"), null=True, blank=True)
     resume_at = models.DateTimeField(_("not called before"), null=True, blank=True)
+    rests = models.PositiveIntegerField(_("pauses asked for in a row"), default=0)
+    resting_since = models.DateTimeField(_("asks for pauses since"), null=True, blank=True)
     sentence = models.TextField(_("what happened"), blank=True)
 
     class Meta:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from billing_console.states import EntryState, Reason
@@ -133,6 +135,13 @@ def delivery_scene(act: str, *, is_list: bool = False) -> Scene:
     return Scene(url(f"sync_webhookdelivery_{act}", row.pk), meanwhile, old, new, CLICK)
 
 
+def ask_now_scene() -> Scene:
+    UpstreamGate.objects.filter(server="taiga").update(resume_at=timezone.now() + timedelta(minutes=5))
+    row = UpstreamGate.objects.get(server="taiga")
+    address = url("sync_upstreamgate_ask_now", row.pk)
+    return Scene(address, lambda: gate.ask_now("taiga"), "was “yes”", "is “no” now", CLICK)
+
+
 def gate_scene(act: str) -> Scene:
     user = make_user()
     gate.pause("taiga", "moving", user=user)
@@ -254,6 +263,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "sync.remoterecord:try_again": records_again,
     "sync.webhookdelivery:process_again": lambda: delivery_scene("process_again"),
     "sync.webhookdelivery:process_selected_again": lambda: delivery_scene("process_selected_again", is_list=True),
+    "sync.upstreamgate:ask_now": ask_now_scene,
     "sync.upstreamgate:pause_writing": lambda: gate_scene("pause_writing"),
     "sync.upstreamgate:resume_writing": lambda: gate_scene("resume_writing"),
     "sync.upstreampin:confirm_server": new_server,

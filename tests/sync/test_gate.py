@@ -13,9 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing_console.errors import Busy, NotAllowed, Throttled, UpstreamError
+from billing_console.formats import time_of_day
 from billing_console.states import RecordState
 from invoicing import payments
-from sync import gate, push, slots, upstreams, work_items, writeback
+from sync import gate, push, rests, slots, upstreams, watching, work_items, writeback
+from sync.admin.common import moment
 from sync.clients.http import Call
 from sync.marks import mark_dirty
 from sync.models import Alarm, FoundBy, Heartbeat, RemoteRecord, Server, UpstreamCall, UpstreamGate, WorkItem
@@ -154,6 +156,113 @@ def test_a_server_that_asks_for_a_rest_gets_it(
     assert gate_of(Server.TAIGA).open_since is None  # its rest ends by itself
     UpstreamGate.objects.update(resume_at=timezone.now())
     assert gate.may_call(Server.TAIGA)
+
+
+DAY = {"Retry-After": "86400"}
+SAID = "It says that it is called too often, and asks for a pause of 24 hours."
+
+
+def ask_for_a_day(world: World, *, times: int = 1) -> list[float]:
+    """Invoice Ninja asks for a day, each time that it is asked; how long it was left alone, in seconds."""
+    rested = []
+    world.fail("ninja", kind="status", status=429, headers=DAY, count=times)
+    for _number in range(times):
+        assert isinstance(call(Server.NINJA), Throttled)
+        rested.append(round((gate_of(Server.NINJA).resume_at - timezone.now()).total_seconds()))
+        UpstreamGate.objects.update(resume_at=timezone.now())
+    return rested
+
+
+def test_who_asks_for_a_day_is_left_alone_for_minutes_ever_longer_and_an_answer_ends_that(world: World) -> None:
+    assert ask_for_a_day(world, times=4) == [300, 600, 900, 900]
+    row = gate_of(Server.NINJA)
+    assert (row.rests, row.sentence) == (4, SAID)
+    assert Heartbeat.objects.get(name="invoice_ninja_failed").detail == SAID
+
+    call(Server.NINJA)
+
+    assert (gate_of(Server.NINJA).rests, gate_of(Server.NINJA).resting_since) == (0, None)
+    assert ask_for_a_day(world) == [300]
+
+
+@pytest.mark.parametrize(
+    ("number", "asked", "seconds"),
+    [
+        (1, None, 60),
+        (1, 0, 0),
+        (1, 57, 57),
+        (1, 86_400, 300),
+        (2, 0, 60),
+        (2, None, 60),
+        (3, 0, 120),
+        (4, 7, 240),
+        (9, 0, 900),
+        (10_000, 86_400, 900),
+    ],
+)
+def test_a_rest_is_as_asked_but_minutes_at_most_and_never_shorter_than_ours(
+    settings: Any, number: int, asked: int | None, seconds: int
+) -> None:
+    settings.THROTTLE_SECONDS = 60.0
+    assert rests.rest_of(number, asked) == timedelta(seconds=seconds)
+
+
+def test_calls_that_are_told_side_by_side_are_one_rest(world: World) -> None:
+    for _number in range(8):
+        rests.begin(Server.NINJA, 86_400)
+
+    assert gate_of(Server.NINJA).rests == 1
+
+
+def test_a_record_that_met_it_waits_for_minutes_too(world: World) -> None:
+    entry = world.read(world.add_task(billable=True, hours=2))
+    world.fail("ninja", kind="status", status=429, headers=DAY, count=1)
+
+    push.push_due()
+
+    record = RemoteRecord.objects.get(pk=entry.remote_task_id)
+    assert record.state == RecordState.RETRY
+    assert timedelta(minutes=4) < record.not_before - timezone.now() <= timedelta(minutes=5)  # type: ignore[operator]
+
+
+def test_it_is_said_and_asked_now_by_an_administrator(world: World) -> None:
+    entry = world.read(world.add_task(billable=True, hours=2))
+    world.fail("ninja", kind="status", status=429, headers=DAY, count=1)
+    push.push_due()
+    row = gate_of(Server.NINJA)
+    page = browser_of("administrator").get(reverse("admin:sync_upstreamgate_changelist")).content.decode()
+    assert f"Left alone until {moment(row.resume_at)}" in page
+    assert SAID in page
+    assert push.push_due() == 0
+
+    address = reverse("admin:sync_upstreamgate_ask_now", args=[row.pk])
+    for group in GROUPS:
+        status = browser_of(group).get(address, headers={"HX-Request": "true"}).status_code
+        assert status == (200 if group == "administrator" else 403)
+        post(browser_of(group), address, {"_form_submitted": "1"})
+        assert gate.may_call(Server.NINJA) is (group == "administrator")
+
+    assert push.push_due() == 1
+    assert [task["number"] for task in world.tasks()] == [RemoteRecord.objects.get(pk=entry.remote_task_id).our_key]
+    with pytest.raises(NotAllowed, match="not left alone"):
+        gate.ask_now(Server.NINJA)
+
+
+def test_an_alarm_when_it_lasts_and_none_when_it_answers(world: World, settings: Any) -> None:
+    settings.ALARM_AFTER_SECONDS = 300.0
+    ask_for_a_day(world)
+    assert watching.watch() == []
+    since = timezone.now() - timedelta(minutes=6)
+    UpstreamGate.objects.filter(server=Server.NINJA).update(resting_since=since)
+
+    assert watching.watch() == ["resting-invoice_ninja"]
+    assert Alarm.objects.get(cleared_at=None).sentence == (
+        f"Invoice Ninja has been left alone since {time_of_day(since, 'Europe/Brussels')}. {SAID} It is asked again "
+        "every few minutes, and nothing is lost. Look why it limits us there, or ask it now."
+    )
+
+    call(Server.NINJA)
+    assert watching.watch() == []
 
 
 # --- signs of life ----------------------------------------------------------------------------------------------------

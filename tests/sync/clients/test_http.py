@@ -173,6 +173,8 @@ def test_a_refusal_without_fields_quotes_the_message():
         ({"Retry-After": "99999999999999999999"}, 86_400),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "Mon, 12 Jan 99999999999 08:12:30 GMT"}, None),
+        ({"Retry-After": "Mon, 12 Jan 2026 08:12:30 +9999999999"}, None),
         ({}, None),
     ],
 )
