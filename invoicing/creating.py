@@ -131,24 +131,16 @@ def write_invoice(claim: Claim) -> Proof:
         return write_end(claim)
     if is_to_invite(remote):
         return write_invitations(claim)
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    claim.before_call()
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
     found = find_invoice(remote, ninja)
     if found is None:
-        claim.before_call()
         check_tasks_free(remote, ninja)
-        claim.before_call(writes=True)
         created = ninja.create_invoice(invoice_body(remote.desired))
-        claim.before_call()
         found = ninja.invoice(created.id)
     if is_to_change(found, remote):
-        claim.before_call()
         check_tasks_free(remote, ninja, besides=found.id)
-        claim.before_call(writes=True)
         ninja.update_invoice(found.id, change_body(wanted(remote), found))
-        claim.before_call()
         found = ninja.invoice(found.id)
-    claim.before_call()
     return prove_invoice(found, remote, ninja)
 
 

@@ -158,8 +158,7 @@ def write_use(claim: Claim) -> Proof:
     """Look for the payment, POST it where there is none, and read it back."""
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    claim.before_call()
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
     found = _find(remote, ninja)
     if found is None:
         wanted = remote.desired
@@ -173,7 +172,6 @@ def write_use(claim: Claim) -> Proof:
             "email_receipt": False,  # left out, the client is thanked for a payment of 0 (698 to 706, 718)
             "idempotency_key": remote.our_key,
         }
-        claim.before_call(writes=True)
         refused: Rejected | None = None
         try:
             ninja.create_payment(body)
@@ -181,7 +179,6 @@ def write_use(claim: Claim) -> Proof:
             if "idempotency_key" not in error.fields:
                 raise NeedsPerson("use_refused", _refused(error)) from None
             refused = error  # it was made before: then it is found now
-        claim.before_call()
         found = _find(remote, ninja)
         if found is None and refused is not None:
             raise NeedsPerson("use_gone", _gone())

@@ -199,16 +199,13 @@ def write_credit(claim: Claim) -> Proof:
     """List the client's credits and look for ours; POST where it is not there; list again and compare."""
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    claim.before_call()
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
     found = find_credit(remote, ninja)
     if found is None:
-        claim.before_call(writes=True)
         try:
             ninja.create_credit(credit_body(remote.desired))
         except Forbidden:
             raise NeedsPerson("no_credits", _no_right()) from None
-        claim.before_call()
         found = find_credit(remote, ninja)
         if found is None:
             raise NeedsPerson(

@@ -33,17 +33,14 @@ def is_to_end(remote: RemoteRecord) -> bool:
 def write_end(claim: Claim) -> Proof:
     """Read the invoice, delete or cancel it unless it ended already, read it back."""
     remote = claim.record
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    claim.before_call()
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
     found = ninja.invoice(NinjaId(remote.remote_id or ""))
     if not has_ended(found):
         _check_may_end(found, remote)
-        claim.before_call(writes=True)
         if found.status_id == DRAFT:
             ninja.delete_invoice(found.id)
         else:
             ninja.cancel_invoice(found.id)
-        claim.before_call()
         found = ninja.invoice(found.id)
     return _prove(found)
 

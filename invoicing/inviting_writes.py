@@ -37,18 +37,13 @@ def is_to_invite(remote: RemoteRecord) -> bool:
 def write_invitations(claim: Claim) -> Proof:
     """1. GET invoice and client, and compare; 2. PUT the complete list, unless it is so already; 3. GET."""
     remote = claim.record
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    claim.before_call()
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
     found = ninja.invoice(NinjaId(remote.remote_id or ""))
     contacts = _contacts(remote.desired)
-    claim.before_call()
     _check(remote, ninja, found, contacts)
     if _invited(found) != contacts:
-        claim.before_call()
         creating_checks.check_tasks_free(remote, ninja, besides=found.id)
-        claim.before_call(writes=True)
         ninja.set_invitations(found.id, [NinjaId(contact) for contact in contacts])
-        claim.before_call()
         found = ninja.invoice(found.id)
     return _prove(found, contacts)
 

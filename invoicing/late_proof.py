@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -23,7 +22,7 @@ from billing_console.states import InvoiceState
 from invoicing import creating, mail_proof
 from invoicing.mail_proof import Mark, Verdict
 from invoicing.models import ContactMail, Invoice, Sending
-from sync import gate, outbox, upstreams
+from sync import gate, leases, upstreams, waits
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
 from sync.models import Server
@@ -99,7 +98,7 @@ def settle_due(limit: int = 50) -> int:
             if not isinstance(error, UpstreamError | ConfigError):
                 logger.exception("the late proof of %s could not be looked for", sending)
             failure = said_by(error)
-            _look_again(sending, outbox.wait_after(failure, sending.attempts))
+            _look_again(sending, waits.wait_after(failure, sending.attempts))
     return done
 
 
@@ -107,18 +106,18 @@ def due() -> QuerySet[Sending]:
     """Those to be looked at now that nobody looks at."""
     now = timezone.now()
     rows = waiting().filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
-    return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+    return rows.filter(leases.is_free())
 
 
 def claim_first(rows: QuerySet[Sending]) -> Sending | None:
-    """Claim the oldest of `rows` that nobody else claims just now, for LEASE_SECONDS of real time."""
+    """Claim the oldest of `rows` that nobody else claims just now, for LEASE_SECONDS."""
     with transaction.atomic():
         sending = rows.select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
         if sending is not None:
-            sending.claim_id = uuid.uuid4()
-            sending.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-            sending.attempts += 1
-            sending.save(update_fields=["claim_id", "lease_until", "attempts"])
+            sending.claim_id, sending.attempts = uuid.uuid4(), sending.attempts + 1
+            Sending.objects.filter(pk=sending.pk).update(
+                claim_id=sending.claim_id, attempts=sending.attempts, lease_until=leases.end_of()
+            )
         return sending
 
 

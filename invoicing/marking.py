@@ -91,15 +91,12 @@ def write_mark(claim: Claim) -> Proof:
     """1. GET: still a draft there, equal to the seal; 2. bulk mark_sent; 3. GET: sent. What is sent already is left."""
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
-    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    claim.before_call()
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
     there = ninja.invoice(NinjaId(remote.desired["invoice_id"]))
     proof = _proof_of(there, by_hand=remote.attempts == 1)
     _compare(remote, there, is_sent=proof is not None)
     if proof is None:
-        claim.before_call(writes=True)
         ninja.mark_invoice_sent(there.id)
-        claim.before_call()
         proof = _proof_of(ninja.invoice(there.id), by_hand=False)
     if proof is None:
         raise NeedsPerson(

@@ -24,7 +24,7 @@ from billing_console.states import InvoiceState
 from invoicing.creating_compare import describe, differences, wanted
 from invoicing.models import Invoice, InvoicePdf
 from invoicing.sending_checks import other_currency
-from sync import currencies, doorbell, gate, outbox, upstreams
+from sync import currencies, doorbell, gate, leases, upstreams, waits
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice
 from sync.models import Server
@@ -53,7 +53,7 @@ def fetch_due(limit: int = 200) -> int:
             _wait_all(error.sentence)
             break
         except (UpstreamError, ConfigError) as error:
-            _postpone(row, error.sentence, outbox.wait_after(error, row.attempts))
+            _postpone(row, error.sentence, waits.wait_after(error, row.attempts))
     return fetched
 
 
@@ -100,12 +100,12 @@ def _claim_next() -> InvoicePdf | None:
     now = timezone.now()
     with transaction.atomic():
         rows = _wanted().filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
-        rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
-        row = rows.select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
+        row = rows.filter(leases.is_free()).select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
         if row is not None:
             row.claim_id, row.attempts = uuid.uuid4(), row.attempts + 1
-            row.lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
-            row.save(update_fields=["claim_id", "attempts", "lease_until"])
+            InvoicePdf.objects.filter(pk=row.pk).update(
+                claim_id=row.claim_id, attempts=row.attempts, lease_until=leases.end_of()
+            )
         return row
 
 

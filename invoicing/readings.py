@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -38,7 +36,7 @@ from invoicing.reading_rows import (
 )
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Company, ProjectMapping
-from sync import attribute_names, attributes, census, currencies, doorbell, gate, stories, unpaid, upstreams
+from sync import attribute_names, attributes, census, currencies, doorbell, gate, leases, stories, unpaid, upstreams
 from sync.census import Counted
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
@@ -99,14 +97,12 @@ def read_now(user: User | None = None) -> Reading:
 
 
 def _claim() -> Reading | None:
-    now = timezone.now()
-    is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    reading = Reading.objects.filter(is_free, finished_at__isnull=True).first()
+    reading = Reading.objects.filter(leases.is_free(), finished_at__isnull=True).first()
     if reading is None:
         return None
-    claim, until, began = uuid.uuid4(), now + timedelta(seconds=settings.LEASE_SECONDS), clock.now()
-    rows = Reading.objects.filter(is_free, pk=reading.pk, finished_at__isnull=True)
-    if not rows.update(claim_id=claim, lease_until=until, read_at=began):
+    claim, began = uuid.uuid4(), clock.now()
+    rows = Reading.objects.filter(leases.is_free(), pk=reading.pk, finished_at__isnull=True)
+    if not rows.update(claim_id=claim, lease_until=leases.end_of(), read_at=began):
         return None
     reading.claim_id, reading.read_at = claim, began
     return reading
@@ -120,8 +116,7 @@ def _begin(reading: Reading) -> None:
 
 def _renew(reading: Reading) -> None:
     """Still ours, for another lease; said between two batches. Raises ClaimLost."""
-    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    if not _ours(reading).update(lease_until=until):
+    if not _ours(reading).update(lease_until=leases.end_of()):
         raise ClaimLost
 
 

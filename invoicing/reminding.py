@@ -12,7 +12,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,14 +26,14 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console import clock, formats
-from billing_console.errors import ConfigError, NotAllowed, UpstreamError, said_by
+from billing_console.errors import ClaimLost, ConfigError, NotAllowed, UpstreamError, said_by
 from billing_console.states import ReminderState
 from invoicing import late_proof, mail_proof, payments, reminding_rules
 from invoicing.mail_proof import Mark
 from invoicing.models import Invoice, Reminder
 from invoicing.sending import MAX_PROOF_PAUSE_SECONDS, PROOF_PAUSE_SECONDS
 from invoicing.sending_checks import receivers_of
-from sync import currencies, discovery, doorbell, gate, outbox, upstreams
+from sync import currencies, discovery, doorbell, gate, leases, upstreams, waits
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaInvoice
 from sync.models import Server
@@ -115,10 +116,10 @@ def remind_due(limit: int = 200) -> int:
         except OperationalError:
             raise  # the database, not this mail
         except Exception as error:
-            if not isinstance(error, UpstreamError | ConfigError):
+            if not isinstance(error, UpstreamError | ConfigError | ClaimLost):
                 logger.exception("%s could not be sent", reminder)
             failure = said_by(error)
-            _wait(reminder, outbox.wait_after(failure, reminder.attempts), failure.sentence)
+            _wait(reminder, waits.wait_after(failure, reminder.attempts), failure.sentence)
     return done
 
 
@@ -132,13 +133,13 @@ def due() -> QuerySet[Reminder]:
     states = [ReminderState.SENDING, ReminderState.ATTENTION]
     states += [ReminderState.PENDING] if gate.may_write(Server.NINJA) else []
     rows = Reminder.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), state__in=states)
-    return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+    return rows.filter(leases.is_free())
 
 
 def in_flight() -> QuerySet[Reminder]:
     """The reminders that somebody looks at now."""
     states = (ReminderState.PENDING, ReminderState.SENDING)
-    return Reminder.objects.filter(state__in=states, lease_until__gt=timezone.now())
+    return Reminder.objects.filter(leases.runs(), state__in=states)
 
 
 def _claim_next() -> Reminder | None:
@@ -148,15 +149,16 @@ def _claim_next() -> Reminder | None:
         rows = rows.select_related("invoice__remote", "invoice__client", "by", "allowed_by")
         reminder = rows.order_by("id").first()
         if reminder is not None:
-            reminder.claim_id = uuid.uuid4()
-            reminder.lease_until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-            reminder.attempts += 1
-            reminder.save(update_fields=["claim_id", "lease_until", "attempts"])
+            reminder.claim_id, reminder.attempts = uuid.uuid4(), reminder.attempts + 1
+            Reminder.objects.filter(pk=reminder.pk).update(
+                claim_id=reminder.claim_id, attempts=reminder.attempts, lease_until=leases.end_of()
+            )
         return reminder
 
 
 def _step(reminder: Reminder) -> None:
-    ninja = upstreams.ninja_client(correlation_id=reminder.uuid)
+    fence = leases.Fence(Reminder, reminder.pk, reminder.claim_id)
+    ninja = upstreams.ninja_client(correlation_id=reminder.uuid, fence=fence)
     upstreams.check_pin(Server.NINJA)
     remote = reminder.invoice.remote
     if remote is None or remote.remote_id is None:
@@ -174,7 +176,8 @@ def _step(reminder: Reminder) -> None:
         _finish(reminder, ReminderState.REFUSED, refused)
     else:
         reminder.last_activity = mail_proof.last_activity(ninja, there.id)
-        _call(reminder, ninja, there, receivers_of(there, client))
+        with _taken_back(reminder, fence):
+            _call(reminder, ninja, there, receivers_of(there, client))
 
 
 def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[tuple[str, str, str]]) -> bool:
@@ -185,8 +188,7 @@ def _commit_to_calling(reminder: Reminder, there: NinjaInvoice, contacts: list[t
         {"invitation": invitation, "name": name, "email": email, "before": before[invitation], "after": "", "error": ""}
         for invitation, name, email in contacts
     ]
-    # The call starts only while more lease is left than its deadline: a sleeper that wakes later mails nothing.
-    is_ours = Q(claim_id=reminder.claim_id, lease_until__gt=now + timedelta(seconds=settings.CALL_DEADLINE_SECONDS))
+    is_ours = Q(claim_id=reminder.claim_id) & leases.runs()
     return advance(
         reminder,
         ReminderState.SENDING,
@@ -225,11 +227,32 @@ def _call(
     _look_for_proof(reminder, ninja, ninja.invoice(there.id))
 
 
-def _take_back(reminder: Reminder) -> None:
+@contextmanager
+def _taken_back(reminder: Reminder, fence: leases.Fence) -> Iterator[None]:
+    """Whoever surely did not call takes back that it was about to, and nobody is asked what became of the mail.
+
+    The lease ran out, or the answer to the commit was lost: no byte of the call left.
+    """
+    try:
+        yield
+    except (ClaimLost, OperationalError) as error:
+        if not fence.wrote:
+            logger.warning("invoice %s was not reminded of: %s", reminder.invoice_id, error)
+            leases.after_the_outage(lambda: _give_back(reminder))
+        raise
+
+
+def _give_back(reminder: Reminder) -> None:
+    reminder.state = ReminderState.SENDING  # which it is where the commit came through; else nothing is moved
+    _take_back(reminder, lease_until=None)
+    reminder.refresh_from_db(fields=["state"])
+
+
+def _take_back(reminder: Reminder, **more: Any) -> None:
     """Nothing was done of the call that was committed: it waits again as it did before."""
     if reminder.state == ReminderState.SENDING:
         why, is_ours = _("nothing was done of it; it is tried again"), Q(claim_id=reminder.claim_id)
-        changes: dict[str, Any] = {"called_at": None, "reminded_at": None, "mails": []}
+        changes: dict[str, Any] = {"called_at": None, "reminded_at": None, "mails": [], **more}
         advance(reminder, ReminderState.PENDING, why=why, only_if=is_ours, claim=reminder.claim_id, **changes)
 
 

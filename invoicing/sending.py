@@ -9,7 +9,8 @@ looks), or the server said that it did nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -20,13 +21,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console.errors import ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
+from billing_console.errors import ClaimLost, ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
 from invoicing import creating, deviations, late_proof, mail_proof, marking, receivers
 from invoicing.mail_proof import Verdict
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
-from sync import currencies, discovery, doorbell, gate, outbox, upstreams
+from sync import currencies, discovery, doorbell, gate, leases, upstreams, waits
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import SENT, NinjaClient, NinjaId, NinjaInvoice
 from sync.models import Server
@@ -130,7 +131,7 @@ def send_due(limit: int = 200) -> int:
         except OperationalError:
             raise  # the database, not this mail
         except Exception as error:
-            if not isinstance(error, UpstreamError | ConfigError):
+            if not isinstance(error, UpstreamError | ConfigError | ClaimLost):
                 logger.exception("%s could not be sent", sending)
             _postpone(sending, said_by(error))
     if done:
@@ -145,13 +146,13 @@ def due() -> QuerySet[Sending]:
     """
     now = timezone.now()
     rows = Sending.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=now), finished_at__isnull=True)
-    rows = rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+    rows = rows.filter(leases.is_free())
     return rows if gate.may_write(Server.NINJA) else rows.filter(is_called=True)
 
 
 def in_flight() -> QuerySet[Sending]:
     """The sendings that somebody looks at now."""
-    return Sending.objects.filter(finished_at__isnull=True, lease_until__gt=timezone.now())
+    return Sending.objects.filter(leases.runs(), finished_at__isnull=True)
 
 
 def _claim_next() -> Sending | None:
@@ -160,7 +161,8 @@ def _claim_next() -> Sending | None:
 
 
 def _step(sending: Sending) -> None:
-    ninja = upstreams.ninja_client(correlation_id=sending.invoice.uuid)
+    fence = leases.Fence(Sending, sending.pk, sending.claim_id)
+    ninja = upstreams.ninja_client(correlation_id=sending.invoice.uuid, fence=fence)
     upstreams.check_pin(Server.NINJA)
     invoice = sending.invoice
     if invoice.remote is None or invoice.remote.remote_id is None:
@@ -197,7 +199,8 @@ def _step(sending: Sending) -> None:
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
     sending.last_activity = mail_proof.last_activity(ninja, there.id)
-    _call(sending, ninja, there, contacts)
+    with _taken_back(sending, fence):
+        _call(sending, ninja, there, contacts)
 
 
 def _keep_receivers(invoice: Invoice, there: NinjaInvoice, client: NinjaClient) -> None:
@@ -211,14 +214,8 @@ def _commit_to_calling(sending: Sending, there: NinjaInvoice, client: NinjaClien
     before = {str(invitation.id): invitation.message_id for invitation in there.invitations}
     now = timezone.now()
     with transaction.atomic():
-        # The call starts only while more lease is left than its deadline: a sleeper that wakes later mails nothing.
-        ours = Sending.objects.filter(
-            pk=sending.pk,
-            claim_id=sending.claim_id,
-            is_called=False,
-            lease_until__gt=now + timedelta(seconds=settings.CALL_DEADLINE_SECONDS),
-        ).update(is_called=True, called_at=now, last_activity=sending.last_activity)
-        if not ours:
+        ours = Sending.objects.filter(leases.runs(), pk=sending.pk, claim_id=sending.claim_id, is_called=False)
+        if not ours.update(is_called=True, called_at=now, last_activity=sending.last_activity):
             return False
         ContactMail.objects.bulk_create(
             ContactMail(
@@ -250,11 +247,26 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice, clie
     _look_for_proof(sending, ninja, ninja.invoice(there.id))
 
 
-def _take_back(sending: Sending) -> None:
+@contextmanager
+def _taken_back(sending: Sending, fence: leases.Fence) -> Iterator[None]:
+    """Whoever surely did not call takes back that it was about to, and nobody is asked what became of the mail.
+
+    The lease ran out, or the answer to the commit was lost: no byte of the call left.
+    """
+    try:
+        yield
+    except (ClaimLost, OperationalError) as error:
+        if not fence.wrote:
+            logger.warning("invoice %s was not mailed: %s", sending.invoice_id, error)
+            leases.after_the_outage(lambda: _take_back(sending, lease_until=None))
+        raise
+
+
+def _take_back(sending: Sending, **changes: Any) -> None:
     """Nothing was done of the call that was committed, or none was made: it is as if we had not tried."""
     with transaction.atomic():
         ours = Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True)
-        if ours.update(is_called=False, called_at=None):
+        if ours.update(is_called=False, called_at=None, **changes):
             sending.mails.all().delete()
     sending.is_called = False
 
@@ -305,7 +317,7 @@ def _wait_for_proof(sending: Sending, sentence: str) -> None:
 def _postpone(sending: Sending, error: ConsoleError) -> None:
     """Look at it again later: `is_called` says whether that may mail, so nothing is mailed twice by it."""
     Sending.objects.filter(pk=sending.pk, claim_id=sending.claim_id, finished_at__isnull=True).update(
-        not_before=timezone.now() + outbox.wait_after(error, sending.attempts),
+        not_before=timezone.now() + waits.wait_after(error, sending.attempts),
         lease_until=None,
         sentence=error.sentence,
     )

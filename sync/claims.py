@@ -5,13 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.utils import timezone
-
-from billing_console.errors import ClaimLost, ConsoleError
+from billing_console.errors import ConsoleError
+from sync.leases import Fence
 from sync.models import RecordKind, RemoteRecord
 
 
@@ -27,32 +24,19 @@ class NotThere(ConsoleError):
     """A look-up found nothing under our key: the write was not done."""
 
 
-def longest_call() -> timedelta:
-    """How long a call may take with the wait for the permission to make it: lease that must be left before it."""
-    return timedelta(seconds=2 * settings.CALL_DEADLINE_SECONDS)
-
-
-@dataclass
+@dataclass(frozen=True)
 class Claim:
-    """One record, ours until `lease_until` (real time). `wrote`: a call that may change the server has started."""
+    """One record, ours while its lease runs; every client that a handler calls with is given the `fence`."""
 
     record: RemoteRecord
     claim_id: uuid.UUID
-    lease_until: datetime
     revision: int
-    wrote: bool = False
-    _wrote_before: bool = False
+    fence: Fence
 
-    def before_call(self, *, writes: bool = False) -> None:
-        """A call is about to start. Raises ClaimLost when less lease is left than it may take, waiting included."""
-        if timezone.now() + longest_call() >= self.lease_until:
-            raise ClaimLost
-        self._wrote_before = self.wrote
-        self.wrote = self.wrote or writes
-
-    def was_not_called(self) -> None:
-        """The call that was about to start never did, so that nothing of it can be in doubt."""
-        self.wrote = self._wrote_before
+    @property
+    def wrote(self) -> bool:
+        """Whether the bytes of a call that may change the server were about to leave."""
+        return self.fence.wrote
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -23,7 +22,7 @@ from django.utils.translation import gettext as _
 from billing_console.errors import ConsoleError
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Company, ProjectMapping
-from sync import attributes, doorbell, stories, upstreams
+from sync import attributes, doorbell, leases, stories, upstreams
 from sync.attribute_names import configured_names
 from sync.doctor import overtaken
 from sync.marks import BILLED_KINDS, Mark, mark_dirty, mark_many
@@ -38,9 +37,9 @@ from sync.models import (
     WebhookDelivery,
 )
 from sync.models import WorkItem as Item
-from sync.outbox import back_off
 from sync.payloads import Delivery, MalformedPayload, parse_body
 from sync.transitions import advance
+from sync.waits import back_off
 
 logger = logging.getLogger(__name__)
 
@@ -151,9 +150,9 @@ def process_due(limit: int = 500) -> int:
 
 
 def _expire_leases() -> None:
-    expired = WebhookDelivery.objects.filter(state=DeliveryState.PROCESSING, lease_until__lt=timezone.now())
+    expired = WebhookDelivery.objects.filter(leases.has_ended(), state=DeliveryState.PROCESSING)
     for delivery in expired.defer("raw_body")[:1000]:
-        fence = Q(claim_id=delivery.claim_id, lease_until__lt=timezone.now())
+        fence = Q(claim_id=delivery.claim_id) & leases.has_ended()
         advance(delivery, DeliveryState.RECEIVED, why=_("the lease ran out"), only_if=fence, claim=delivery.claim_id)
 
 
@@ -167,7 +166,7 @@ def _claim(count: int) -> list[WebhookDelivery]:
         WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows]).update(
             state=DeliveryState.PROCESSING,
             claim_id=claim,
-            lease_until=now + dt.timedelta(seconds=settings.LEASE_SECONDS),
+            lease_until=leases.end_of(),
             attempts=F("attempts") + 1,
         )
         Transition.objects.bulk_create(

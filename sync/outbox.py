@@ -1,14 +1,14 @@
 """The outbox: claim → commit → call → commit the outcome, for every remote thing of ours (design: A claim is fenced).
 
-A claim writes `claim_id` and `lease_until`; a call starts only while more lease is left than its total deadline; the
-outcome is written `WHERE state = 'in_flight' AND claim_id = …`. A lease that ran out makes the record in doubt, looked
-at again only when the server must be done too. Leases and waits are real time, never business time.
+A claim writes `claim_id` and `lease_until`; a call starts only while more lease is left than its total deadline, and a
+write leaves only while it still runs (`leases`); the outcome is written `WHERE state = 'in_flight' AND claim_id = …`. A
+lease that ran out makes the record in doubt, looked at again only when the server must be done too. Leases are judged
+by PostgreSQL's clock; waits are real time, never business time.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import uuid
 from datetime import timedelta
 from typing import Any, Final
@@ -20,25 +20,23 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import (
-    Busy,
     ClaimLost,
     ConfigError,
     ConsoleError,
     ConsoleFailed,
-    DuplicateRequest,
     Forbidden,
     UpstreamError,
     said_by,
 )
 from billing_console.states import RecordState
-from sync import gate, rests
+from sync import gate, leases
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, WorkItem
 from sync.transitions import advance, take
+from sync.waits import back_off, wait_after
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT = timedelta(hours=6)
 IN_TAIGA = (RecordKind.STATUS, RecordKind.PROVISION)
 _DUE_STATES: Final = (RecordState.PENDING, RecordState.RETRY)
 
@@ -56,7 +54,7 @@ def due(kind: RecordKind) -> QuerySet[RemoteRecord]:
 
 def in_flight(kind: RecordKind) -> QuerySet[RemoteRecord]:
     """The records of `kind` that somebody writes now."""
-    return RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT, lease_until__gt=timezone.now())
+    return RemoteRecord.objects.filter(leases.runs(), kind=kind, state=RecordState.IN_FLIGHT)
 
 
 # --- claiming -----------------------------------------------------------------------------------------------------
@@ -80,31 +78,36 @@ def claim_next(kind: RecordKind) -> Claim | None:
 
     None, too, where its server may not be written to now: the gate is asked by the statement that claims.
     """
-    claim_id, now = uuid.uuid4(), timezone.now()
-    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
-    record = take(
-        RemoteRecord,
-        _FIRST_DUE,
-        {"kind": kind, "server": server_of(kind), "now": now},
-        from_states=_DUE_STATES,
-        to=RecordState.IN_FLIGHT,
-        why=_("claimed"),
-        claim_id=claim_id,
-        lease_until=lease_until,
-    )
-    return Claim(record, claim_id, lease_until, record.revision) if record else None
+    claim_id = uuid.uuid4()
+    try:
+        record = take(
+            RemoteRecord,
+            _FIRST_DUE,
+            {"kind": kind, "server": server_of(kind), "now": timezone.now()},
+            from_states=_DUE_STATES,
+            to=RecordState.IN_FLIGHT,
+            why=_("claimed"),
+            claim_id=claim_id,
+            lease=leases.length(),
+        )
+    except OperationalError:  # its answer may be what was lost
+        leases.after_the_outage(lambda: _give_back(RemoteRecord.objects.filter(kind=kind), claim_id))
+        raise
+    if record is None:
+        return None
+    return Claim(record, claim_id, record.revision, leases.Fence(RemoteRecord, record.pk, claim_id))
 
 
 def expire_leases(kind: RecordKind) -> int:
     """Make every record of `kind` whose lease ran out in doubt; its worker is dead, asleep or cut off."""
-    expired = RemoteRecord.objects.filter(kind=kind, state=RecordState.IN_FLIGHT, lease_until__lt=timezone.now())
+    expired = RemoteRecord.objects.filter(leases.has_ended(), kind=kind, state=RecordState.IN_FLIGHT)
     count = 0
     for record in expired[:1000]:
         count += advance(
             record,
             RecordState.IN_DOUBT,
             why=_("the lease ran out before an outcome was written"),
-            only_if=Q(claim_id=record.claim_id, lease_until__lt=timezone.now()),
+            only_if=Q(claim_id=record.claim_id) & leases.has_ended(),
             claim=record.claim_id,
             not_before=timezone.now() + _look_up_wait(),
             sentence=_(
@@ -113,6 +116,21 @@ def expire_leases(kind: RecordKind) -> int:
             ),
         )
     return count
+
+
+def _give_back(rows: QuerySet[RemoteRecord], claim_id: uuid.UUID) -> None:
+    """Nothing was written under this claim: while it is still its own, whoever has it need not be waited for."""
+    for record in rows.filter(state=RecordState.IN_FLIGHT, claim_id=claim_id):
+        advance(
+            record,
+            RecordState.RETRY,
+            why=_("nothing was written: its worker slept, or the database was away"),
+            only_if=Q(claim_id=claim_id),
+            claim=claim_id,
+            claim_id=None,
+            lease_until=None,
+            not_before=timezone.now() + back_off(record.attempts),
+        )
 
 
 # --- outcomes: each raises ClaimLost, and changes nothing, when the claim is no longer ours ------------------------
@@ -188,25 +206,6 @@ def _ask_person(claim: Claim, handler: Handler, reason: str, sentence: str) -> N
         handler.after_question(claim.record)
 
 
-def back_off(attempts: int) -> timedelta:
-    """Wait before the next attempt: doubling from RETRY_BASE_SECONDS, at most six hours, ±20 % of jitter."""
-    seconds = settings.RETRY_BASE_SECONDS * 2 ** min(max(attempts - 1, 0), 20)
-    jitter = 0.8 + 0.4 * random.random()  # noqa: S311 -- spreads load, guards nothing
-    return min(timedelta(seconds=seconds * jitter), LONGEST_WAIT)
-
-
-def wait_after(error: ConsoleError, attempts: int) -> timedelta:
-    """The back-off after a failure, or what the server asked for where that is longer, for minutes at most.
-
-    What was taken for a repetition waits a little longer than the second that the server remembers one; the jitter
-    keeps two that met from meeting again.
-    """
-    if isinstance(error, DuplicateRequest):
-        return timedelta(seconds=1.1 + random.random() * min(max(attempts, 1), 10))  # noqa: S311 -- spreads load
-    asked = error.wait_seconds if isinstance(error, UpstreamError) else None
-    return max(back_off(attempts), min(timedelta(seconds=asked or 0), rests.longest(attempts)))
-
-
 def _look_up_wait() -> timedelta:
     return timedelta(seconds=settings.LOOK_UP_AFTER_SECONDS)
 
@@ -231,9 +230,15 @@ def write_one(claim: Claim, handler: Handler) -> None:
     """
     try:
         _write(claim, handler)
-    except ClaimLost:
-        # A worker that slept past its lease changes nothing: whoever expires the lease decides.
+    except (ClaimLost, OperationalError) as error:
+        # A worker that slept past its lease changes nothing: whoever expires the lease decides. But who wrote nothing
+        # need not be looked up.
         logger.warning("claim %s on %s was lost before its outcome was written", claim.claim_id, claim.record)
+        if not claim.wrote:
+            rows = RemoteRecord.objects.filter(pk=claim.record.pk)
+            leases.after_the_outage(lambda: _give_back(rows, claim.claim_id))
+        if isinstance(error, OperationalError):
+            raise
 
 
 def _write(claim: Claim, handler: Handler) -> None:
@@ -242,8 +247,6 @@ def _write(claim: Claim, handler: Handler) -> None:
     except NeedsPerson as question:
         _ask_person(claim, handler, question.reason, question.sentence)
     except UpstreamError as error:
-        if isinstance(error, Busy):
-            claim.was_not_called()
         if error.is_outcome_unknown or (claim.wrote and error.is_read):
             _doubt(claim, error)
         elif error.is_permanent and error.status in (400, 422):

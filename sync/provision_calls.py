@@ -19,6 +19,7 @@ from sync import provision_plan, upstreams
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, WebhookLog
+from sync.leases import Fence
 from sync.models import RecordKind, RemoteRecord, Server, Verdict, WebhookDelivery
 from sync.outbox import drain
 from sync.payloads import fingerprint
@@ -35,18 +36,15 @@ def provision_due(limit: int = 200) -> int:
 def write(claim: Claim) -> Proof:
     """Look, make what is missing, look again."""
     mapping = _mapping_of(claim.record)
-    taiga = _client(claim.record)
+    taiga = _client(claim.record, claim.fence)
     upstreams.check_pin(Server.TAIGA)
     thing = claim.record.desired["thing"]
     try:
         if thing == TEST:
-            return _test(claim, taiga, mapping)
-        claim.before_call()
+            return _test(taiga, mapping)
         proof = _there(taiga, mapping, claim.record, made=False)
         if proof is None:
-            claim.before_call(writes=True)
             made = _make(taiga, mapping, claim.record.desired)
-            claim.before_call()
             proof = _there(taiga, mapping, claim.record, made=made)
     except Forbidden:
         raise NeedsPerson(NO_ADMIN, _no_admin(mapping)) from None
@@ -132,12 +130,11 @@ def _take_key(mapping: ProjectMapping, key: str) -> None:
 # --- the test ---------------------------------------------------------------------------------------------------------
 
 
-def _test(claim: Claim, taiga: TaigaClient, mapping: ProjectMapping) -> Proof:
+def _test(taiga: TaigaClient, mapping: ProjectMapping) -> Proof:
     """Have Taiga send its test; it answers when the delivery was answered, so that its row is there by then."""
     hook = RemoteRecord.objects.get(
         server=Server.TAIGA, kind=RecordKind.PROVISION, our_key=f"P{mapping.taiga_project_id}/{HOOK}"
     )
-    claim.before_call(writes=True)
     try:
         log = taiga.test_webhook(TaigaId(hook.seen["id"]))
     except NotFound:
@@ -187,8 +184,8 @@ def _why_not(log: WebhookLog) -> str:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _client(record: RemoteRecord) -> TaigaClient:
-    return upstreams.taiga_client(correlation_id=record.correlation_id, attempt=record.attempts)
+def _client(record: RemoteRecord, fence: Fence | None = None) -> TaigaClient:
+    return upstreams.taiga_client(correlation_id=record.correlation_id, attempt=record.attempts, fence=fence)
 
 
 def _mapping_of(record: RemoteRecord) -> ProjectMapping:

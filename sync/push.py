@@ -150,28 +150,27 @@ def write_task(claim: Claim) -> Proof:
     """
     remote = claim.record
     ninja = upstreams.ninja_client(
-        item_id=remote.item_id, correlation_id=remote.correlation_id, attempt=remote.attempts
+        item_id=remote.item_id, correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence
     )
     upstreams.check_pin(Server.NINJA)
     discovery.ensure_fresh()
     if remote.reason == ANOTHER_CONSOLE:
         _number_anew(remote)
-    known = _known_task(claim, ninja)
+    known = _known_task(remote, ninja)
     if known is not None and remote.desired["archived"] and whose.is_anothers(known):
         known = None  # its number is another console's: there is none of ours to archive
     if known is None:
         if remote.desired["archived"]:
             return Proof(None, {})
         check_client_alive(remote)
-        task_id = _create(claim, ninja)
+        task_id = _create(remote, ninja)
     else:
         check_ours(known, remote, ninja)
         task_id = known.id
         if is_left_behind(known, remote):
-            known = set_free(claim, ninja, known)
+            known = set_free(remote, ninja, known)
         if mismatches(known, remote.desired):
-            _change(claim, ninja, known)
-    claim.before_call()
+            _change(remote, ninja, known)
     return _proof(ninja.task(NinjaId(task_id)), remote, ninja)
 
 
@@ -202,10 +201,9 @@ def look_up_task(remote: RemoteRecord) -> Proof:
     return _proof(task, remote, ninja)
 
 
-def _known_task(claim: Claim, ninja: InvoiceNinjaClient) -> NinjaTask | None:
-    claim.before_call()
-    first_try = claim.record.attempts == 1 and claim.record.remote_id is None and claim.record.revision == 1
-    return None if first_try else _find(claim.record, ninja)
+def _known_task(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
+    first_try = remote.attempts == 1 and remote.remote_id is None and remote.revision == 1
+    return None if first_try else _find(remote, ninja)
 
 
 def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
@@ -221,39 +219,34 @@ def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
     return found[0] if found else None
 
 
-def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
-    desired = claim.record.desired
-    claim.before_call(writes=True)
+def _create(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> str:
+    desired = remote.desired
     try:
         created = ninja.create_task(task_body(desired, whose.own_mark()))
     except Rejected as error:
         if "number" not in error.fields:
             raise
         # Our number is taken: an earlier write of ours came through unseen (or a backup was restored).
-        found = _find(claim.record, ninja)
+        found = _find(remote, ninja)
         if found is None:
             raise
-        check_ours(found, claim.record, ninja)
+        check_ours(found, remote, ninja)
         if mismatches(found, desired):
-            _change(claim, ninja, found)
+            _change(remote, ninja, found)
         return found.id
     if Decimal(desired["rate"]) == 0:
         # The server replaces a rate of 0 on create; only an update can set it.
-        claim.before_call(writes=True)
         ninja.update_task(created.id, task_body(desired))
     return created.id
 
 
-def _change(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
-    desired = claim.record.desired
+def _change(remote: RemoteRecord, ninja: InvoiceNinjaClient, task: NinjaTask) -> None:
+    desired = remote.desired
     if task.is_deleted or (is_archived(task) and not desired["archived"]):
-        claim.before_call(writes=True)
         ninja.restore_task(task.id)
     if desired["archived"]:
-        claim.before_call(writes=True)
         ninja.archive_task(task.id)
         return
-    claim.before_call(writes=True)
     ninja.update_task(task.id, task_body(desired, whose.own_mark() if whose.can_be_marked(task) else ""))
 
 

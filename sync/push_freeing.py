@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from billing_console.errors import Forbidden
 from billing_console.states import EntryState
 from sync import hooks
-from sync.claims import Claim, NeedsPerson
+from sync.claims import NeedsPerson
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import CANCELLED, REVERSED, NinjaTask
 from sync.models import RemoteRecord, TimeEntry
@@ -29,12 +29,11 @@ def is_left_behind(task: NinjaTask, remote: RemoteRecord) -> bool:
     return entry is not None and task.invoice_id in hooks.left_invoices(entry)
 
 
-def set_free(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> NinjaTask:
+def set_free(remote: RemoteRecord, ninja: InvoiceNinjaClient, task: NinjaTask) -> NinjaTask:
     """PUT the task complete, on no invoice, and read it back.
 
     Raises NeedsPerson where the invoice lives again, which would lose its task, or the server locks the task.
     """
-    claim.before_call()
     invoice = ninja.invoice(task.invoice_id)
     if not (invoice.is_deleted or invoice.status_id in (CANCELLED, REVERSED)):
         raise NeedsPerson(
@@ -43,11 +42,10 @@ def set_free(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> NinjaT
                 "Invoice %(invoice)s, from which task %(number)s was set free, lives again in Invoice Ninja. "
                 "Cancel or delete it there, then try again; or exclude the entry."
             )
-            % {"invoice": invoice.number, "number": claim.record.our_key},
+            % {"invoice": invoice.number, "number": remote.our_key},
         )
-    claim.before_call(writes=True)
     try:
-        ninja.update_task(task.id, {**task_body(claim.record.desired), "invoice_id": ""})
+        ninja.update_task(task.id, {**task_body(remote.desired), "invoice_id": ""})
     except Forbidden:
         raise NeedsPerson(
             "task_locked",
@@ -55,7 +53,6 @@ def set_free(claim: Claim, ninja: InvoiceNinjaClient, task: NinjaTask) -> NinjaT
                 "Invoice Ninja does not let task %(number)s be taken off its ended invoice. Switch off "
                 "“Lock invoiced tasks” in its settings, or give our user the right to edit tasks, then try again."
             )
-            % {"number": claim.record.our_key},
+            % {"number": remote.our_key},
         ) from None
-    claim.before_call()
     return ninja.task(task.id)

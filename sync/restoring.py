@@ -6,6 +6,7 @@ project is compared as a whole; tasks and invoices are looked up by their keys b
 
 from __future__ import annotations
 
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,7 +25,7 @@ def after_restore() -> None:
             until_reconciled=True,
         )
     now = timezone.now()
-    RemoteRecord.objects.filter(state=RecordState.IN_FLIGHT).update(lease_until=now)
+    RemoteRecord.objects.filter(state=RecordState.IN_FLIGHT).update(lease_until=Now())
     # An attempt that this database does not remember may have been made: the next one looks up first.
     RemoteRecord.objects.filter(state=RecordState.PENDING, attempts=0).update(attempts=1)
     # What is to be billed may be billed already, by an invoice that this database does not remember: look at each task.

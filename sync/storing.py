@@ -28,10 +28,10 @@ from sync.attribute_names import is_left_behind
 from sync.clients.taiga_rows import TaigaItem
 from sync.marks import Mark, mark_many
 from sync.models import WorkItem
-from sync.outbox import back_off
 from sync.readings import Reading
 from sync.texts import clean_json, clean_text
 from sync.transitions import advance
+from sync.waits import back_off
 
 logger = logging.getLogger(__name__)
 

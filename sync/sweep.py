@@ -15,6 +15,7 @@ from typing import Final
 from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.models import F, Max, Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,7 +24,7 @@ from billing_console import clock
 from billing_console.errors import ConsoleError, NotFound, said_by
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
-from sync import discovery, gate, heartbeats, lists, stories, unpaid, upstreams
+from sync import discovery, gate, heartbeats, leases, lists, stories, unpaid, upstreams
 from sync.attribute_names import names_for
 from sync.census import take as take_census
 from sync.clients.taiga import TaigaClient
@@ -141,16 +142,14 @@ def sweep_project(
 
 def _claim(mapping: ProjectMapping, claim: uuid.UUID) -> ProjectSweep | None:
     sweep, _is_new = ProjectSweep.objects.get_or_create(project=mapping)
-    now = timezone.now()
-    is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    if not ProjectSweep.objects.filter(is_free, pk=sweep.pk).update(claim_id=claim, lease_until=_lease_end()):
+    if not ProjectSweep.objects.filter(leases.is_free(), pk=sweep.pk).update(claim_id=claim, lease_until=_lease_end()):
         return None
     sweep.refresh_from_db()
     return sweep
 
 
-def _lease_end() -> dt.datetime:
-    return timezone.now() + dt.timedelta(seconds=max(settings.LEASE_SECONDS, settings.CALL_DEADLINE_SECONDS * 2))
+def _lease_end() -> Combinable:
+    return leases.end_of(max(leases.length(), dt.timedelta(seconds=settings.CALL_DEADLINE_SECONDS * 2)))
 
 
 def _finish(sweep: ProjectSweep, claim: uuid.UUID, **changes: object) -> None:

@@ -54,7 +54,7 @@ TABLE moved
 _TAKE = """
 WITH first AS MATERIALIZED ({first}), moved AS (
     UPDATE {table} SET state = %(to_state)s, state_since = %(at)s, claim_id = %(claim_id)s,
-        lease_until = %(lease_until)s, attempts = attempts + 1
+        lease_until = clock_timestamp() + %(lease)s, attempts = attempts + 1
     FROM first WHERE {table}.id = first.id
     RETURNING {table}.*, first.state AS from_state
 ), trail AS (
@@ -115,12 +115,13 @@ def take(
     to: str,
     why: str,
     claim_id: uuid.UUID,
-    lease_until: dt.datetime,
+    lease: dt.timedelta,
 ) -> Row | None:
     """Claim the row that `first` gives, in one statement: move it to `to`, count the attempt and write the trail.
 
     `first` is SQL that selects and locks the id of one row and its state, which is one of `from_states`, with the named
-    `values`. Gives the row as it is now, or None where `first` gave none.
+    `values`. The claim holds for `lease`, by PostgreSQL's clock. Gives the row as it is now, or None where `first` gave
+    none.
     Raises IllegalTransition when the map lacks one of the arrows.
     """
     label = model._meta.label_lower
@@ -129,9 +130,7 @@ def take(
             raise IllegalTransition(label, None, state, to)
     trail = {"model": label, "to_state": to, "why": str(why), "claim_id": claim_id, "at": timezone.now()}
     statement = _TAKE.format(first=first, table=model._meta.db_table)
-    rows = model._default_manager.raw(
-        statement, {**values, **trail, "from_states": list(from_states), "lease_until": lease_until}
-    )
+    rows = model._default_manager.raw(statement, {**values, **trail, "from_states": list(from_states), "lease": lease})
     return next(iter(rows), None)
 
 

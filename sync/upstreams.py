@@ -24,6 +24,7 @@ from sync.clients.deadline import DeadlineAdapter
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_auth import Authorization, authorization_value, fixed_authorization
+from sync.leases import Fence
 from sync.models import Server, UpstreamPin
 from sync.slots import Line
 
@@ -55,38 +56,50 @@ _kept = _Kept()
 
 
 def taiga_client(
-    *, item_id: int | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
+    *,
+    item_id: int | None = None,
+    correlation_id: uuid.UUID | None = None,
+    attempt: int = 1,
+    fence: Fence | None = None,
 ) -> TaigaClient:
     """A client for Taiga, for one thread; its calls are journaled with `item_id`, `correlation_id` and `attempt`.
 
-    Raises ConfigError when the address or the login is missing.
+    With a `fence` they are made under that claim, and raise ClaimLost once its lease is over. Raises ConfigError when
+    the address or the login is missing.
     """
-    line = Line(Server.TAIGA, item_id=item_id, correlation_id=correlation_id, attempt=attempt)
+    line = Line(Server.TAIGA, item_id=item_id, correlation_id=correlation_id, attempt=attempt, fence=fence)
     return TaigaClient(
         _required("TAIGA_API"),
         authorization=_taiga_authorization(),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
         journal=line.journal,
         limit=line.limit,
+        before_write=line.before_write,
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
         adapter=_kept.adapter_of(Server.TAIGA),
     )
 
 
 def ninja_client(
-    *, item_id: int | None = None, correlation_id: uuid.UUID | None = None, attempt: int = 1
+    *,
+    item_id: int | None = None,
+    correlation_id: uuid.UUID | None = None,
+    attempt: int = 1,
+    fence: Fence | None = None,
 ) -> InvoiceNinjaClient:
     """A client for Invoice Ninja, for one thread; its calls are journaled with `item_id`, `correlation_id`, `attempt`.
 
-    Raises ConfigError when the address or the token is missing.
+    With a `fence` they are made under that claim, and raise ClaimLost once its lease is over. Raises ConfigError when
+    the address or the token is missing.
     """
-    line = Line(Server.NINJA, item_id=item_id, correlation_id=correlation_id, attempt=attempt)
+    line = Line(Server.NINJA, item_id=item_id, correlation_id=correlation_id, attempt=attempt, fence=fence)
     return InvoiceNinjaClient(
         _required("INVOICE_NINJA_API"),
         _required("INVOICE_NINJA_TOKEN"),
         deadline_seconds=settings.CALL_DEADLINE_SECONDS,
         journal=line.journal,
         limit=line.limit,
+        before_write=line.before_write,
         allow_http=settings.ALLOW_HTTP_UPSTREAMS,
         adapter=_kept.adapter_of(Server.NINJA),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 import uuid
 from collections.abc import Iterable
 from typing import Any, Final
@@ -19,15 +20,15 @@ from django.utils import timezone
 
 from billing_console.errors import ConsoleError
 from mappings.models import Company
-from sync import gate
+from sync import gate, leases
 from sync.attribute_names import configured_names
-from sync.claims import longest_call
 from sync.models import Server, WorkItem
 from sync.readings import Batch, Reading, fetch
 from sync.storing import postpone, store_all
 
 logger = logging.getLogger(__name__)
 
+_LEASE: Final = "reading_until"
 _STORED_TOGETHER: Final = 8  # what a transaction costs is shared; and pushing begins while others are still read
 _TAKEN_AT_ONCE: Final = 16  # few, so that several readers get in each other's way only now and then
 
@@ -55,13 +56,12 @@ def due() -> QuerySet[WorkItem]:
 
 def readers() -> QuerySet[WorkItem, Any]:
     """One row for each reader at work now."""
-    rows = WorkItem.objects.filter(is_dirty=True, reading_until__gt=timezone.now())
+    rows = WorkItem.objects.filter(leases.runs(_LEASE), is_dirty=True)
     return rows.values("reading_claim").distinct()
 
 
 def _is_due(now: dt.datetime) -> Q:
-    is_free = Q(reading_until__isnull=True) | Q(reading_until__lt=now)
-    return is_free & (Q(not_before__isnull=True) | Q(not_before__lte=now))
+    return leases.is_free(_LEASE) & (Q(not_before__isnull=True) | Q(not_before__lte=now))
 
 
 def read_item(item_id: int) -> bool:
@@ -76,7 +76,8 @@ def read_items(item_ids: Iterable[int]) -> int:
     again later; it is not raised. Stops where Taiga's gate closed meanwhile, and before the lease is too short.
     """
     batch = Batch(configured_names(Company.current()))
-    claim, until, items = _claim(item_ids)
+    until = time.monotonic() + settings.LEASE_SECONDS
+    claim, items = _claim(item_ids)
     readings: list[tuple[WorkItem, Reading, uuid.UUID]] = []
     for count, item in enumerate(items):
         if _is_too_late(until):
@@ -99,25 +100,28 @@ def read_items(item_ids: Iterable[int]) -> int:
     return len(items)
 
 
-def _claim(item_ids: Iterable[int]) -> tuple[uuid.UUID, dt.datetime, list[WorkItem]]:
-    """The claim, until when it holds, and which of these items are ours by it, as they are now.
+def _claim(item_ids: Iterable[int]) -> tuple[uuid.UUID, list[WorkItem]]:
+    """The claim, and which of these items are ours by it, as they are now.
 
     A mark that comes later than this leaves another dirty_at, and the flag stays up.
     """
-    claim, now = uuid.uuid4(), timezone.now()
-    until = now + dt.timedelta(seconds=settings.LEASE_SECONDS)
-    is_free = Q(reading_until__isnull=True) | Q(reading_until__lt=now)
+    claim = uuid.uuid4()
     # Still dirty: of two readers that saw it so, the slower one would read it a second time for nothing.
-    rows = WorkItem.objects.filter(is_free, pk__in=list(item_ids), is_dirty=True)
+    rows = WorkItem.objects.filter(leases.is_free(_LEASE), pk__in=list(item_ids), is_dirty=True)
     with transaction.atomic():
         items = list(rows.select_for_update(no_key=True).order_by("pk"))
-        WorkItem.objects.filter(pk__in=[item.pk for item in items]).update(reading_claim=claim, reading_until=until)
-    return claim, until, items
+        WorkItem.objects.filter(pk__in=[item.pk for item in items]).update(
+            reading_claim=claim, reading_until=leases.end_of()
+        )
+    return claim, items
 
 
-def _is_too_late(until: dt.datetime) -> bool:
-    """Whether less of the lease is left than the call that would start now may take."""
-    return timezone.now() + longest_call() >= until
+def _is_too_late(until: float) -> bool:
+    """Whether less of the lease is left than the call that would start now may take, the wait for its slot included.
+
+    Only so that no call is made in vain: whether the claim held is judged when what was read is stored.
+    """
+    return time.monotonic() + 2 * settings.CALL_DEADLINE_SECONDS >= until
 
 
 def _let_go(items: Iterable[WorkItem], claim: uuid.UUID) -> None:

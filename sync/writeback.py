@@ -123,43 +123,44 @@ def write_status(claim: Claim) -> Proof:
     """
     item = _item_of(claim.record)
     taiga = upstreams.taiga_client(
-        item_id=item.pk, correlation_id=claim.record.correlation_id, attempt=claim.record.attempts
+        item_id=item.pk,
+        correlation_id=claim.record.correlation_id,
+        attempt=claim.record.attempts,
+        fence=claim.fence,
     )
     upstreams.check_pin(Server.TAIGA)
     try:
-        return _write(claim, taiga, item)
+        return _write(claim.record, taiga, item)
     except Rejected as error:
-        if "attributes_values" not in error.fields or not _has_another_attribute(claim, taiga, item):
+        if "attributes_values" not in error.fields or not _has_another_attribute(taiga, item):
             raise
-        return _write(claim, taiga, item)
+        return _write(claim.record, taiga, item)
 
 
-def _write(claim: Claim, taiga: TaigaClient, item: WorkItem) -> Proof:
-    claim.before_call()
+def _write(remote: RemoteRecord, taiga: TaigaClient, item: WorkItem) -> Proof:
     read = _read(taiga, item)
     if read is None:
         return _GONE
     if item.status_attribute_id is None:
-        _has_another_attribute(claim, taiga, item)
+        _has_another_attribute(taiga, item)
     key = _status_key(item)
     # An earlier try of ours whose answer nobody read may have overwritten somebody.
-    lost = _lost_unseen(taiga, item, read) if claim.record.attempts > 1 else {}
-    wanted = _wanted(claim.record, item, lost.get(key, read.values.get(key)))
+    lost = _lost_unseen(taiga, item, read) if remote.attempts > 1 else {}
+    wanted = _wanted(remote, item, lost.get(key, read.values.get(key)))
     target = {**read.values, **lost, key: wanted}
     if not lost and read.values.get(key) == wanted:
-        return _proof(claim.record, item, read, wanted)
+        return _proof(remote, item, read, wanted)
     _remember_original(item, read.values.get(key))
     for _attempt in range(MERGE_ATTEMPTS):
-        answer = _patch(claim, taiga, item, target, read)
+        answer = _patch(taiga, item, target, read)
         if answer.version == read.version + 1:
-            return _proof(claim.record, item, answer, wanted)
+            return _proof(remote, item, answer, wanted)
         # Somebody wrote between our read and our PATCH, and we overwrote it: give their values back.
-        claim.before_call()
         lost = _overwritten(taiga, item, read, target)
-        wanted = _wanted(claim.record, item, lost.get(key, wanted))
+        wanted = _wanted(remote, item, lost.get(key, wanted))
         merged = {**target, **lost, key: wanted}
         if merged == target:
-            return _proof(claim.record, item, answer, wanted)
+            return _proof(remote, item, answer, wanted)
         target, read = merged, answer
     raise NeedsPerson(
         "status_contested",
@@ -198,17 +199,13 @@ def _read(taiga: TaigaClient, item: WorkItem) -> AttributeValues | None:
         raise
 
 
-def _patch(
-    claim: Claim, taiga: TaigaClient, item: WorkItem, target: dict[str, Any], read: AttributeValues
-) -> AttributeValues:
-    claim.before_call(writes=True)
+def _patch(taiga: TaigaClient, item: WorkItem, target: dict[str, Any], read: AttributeValues) -> AttributeValues:
     try:
         return taiga.patch_values(item.kind, TaigaId(item.taiga_id), target, read.version)
     except UpstreamError as error:
         if not error.is_outcome_unknown:
             raise
         # A task without a story answers 500 although it is saved: only reading tells.
-        claim.before_call()
         after = taiga.values(item.kind, TaigaId(item.taiga_id))
         if after.values != target:
             raise
@@ -264,12 +261,11 @@ def _item_of(remote: RemoteRecord) -> WorkItem:
     return remote.item
 
 
-def _has_another_attribute(claim: Claim, taiga: TaigaClient, item: WorkItem) -> bool:
+def _has_another_attribute(taiga: TaigaClient, item: WorkItem) -> bool:
     """Ask Taiga anew for the id of the status attribute and keep it on the item; whether it is another one."""
     if item.taiga_project_id is None:
         return False
     before = item.status_attribute_id
-    claim.before_call()
     names = read_names(item.kind, item.taiga_project_id, item.values, taiga)
     found = attributes.find_attributes(names, {}, configured_names(Company.current()))
     item.status_attribute_id = found.status_attribute_id

@@ -2,7 +2,8 @@
 
 The time-outs of a socket count from one byte to the next, so a server that sends a byte a second never
 trips them. A watch therefore shuts the socket when the time of the whole call is over, and refuses to
-send a request whose time ran out while the connection was made.
+send a request whose time ran out while the connection was made. A request leaves as a whole, its head with
+its body, so that what is asked right before it is asked for every byte of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final
@@ -33,11 +35,15 @@ class Watch:
 
     `has_sent` says whether anything of the request may have left this machine, `is_over` whether the time
     ran out, `was_cut` whether the socket was shut for it: to the reader that looks like a normal end.
+    `before_sending` is called when everything else is done, and what it raises keeps the request back:
+    then `was_kept_back`, and nothing was called.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, before_sending: Callable[[], None] = lambda: None) -> None:
         self.has_sent = False
         self.was_cut = False
+        self.was_kept_back = False
+        self._before_sending = before_sending
         self._ends_at = time.monotonic() + seconds
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
@@ -46,6 +52,14 @@ class Watch:
     def is_over(self) -> bool:
         """True once the whole time is used up."""
         return time.monotonic() >= self._ends_at
+
+    def ask(self) -> None:
+        """Everything but sending is done. Raises what keeps the request back."""
+        try:
+            self._before_sending()
+        except BaseException:
+            self.was_kept_back = True
+            raise
 
     def begin_sending(self, sock: socket.socket | None) -> None:
         """Note that the request starts to leave through `sock`."""
@@ -82,9 +96,10 @@ class Watch:
 
 
 class _WatchedSending:
-    """Tells the watch of the present call when a request starts to leave."""
+    """Lets a request leave at once, head and body, when the watch of the present call has nothing against it."""
 
     sock: socket.socket | None
+    _parts: list[bytes] | None = None  # of the request that is being put together
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
@@ -93,12 +108,25 @@ class _WatchedSending:
             self.close()  # type: ignore[attr-defined]
             raise NewConnectionError(self, "connected too late")  # type: ignore[arg-type]
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
+
     def send(self, data: Any) -> None:
+        if self._parts is not None:
+            self._parts.append(data)
+            return
         if self.sock is None:
             self.connect()
         watch = _watch.get()
         if watch is not None:
-            if watch.is_over and not watch.has_sent:
+            watch.ask()
+            if watch.is_over:  # asking takes time, too
                 raise NewConnectionError(self, "too late to send")  # type: ignore[arg-type]
             watch.begin_sending(self.sock)
         super().send(data)  # type: ignore[misc]

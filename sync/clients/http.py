@@ -96,7 +96,9 @@ class JsonClient:
     `deadline_seconds` is the total real time of one call, from its beginning to the last byte read; what it waited for
     the permission of `limit` before does not count, because nothing was called then.
     `classify` names the error class of an answer that is no success. `adapter` holds connections that another client of
-    the same thread made. Raises ConfigError for a bad address, or where no certificate can be trusted.
+    the same thread made. `before_write` is called when the bytes of a call that may change the server are about to
+    leave, and what it raises keeps them back: no call was made then. Raises ConfigError for a bad address, or where no
+    certificate can be trusted.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class JsonClient:
         allow_http: bool = False,
         max_body_bytes: int = MAX_BODY_BYTES,
         adapter: DeadlineAdapter | None = None,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self.base_url = check_base_url(base_url, allow_http=allow_http)
         self.upstream = upstream
@@ -122,6 +125,7 @@ class JsonClient:
         self._deadline_seconds = deadline_seconds
         self._journal = journal
         self._limit = limit
+        self._before_write = before_write
         self._holds_slot: bool | None = None  # False: held by the caller, and used already
         self._max_body_bytes = max_body_bytes
         if self.base_url.startswith("https:"):
@@ -184,16 +188,17 @@ class JsonClient:
         with self._permission(turn):
             status: int | None = None
             error, wait_seconds = "", None
+            watch = self._watch_of(request)
             at, started = datetime.now(UTC), time.monotonic()
             try:
-                response = self._exchange(request, url, sent_headers, content)
+                response = self._exchange(request, url, sent_headers, content, watch)
                 status, self.skew = response[0], skew_of(response[1], datetime.now(UTC))
                 return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
             except UpstreamError as failure:
                 status, error, wait_seconds = failure.status, type(failure).__name__, failure.wait_seconds
                 raise
             finally:
-                if self._journal is not None:
+                if self._journal is not None and not watch.was_kept_back:
                     duration_ms = round((time.monotonic() - started) * 1000)
                     self._journal(Call(self.upstream, method, shown, status, duration_ms, error, at, wait_seconds))
 
@@ -228,14 +233,18 @@ class JsonClient:
             sent[name] = value
         return sent
 
+    def _watch_of(self, request: Request) -> Watch:
+        seconds = self._deadline_seconds
+        return Watch(seconds) if request.is_read else Watch(seconds, self._before_write)
+
     def _exchange(
-        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None
+        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None, watch: Watch
     ) -> tuple[int, Mapping[str, str], bytes]:
         seconds = self._deadline_seconds
         prepared = requests.Request(request.method, url, headers=dict(headers), data=content).prepare()
         timeout = (min(_CONNECT_SECONDS, seconds), seconds)
         response: requests.Response | None = None
-        with Watch(seconds) as watch:
+        with watch:
             try:
                 response = self._adapter.send(prepared, stream=True, timeout=timeout)
                 raw = self._body_of(request, response)

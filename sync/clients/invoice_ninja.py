@@ -71,6 +71,7 @@ class InvoiceNinjaClient(Activities, SelfCheck, Clocked):
         limit: Limit = unlimited,
         allow_http: bool = False,
         adapter: DeadlineAdapter | None = None,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._http = JsonClient(
             base_url,
@@ -82,6 +83,7 @@ class InvoiceNinjaClient(Activities, SelfCheck, Clocked):
             limit=limit,
             allow_http=allow_http,
             adapter=adapter,
+            before_write=before_write,
         )
 
     def __repr__(self) -> str:

@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from billing_console.errors import (
-    Blocked,
     ListChanged,
     NotFound,
-    NotJson,
     Unauthorized,
-    UpstreamError,
-    VersionConflict,
 )
-from sync.clients.answers import Answer, error_class_for, fields_of
+from sync.clients.answers import Answer
 from sync.clients.deadline import DeadlineAdapter
 from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Limit, Query, segment, unlimited
 from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
+from sync.clients.taiga_errors import classify
 from sync.clients.taiga_parse import (
     parse_csv,
     parse_custom_attribute,
@@ -58,7 +55,6 @@ Parsed = TypeVar("Parsed")
 
 UPSTREAM: Final = "taiga"
 PAGE_SIZE: Final = 200
-_VERSION_MISMATCH: Final = "doesn't match"
 
 
 class _Paths(NamedTuple):
@@ -84,18 +80,6 @@ def _paths(kind: str) -> _Paths:
     return paths
 
 
-def classify(answer: Answer) -> type[UpstreamError]:
-    """Return the error class of an answer of Taiga that is no success."""
-    if answer.status == 404 and not isinstance(answer.data, dict):
-        # A missing row answers JSON; HTML is an unknown route, so the address is wrong and nothing is gone.
-        return NotJson
-    if answer.status == 451:
-        return Blocked
-    if answer.status == 400 and any(_VERSION_MISMATCH in text for text in fields_of(answer.data).get("version", [])):
-        return VersionConflict
-    return error_class_for(answer.status)
-
-
 class TaigaClient(Clocked):
     """Calls one Taiga. `base_url` ends in /api/v1; without `authorization` only `log_in`, `refresh` and
     `csv_rows` work. For one thread at a time."""
@@ -110,6 +94,7 @@ class TaigaClient(Clocked):
         limit: Limit = unlimited,
         allow_http: bool = False,
         adapter: DeadlineAdapter | None = None,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._authorization = authorization
         self._http = JsonClient(
@@ -121,6 +106,7 @@ class TaigaClient(Clocked):
             limit=limit,
             allow_http=allow_http,
             adapter=adapter,
+            before_write=before_write,
         )
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from billing_console.checks import REDIS_CHECK, TAG
 from billing_console.errors import ConsoleError, Forbidden, NotAllowed, NotFound
 from mappings.models import Company, ProjectMapping
-from sync import doorbell, gate, heartbeats, upstreams
+from sync import doorbell, gate, heartbeats, leases, upstreams
 from sync.attribute_names import configured_names
 from sync.doctor import client_rules, ninja_rules, overtaken, places, project_rules, reading, server_rules
 from sync.doctor.findings import CONSOLE, Finding, Place, error, ok, warning
@@ -80,7 +80,7 @@ def check_due() -> int:
     """
     if ensure_checks():
         overtaken.by_projects()
-    if DoctorCheck.objects.filter(lease_until__gt=timezone.now()).exists():
+    if DoctorCheck.objects.filter(leases.runs()).exists():
         return 0
     before = timezone.now() - dt.timedelta(seconds=settings.DOCTOR_SECONDS)
     due = Q(wanted_at__isnull=False) | Q(tried_at__isnull=True) | Q(tried_at__lt=before)
@@ -112,9 +112,8 @@ def in_order(checks: QuerySet[DoctorCheck]) -> list[DoctorCheck]:
 def check_one(check: DoctorCheck, *, takes_over: bool = False) -> bool:
     """Do one check and keep what it found; False when another worker is at it or took it over."""
     claim = uuid.uuid4()
-    now = timezone.now()
-    free = Q() if takes_over else Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    lease = now + dt.timedelta(seconds=max(settings.LEASE_SECONDS, settings.CALL_DEADLINE_SECONDS * 2))
+    free = Q() if takes_over else leases.is_free()
+    lease = leases.end_of(max(leases.length(), dt.timedelta(seconds=settings.CALL_DEADLINE_SECONDS * 2)))
     if not DoctorCheck.objects.filter(free, pk=check.pk).update(claim_id=claim, lease_until=lease):
         return False
     wanted_at = DoctorCheck.objects.values_list("wanted_at", flat=True).get(pk=check.pk)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ class Nursery:
         call: str,
         *args: Any,
         die_at: tuple[str, str, str, str] | None = None,
+        freeze_at: tuple[str, int, str] | None = None,
         middle: Callable[[int], None] | None = None,
     ) -> int:
         """Run `call`; `middle` is given the pid while it works. Returns the exit code, -9 for a kill."""
@@ -47,6 +49,7 @@ class Nursery:
             "call": call,
             "args": args,
             "die_at": die_at,
+            "freeze_at": freeze_at,
             "database": connection.settings_dict["NAME"],
             "settings": {name: getattr(settings, name) for name in PASSED_ON},
         }
@@ -108,6 +111,22 @@ def kill_when(is_done: Callable[[], bool]) -> Callable[[int], None]:
         os.kill(pid, signal.SIGKILL)
 
     return middle
+
+
+def is_frozen(pid: int) -> bool:
+    """Wait until the process froze (True) or ended; fails after ten seconds."""
+    until = time.monotonic() + 10
+    while (state := _state_of(pid)) not in ("T", "Z", ""):
+        assert time.monotonic() < until, "it neither froze nor ended"
+        time.sleep(0.02)
+    return state == "T"
+
+
+def _state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
 
 
 def wait_for(is_done: Callable[[], bool]) -> None:

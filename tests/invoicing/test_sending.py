@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing_console.errors import Busy, NotAllowed
+from billing_console.errors import Busy, ClaimLost, NotAllowed
 from billing_console.states import InvoiceState
 from invoicing import payments, sending
 from invoicing.models import ContactMail, Invoice, Sending
@@ -298,7 +298,8 @@ def test_a_sleeper_that_wakes_after_its_lease_mails_nothing(world: World) -> Non
     sending.send_due()  # another worker sends it
     assert len(world.mails()) == 1
 
-    sending._step(sleeper)
+    with pytest.raises(ClaimLost):
+        sending._step(sleeper)
 
     assert len(world.mails()) == 1
     assert states_of(fresh(invoice)).count("sent") == 1

@@ -71,6 +71,7 @@ class StraightAdapter(deadline.DeadlineAdapter):
         """As a server would answer; a dropped connection is a connection error after everything was sent."""
         watch = deadline._watch.get()
         assert watch is not None
+        watch.ask()
         watch.begin_sending(None)
         self.fate.at_call(is_answered=False)
         app = self.running.taiga if request.url.startswith(self.running.taiga.url) else self.running.ninja

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,11 +29,12 @@ from billing_console.errors import (
     Unreachable,
 )
 from billing_console.states import RecordState
-from sync import outbox
+from sync import outbox, waits
 from sync.attention import try_again
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.gate import may_write
 from sync.models import RecordKind, RemoteRecord, Server, Transition, UpstreamGate
+from sync.slots import Line
 from sync.transitions import advance
 from tests.outbound import claimed, expire_lease, fresh, make_due, states_of
 from tests.people import make_user
@@ -53,7 +54,8 @@ class Server_:
         self.handler = Handler(RecordKind(kind), self.write, self.look_up)
 
     def write(self, claim: Claim) -> Proof:
-        claim.before_call(writes=True)
+        if not isinstance(self.outcome, Busy):  # who gets no slot wrote nothing
+            claim.fence.about_to_write()
         self.writes += 1
         self.in_the_middle()
         return self._give(self.outcome)
@@ -173,9 +175,9 @@ def test_a_claim_is_fenced_with_a_lease_and_counted() -> None:
 
     row = fresh(record)
     assert (row.state, row.claim_id, row.lease_until, row.attempts) == (
-        "in_flight", claim.claim_id, claim.lease_until, 1,
+        "in_flight", claim.claim_id, claim.record.lease_until, 1,
     )  # fmt: skip
-    assert timedelta(seconds=6) < claim.lease_until - timezone.now() < timedelta(seconds=7.1)
+    assert timedelta(seconds=6) < row.lease_until - timezone.now() < timedelta(seconds=7.1)
     assert outbox.claim_next("task") is None
 
 
@@ -288,8 +290,7 @@ def test_a_wait_for_a_slot_after_a_write_leaves_that_write_in_doubt() -> None:
     record = make_record()
 
     def write_and_wait(claim: Claim) -> Proof:
-        claim.before_call(writes=True)
-        claim.before_call()
+        claim.fence.about_to_write()
         raise Busy("invoice_ninja")
 
     outbox.write_one(claimed("task"), Handler(RecordKind.TASK, write_and_wait, _break))
@@ -299,7 +300,7 @@ def test_a_wait_for_a_slot_after_a_write_leaves_that_write_in_doubt() -> None:
 
 @pytest.mark.parametrize("attempts", [0, 1, 5, 100])
 def test_what_was_taken_for_a_repetition_waits_more_than_its_second_and_not_long(attempts: int) -> None:
-    waits = [outbox.wait_after(failed(DuplicateRequest, status=400), attempts) for _number in range(200)]
+    waits = [waits.wait_after(failed(DuplicateRequest, status=400), attempts) for _number in range(200)]
     assert timedelta(seconds=1.1) <= min(waits) <= max(waits) <= timedelta(seconds=1.1 + max(min(attempts, 10), 1))
     assert len(set(waits)) > 150  # two that met do not meet again
 
@@ -312,7 +313,7 @@ def _break(*args: Any) -> Any:
 
 
 def _write_and_break(claim: Claim) -> Proof:
-    claim.before_call(writes=True)
+    claim.fence.about_to_write()
     raise ODD
 
 
@@ -375,7 +376,37 @@ def test_a_database_that_goes_away_is_no_records_fault() -> None:
     with pytest.raises(OperationalError):
         outbox.drain(Handler(RecordKind.TASK, go_away, _break))
 
+    row = fresh(record)
+    assert (row.state, row.claim_id, row.lease_until) == ("retry", None, None)  # nothing was written, so none waits
+
+
+def test_a_database_that_goes_away_after_a_write_leaves_it_to_the_look_up() -> None:
+    record = make_record()
+
+    def go_away(claim: Claim) -> Proof:
+        claim.fence.about_to_write()
+        raise OperationalError("the connection is lost")
+
+    with pytest.raises(OperationalError):
+        outbox.drain(Handler(RecordKind.TASK, go_away, _break))
+
     assert fresh(record).state == "in_flight"  # its lease runs out, then it is looked up
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back_at_once() -> None:
+    record = make_record()
+
+    def lose(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        answer = execute(sql, params, many, context)
+        if "moved AS (" in sql and "lease_until" in sql:
+            raise OperationalError("the connection is lost")
+        return answer
+
+    with connection.execute_wrapper(lose), pytest.raises(OperationalError):
+        outbox.claim_next(RecordKind.TASK)
+
+    row = fresh(record)
+    assert (row.state, row.claim_id, row.attempts, states_of(record)) == ("retry", None, 1, ["in_flight", "retry"])
 
 
 def test_the_server_says_how_long_to_wait() -> None:
@@ -388,7 +419,7 @@ def test_the_server_says_how_long_to_wait() -> None:
 
 @given(attempts=st.integers(0, 10_000))
 def test_the_wait_doubles_up_to_six_hours(attempts: int) -> None:
-    wait = outbox.back_off(attempts).total_seconds()
+    wait = waits.back_off(attempts).total_seconds()
     wanted = min(2.0 ** min(max(attempts - 1, 0), 20), 21_600.0)
     assert wanted * 0.8 - 0.001 <= wait <= min(wanted * 1.2, 21_600) + 0.001
 
@@ -497,10 +528,69 @@ def test_a_lease_that_is_not_over_stays() -> None:
     assert states_of(record) == ["in_flight"]
 
 
+def lock_count() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
 def test_a_claim_with_less_lease_than_a_call_may_take_starts_none(settings: Any) -> None:
     make_record()
     claim = claimed("task")
-    settings.CALL_DEADLINE_SECONDS = 4  # and as long again it may wait for its slot; the lease is 7 s
-    with pytest.raises(ClaimLost):
-        claim.before_call(writes=True)
+    line = Line(Server.NINJA, fence=claim.fence)
+    settings.CALL_DEADLINE_SECONDS = 6  # of a lease of 7 s
+    with line.limit():
+        assert lock_count() == 1
+
+    settings.CALL_DEADLINE_SECONDS = 8
+    with pytest.raises(ClaimLost), line.limit():
+        pass
+
+    assert lock_count() == 0
     assert claim.wrote is False
+
+
+@pytest.mark.parametrize("lost", ["over", "taken over", "given back"])
+def test_a_claim_that_is_lost_takes_no_slot_and_lets_no_byte_leave(lost: str) -> None:
+    record = make_record()
+    claim = claimed("task")
+    line = Line(Server.NINJA, fence=claim.fence)
+    changes = {
+        "over": {"lease_until": timezone.now() - timedelta(seconds=1)},
+        "taken over": {"claim_id": "00000000-0000-0000-0000-000000000001"},
+        "given back": {"claim_id": None, "lease_until": None, "state": "retry"},
+    }
+    RemoteRecord.objects.filter(pk=record.pk).update(**changes[lost])
+
+    with pytest.raises(ClaimLost), line.limit():
+        pass
+    with pytest.raises(ClaimLost):
+        line.before_write()
+
+    assert (lock_count(), claim.wrote) == (0, False)
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_no_clock_of_a_worker_has_a_say_in_a_lease(hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock is wrong, or stood still while its machine was paused: a lease is seven seconds of PostgreSQL's."""
+    record = make_record()
+    wrong = timezone.now() + timedelta(hours=hours)
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: wrong)
+        claim = claimed("task")
+
+    left = fresh(record).lease_until - timezone.now()
+    assert timedelta(seconds=6) < left < timedelta(seconds=7.1)
+    assert outbox.expire_leases("task") == 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: wrong)
+        claim.fence.about_to_write()
+        assert outbox.expire_leases("task") == 0
+        assert outbox.in_flight(RecordKind.TASK).count() == 1
+    expire_lease(record)
+    monkeypatch.setattr(timezone, "now", lambda: wrong)
+    assert outbox.in_flight(RecordKind.TASK).count() == 0
+    with pytest.raises(ClaimLost):
+        claim.fence.about_to_write()
+    assert outbox.expire_leases("task") == 1

@@ -104,7 +104,7 @@ FIRST = """
     SELECT id, state FROM sync_remoterecord WHERE our_key LIKE %(like)s AND state = ANY(%(from_states)s)
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-LATER = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+LEASE = dt.timedelta(seconds=90)
 
 
 def take_next(to: str = RecordState.IN_FLIGHT) -> RemoteRecord | None:
@@ -116,7 +116,7 @@ def take_next(to: str = RecordState.IN_FLIGHT) -> RemoteRecord | None:
         to=to,
         why="100 %s taken",
         claim_id=uuid.UUID(int=1),
-        lease_until=LATER,
+        lease=LEASE,
     )
 
 
@@ -130,7 +130,9 @@ def test_the_first_of_many_is_taken_by_one_statement(record: RemoteRecord, djang
     assert taken is not None
     kept = RemoteRecord.objects.get(pk=record.pk)
     for row in (taken, kept):
-        assert (row.pk, row.state, row.claim_id, row.lease_until) == (record.pk, "in_flight", uuid.UUID(int=1), LATER)
+        assert (row.pk, row.state, row.claim_id) == (record.pk, "in_flight", uuid.UUID(int=1))
+        assert row.lease_until is not None
+        assert dt.timedelta(seconds=80) < row.lease_until - timezone.now() < LEASE
         assert (row.attempts, row.desired) == (3, {"rate": "75.00"})
     assert kept.state_since > timezone.now() - dt.timedelta(minutes=1)
     move = Transition.objects.get()

@@ -295,6 +295,49 @@ def test_nothing_is_sent_once_the_time_ran_out_while_connecting(monkeypatch):
         assert server.seen == []
 
 
+@pytest.mark.parametrize("is_new", [True, False], ids=["new connection", "used again"])
+def test_what_is_asked_before_the_bytes_leave_keeps_head_and_body_back(is_new):
+    """And it is no call: nothing of it stands in the journal, and the next one goes out on the same connection."""
+    calls: list[Call] = []
+    asked = []
+
+    def refuse() -> None:
+        asked.append(len(server.seen))
+        if len(asked) == 1:
+            raise errors.ClaimLost
+
+    with ScriptedServer(*[reply(200, {})] * 3) as server:
+        client = make_client(server.url, calls, before_write=refuse)
+        if not is_new:
+            client.call("GET", "/things")
+        with pytest.raises(errors.ClaimLost):
+            client.call("POST", "/things", body={"a": 1})
+        assert [row.method for row in server.seen] == ([] if is_new else ["GET"])
+        client.call("POST", "/things", body={"a": 1})
+
+    assert [row.method for row in server.seen] == [*([] if is_new else ["GET"]), "POST"]
+    assert [call.method for call in calls] == [row.method for row in server.seen]
+    assert len(asked) == 2  # and never for what only reads
+
+
+def test_a_request_leaves_in_one_piece(monkeypatch):
+    """Between what is asked and the last byte of the body there is no other moment to sleep in."""
+    sent = []
+    sendall = socket.socket.sendall
+
+    def spy(sock, data, *flags):
+        sent.append(bytes(data))
+        sendall(sock, data, *flags)
+
+    with ScriptedServer(reply(200, {})) as server:
+        monkeypatch.setattr(socket.socket, "sendall", spy)
+        make_client(server.url).call("POST", "/things", body={"a": "x" * 100_000})
+    (request,) = [data for data in sent if data.startswith(b"POST")]
+    assert request.endswith(b'"}')
+    assert len(request) > 100_000
+    assert server.seen[0].body == b'{"a": "' + b"x" * 100_000 + b'"}'
+
+
 def test_a_connection_is_used_again_at_once_and_not_after_idling(monkeypatch):
     with ScriptedServer(*[reply(200, {})] * 3) as server:
         client = make_client(server.url)
