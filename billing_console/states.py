@@ -123,6 +123,7 @@ class Reason(TextChoices):
     NEXT_RUN = "next_run", _("Put off to the next run")
     BY_PERSON = "by_person", _("Held by a person")
     SAID_OTHERWISE = "said_otherwise", _("Billed otherwise before?")
+    BILLED_TO_ANOTHER = "billed_to_another", _("Billed to another client before")
     BRAKE_RATE = "brake_rate", _("Unusual rate?")
     BRAKE_MONTH = "brake_month", _("Unusual month?")
     BRAKE_UPLIFT = "brake_uplift", _("Unusual uplift?")

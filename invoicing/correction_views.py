@@ -19,7 +19,7 @@ from billing_console.states import DifferenceState, EntryState
 from invoicing import credit_offer
 from invoicing.credit_offer import Offer
 from invoicing.models import Credit, InvoiceLine
-from sync import claimed, hooks, links, settled, supplements
+from sync import links, settled, standing, supplements
 from sync.models import Difference, TimeEntry, Transition
 
 VIEW, APPROVE = "sync.view_difference", "invoicing.approve_invoice"
@@ -130,10 +130,7 @@ class DecidePage(DifferencePage):
 
     def _sides(self) -> list[Side]:
         row = self.difference
-        entries = [
-            e for e in TimeEntry.objects.filter(item=row.item_id).order_by("cycle") if e.cycle <= row.entry.cycle
-        ]
-        then = settled.stand(entries, claimed.credited_before(row), hooks.printed([entry.pk for entry in entries]))
+        then = standing.measured(row)
         waived = settled.settled_hours(then) - settled.hours_of(then)
         words = {"hours": formats.hours(row.billed_hours), "waived": formats.hours(waived, is_signed=True)}
         amount = sum((piece.amount for piece in then), start=row.amount * 0)

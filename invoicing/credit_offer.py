@@ -16,10 +16,10 @@ from billing_console import money
 from billing_console.states import InvoiceState
 from invoicing.credit_left import CreditLine, LineLeft, left_of, lines_left, nothing_left, plain_sums
 from invoicing.models import Credit, Invoice, InvoiceLine
-from sync import claimed, hooks, settled
+from sync import settled, standing
 from sync.clients.ninja_texts import neutralise
 from sync.models import Difference, TimeEntry
-from sync.settled import Delta, Piece
+from sync.settled import Delta
 
 CREDITABLE = (InvoiceState.CREATED, InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
 
@@ -43,8 +43,9 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
     last = lines.get(difference.entry_id)
     if last is None:
         return None, _("What was billed is on no invoice any more, so there is nothing to credit.")
-    pieces = _standing(difference, entries)
-    parts = settled.deltas(pieces, difference.hours_now, difference.rate_now, difference.currency)
+    parts = settled.deltas(
+        standing.measured(difference), difference.hours_now, difference.rate_now, difference.currency
+    )
     if why := _why_not(difference, parts, [lines.get(part.entry_id) for part in parts], last.invoice):
         return None, why
     invoice = last.invoice
@@ -60,13 +61,6 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
     is_owed = invoice.state in (InvoiceState.SENT, InvoiceState.PARTLY_PAID)
     usable = min(gross, owed) if is_owed else money.ZERO
     return Offer(invoice, sums.lines, sums.net, sums.tax, gross, usable), ""
-
-
-def _standing(difference: Difference, entries: list[TimeEntry]) -> list[Piece]:
-    """The pieces that the Difference is measured against: the cycles up to its own."""
-    own = [entry for entry in entries if entry.cycle <= difference.entry.cycle]
-    printed = hooks.printed([entry.pk for entry in own])
-    return settled.stand(own, claimed.credited_before(difference), printed)
 
 
 def _lines_of(entries: list[TimeEntry]) -> dict[int, InvoiceLine]:

@@ -27,7 +27,7 @@ from invoicing.credit_offer import CREDITABLE
 from invoicing.credit_use import OWED
 from invoicing.models import Credit, CreditedPart, CreditMeaning, CreditProposal, Invoice
 from invoicing.typed import as_sent_back
-from sync import claimed, doorbell, entries, hooks, settled, supplements
+from sync import doorbell, entries, hooks, settled, standing, supplements
 from sync.models import Difference, TimeEntry
 from sync.transitions import record
 
@@ -175,7 +175,7 @@ def _taken(entry: TimeEntry, row: CreditLine, credit: Credit, user: User, reason
     """The credited Difference of one line: so many hours less of its entry."""
     all_of_item = list(TimeEntry.objects.filter(item=entry.item_id).order_by("cycle"))
     pieces = settled.stand(
-        all_of_item, claimed.credited_of(entry.item_id), hooks.printed([one.pk for one in all_of_item])
+        all_of_item, standing.credited_of(entry.item_id), hooks.printed([one.pk for one in all_of_item])
     )
     piece = next(piece for piece in pieces if piece.entry_id == entry.pk)
     words = {

@@ -22,9 +22,9 @@ from billing_console.states import DifferenceState, EntryState, InvoiceState, It
 from invoicing.adjusting import figures
 from invoicing.identities import Leftover, Term, add
 from invoicing.models import Invoice, InvoiceLine
-from invoicing.typed_hours import cycles_of, standing
+from invoicing.typed_hours import cycles_of
 from mappings.rules import Period
-from sync import claimed, settled
+from sync import claimed, settled, standing
 from sync.models import Difference, TimeEntry, WorkItem
 
 _UNBILLED = (InvoiceState.DRAFT, InvoiceState.HELD, InvoiceState.APPROVED)
@@ -87,7 +87,7 @@ def credited(entries: QuerySet[TimeEntry]) -> tuple[Term, list[Leftover]]:
     count, hours, rows, lost = 0, money.ZERO, [], []
     for batch in read_in_batches(items):
         cycles = cycles_of(batch)
-        pieces = standing(cycles)
+        pieces = standing.pieces_of(cycles)
         # Asked about, left at that by a person, or taken off by a credit that a person gave on the invoice.
         answered = Q(state__in=(DifferenceState.OPEN, DifferenceState.IGNORED)) | Q(taken_hours__isnull=False)
         answers = set(Difference.objects.filter(answered, item__in=batch).values_list("item", flat=True))

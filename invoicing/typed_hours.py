@@ -22,7 +22,7 @@ from billing_console.states import EntryState, ItemState, Reason
 from invoicing.identities import Identity, Leftover, Term
 from mappings.lookups import hour_rules
 from mappings.rules import bill_hours
-from sync import attributes, claimed, hooks, settled
+from sync import attributes, settled, standing
 from sync.entries import is_given_away
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.settled import Piece
@@ -66,7 +66,7 @@ def hours_identity(
         typed += money.total(hours.values())
         changes = {item: change for item in batch if (change := hours[item] - _carried(item))}
         cycles = cycles_of(changes)
-        pieces_of = standing(cycles)
+        pieces_of = standing.pieces_of(cycles)
         differing = set(Difference.objects.filter(item__in=cycles).values_list("item_id", flat=True)) if cycles else ()
         for item, change in changes.items():
             gap = formats.hours(change, is_signed=True)
@@ -117,17 +117,6 @@ def cycles_of(items: Collection[WorkItem]) -> dict[int, list[TimeEntry]]:
         for entry in rows:
             cycles[entry.item_id].append(entry)
     return cycles
-
-
-def standing(cycles: dict[int, list[TimeEntry]]) -> dict[int, list[Piece]]:
-    """What stands billed of each item, by its key: two queries."""
-    if not cycles:
-        return {}
-    printed = hooks.printed([entry.pk for some in cycles.values() for entry in some])
-    credited: dict[int, list[Difference]] = defaultdict(list)
-    for row in claimed.credited().filter(item__in=cycles):
-        credited[row.item_id].append(row)
-    return {pk: settled.stand(some, credited[pk], printed) for pk, some in cycles.items()}
 
 
 def _typed_since(

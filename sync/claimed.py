@@ -9,7 +9,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,7 +17,7 @@ from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.lookups import hour_rules
 from mappings.models import Client, RuleSet
 from mappings.rules import bill_hours
-from sync import attributes, hooks, pricing, reasons, settled, words
+from sync import attributes, hooks, pricing, reasons, settled, standing
 from sync.attributes import Unreadable
 from sync.cycles import Judgement
 from sync.models import Difference, TimeEntry, WorkItem
@@ -45,7 +44,7 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
         return False
     changes = _changes(last, item, world)
     is_closed_again = item.closings > last.closing
-    credited = credited_of(item.pk)
+    credited = standing.credited_of(item.pk)
     if not changes:
         hooks.claimed_entry_restored(last)
     pieces = settled.stand(entries, credited, world.printed)
@@ -62,54 +61,12 @@ def follow(item: WorkItem, entries: list[TimeEntry], world: World, user: User | 
         sentence = _("#%(ref)s says again what was billed at first, but a part was credited.") % {"ref": item.ref}
     else:
         sentence = _("#%(ref)s still says in Taiga what a person billed otherwise.") % {"ref": item.ref}
-    if word := word_of(entries, world, credited):
+    if word := standing.word_of(entries, world, credited):
         sentence += " " + reasons.word_sentence(word)
     if is_closed_again:
         return _close_again(item, last, pieces, world, sentence, user, payer)
     _note_difference(item, last, pieces, world, sentence, user, payer)
     return False
-
-
-def credited_of(item_id: int) -> list[Difference]:
-    """The item's credited Differences in the order in which they were credited, each with its entry: one query."""
-    return list(credited().filter(item=item_id))
-
-
-def credited() -> QuerySet[Difference]:
-    """All credited Differences, each with its entry, in the order in which they were credited."""
-    rows = Difference.objects.filter(state=DifferenceState.CREDITED).select_related("entry")
-    return rows.order_by(F("credited_at").asc(nulls_first=True), "pk")
-
-
-def credited_before(difference: Difference) -> list[Difference]:
-    """Those of the same item that were credited before this one; all of them while it is not credited."""
-    rows = credited_of(difference.item_id)
-    places = [place for place, row in enumerate(rows) if row.pk == difference.pk]
-    return rows[: places[0]] if places else rows
-
-
-def settled_before(entries: list[TimeEntry], world: World) -> Decimal:
-    """Settled hours of these (earlier) cycles of one item: what was printed, with what was waived and without what was
-    added on purpose, less what was credited since (billing-rules: What was billed)."""
-    if not entries:
-        return money.ZERO
-    return settled.settled_hours(settled.stand(entries, credited_of(entries[0].item_id), world.printed))
-
-
-def word_of(entries: list[TimeEntry], world: World, credited: list[Difference] | None = None) -> dict[str, str]:
-    """What a person last said of a line of these cycles, as facts for a sentence; {} where nobody did.
-
-    They wrote over it, or credited hours of it as wrong, which nothing bills again unasked.
-    """
-    if credited is None:
-        credited = credited_of(entries[0].item_id) if entries else []
-    if said := [row for row in credited if row.taken_hours is not None]:
-        return words.facts_of_credit(said[-1])
-    for entry in reversed(entries):
-        line = world.printed.get(entry.pk)
-        if line is not None and line.is_said:
-            return words.facts_of(line)
-    return {}
 
 
 def _asks_for_word(item: WorkItem, pieces: list[Piece], *, is_closed_again: bool) -> bool:
@@ -155,17 +112,36 @@ def _close_again(
     return False
 
 
-def note_lost_hours(item: WorkItem, entries: list[TimeEntry], judgement: Judgement, world: World) -> None:
-    """For an unclaimed later cycle: hours taken away below what earlier cycles billed stand as a Difference."""
-    words = judgement.facts.get("hours_words", {})
-    if judgement.state not in (EntryState.VOID, EntryState.BELOW_MINIMUM):
-        return
+def follow_earlier(
+    item: WorkItem, entries: list[TimeEntry], judgement: Judgement, world: World, user: User | None
+) -> None:
+    """For an unclaimed later cycle: what earlier ones billed to another client than Taiga names since stands as a
+    Difference, all of it; else the hours that were taken away below it. The Difference closes when neither is so."""
     earlier = entries[:-1]
-    pieces = settled.stand(earlier, credited_of(item.pk), world.printed)
-    hours_now = money.ZERO if judgement.state == EntryState.VOID else Decimal(words.get("billed_total", "0"))
+    pieces = settled.stand(earlier, standing.credited_of(item.pk), world.printed)
+    payer = _new_payer(item, earlier[-1], pieces, world)
+    facts = {"ref": item.ref, "before": earlier[-1].client, "now": payer}
+    if payer is not None:
+        sentence = _("#%(ref)s changed in Taiga: client %(before)s → %(now)s.") % facts
+        _write_difference(item, earlier[-1], pieces, money.ZERO, None, sentence, user, payer)
+        return
+    hours_now = money.ZERO if judgement.state == EntryState.VOID else billable_now(item, judgement.columns["rule_set"])
+    if hours_now is None:
+        return  # the hours cannot be read: the cycle waits for that
     if settled.moved_hours(pieces, hours_now) < 0:
-        sentence = _("#%(ref)s now has fewer hours in Taiga than were billed.") % {"ref": item.ref}
-        _write_difference(item, earlier[-1], pieces, hours_now, None, sentence, None)
+        sentence = _("#%(ref)s now has fewer hours in Taiga than were billed.") % facts
+        _write_difference(item, earlier[-1], pieces, hours_now, None, sentence, user)
+    else:
+        _close_difference(item, _("Taiga says again what stands billed."), user)
+
+
+def billed_to_another(item: WorkItem, earlier: list[TimeEntry], world: World) -> str:
+    """The client whom these (earlier) cycles stand billed to, where Taiga names another one since and nobody decided
+    what becomes of that; else ""."""
+    if not earlier:
+        return ""
+    pieces = settled.stand(earlier, standing.credited_of(item.pk), world.printed)
+    return str(earlier[-1].client) if _new_payer(item, earlier[-1], pieces, world) is not None else ""
 
 
 def _note_difference(
@@ -197,6 +173,8 @@ def _write_difference(
 
     `payer` is the other client whom somebody named in Taiga since: all that stands billed is given back then.
     """
+    if payer is not None:
+        pieces = settled.as_printed(pieces)
     if rate_now is not None and all(piece.rate == rate_now for piece in pieces if not piece.is_given):
         rate_now = None
     latest = Difference.objects.filter(item=item).order_by("-id").first()
@@ -284,7 +262,7 @@ def _rate_now(item: WorkItem, world: World, entry: TimeEntry) -> Decimal | None:
     """
     raw = item.attributes.get(attributes.RATE)
     if attributes.quote(raw) == entry.facts.get("inputs", {}).get("rate"):
-        return entry.rate if any(row.rate_now is not None for row in credited_of(item.pk)) else None
+        return entry.rate if any(row.rate_now is not None for row in standing.credited_of(item.pk)) else None
     try:
         typed = attributes.parse_rate(raw)
     except Unreadable:

@@ -21,6 +21,7 @@ class Cycle:
     item; `is_pushed`: we wanted one there ourselves. `typed_at`: when the hours were typed, as far as anybody told us.
     `was_billed`: it was billed once, so whatever a brake would ask has been answered. `word`: what a person wrote over
     the line of an earlier cycle, as facts; `own_word`: what one wrote over a line of this cycle, on no draft now.
+    `billed_to`: the client whom earlier cycles stand billed to, where Taiga names another one since and nobody decided.
     """
 
     first_closed_at: dt.datetime
@@ -34,6 +35,7 @@ class Cycle:
     was_billed: bool = False
     word: Mapping[str, str] = field(default_factory=dict)
     own_word: Printed | None = None
+    billed_to: str = ""
 
 
 @dataclass

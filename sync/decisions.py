@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import NotAllowed
 from billing_console.states import DifferenceState, RecordState
-from sync import push, supplements
+from sync import entries, push, supplements
 from sync.models import Difference, RecordKind, RemoteRecord
 from sync.outbox import IN_TAIGA
 from sync.transitions import advance
@@ -66,8 +66,10 @@ def ignore_difference(difference: Difference, *, user: User, note: str, mark: st
     """
     reason = _required(note)
     with transaction.atomic():
+        entries.lock_and_load([difference.item_id])
         row = supplements.lock_open(difference, mark or difference.mark)
         advance(row, DifferenceState.IGNORED, why=reason, user=user, reason=reason)
+        entries.evaluate(row.item, user=user)  # a cycle that waited for this goes on
 
 
 def _required(note: str) -> str:

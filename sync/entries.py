@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, money
 from billing_console.states import TAKEN, EntryState, ItemKind, ItemState, Reason, RecordState
-from sync import claimed, pricing, push, reasons, stories, writeback
+from sync import claimed, pricing, push, reasons, standing, stories, writeback
 from sync.cycles import Cycle, Judgement
 from sync.models import TimeEntry, WorkItem
 from sync.transitions import advance, record
@@ -107,9 +107,10 @@ def _cycle_of(
         person=entry.person,
         confirmed=confirmed_tokens(entry),
         raw_before=money.total(other.raw_hours or money.ZERO for other in earlier),
-        billed_before=claimed.settled_before(earlier, world),
-        word=claimed.word_of(earlier, world),
+        billed_before=standing.settled_before(earlier, world),
+        word=standing.word_of(earlier, world),
         own_word=world.printed.get(entry.pk),
+        billed_to=claimed.billed_to_another(entry.item, earlier, world),
         is_known_there=is_known_there or bool(entry.facts.get("is_known_there")),
         is_pushed=any(other.remote_task_id is not None for other in [*earlier, entry]),
         typed_at=typed_at,
@@ -218,7 +219,7 @@ def _judge_again(
         _change(entry, changes, user)
     world.past.note(entry)
     if earlier:
-        claimed.note_lost_hours(item, entries, judgement, world)
+        claimed.follow_earlier(item, entries, judgement, world, user)
     _tell_outward(entry)
 
 

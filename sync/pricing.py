@@ -112,6 +112,8 @@ class _Judge:
         billed = self._bill(hours, rule_set) if hours is not None else None
         if mapping is not None:
             self._price(mapping, client, rule_set, billed)
+        if self.cycle.billed_to and billed is not None and billed > 0:
+            self.hold(Reason.BILLED_TO_ANOTHER, billed_to=self.cycle.billed_to, billed=f"{billed:.2f}")
         if not self.reasons and billed is not None and billed > 0:
             self._brake(hours or money.ZERO, billed)
         if not self.reasons and billed is not None and billed <= 0:

@@ -148,6 +148,15 @@ TEXTS: Final[Mapping[str, ReasonText]] = {
         ENTRY,
         gettext_lazy("Confirm the hours"),
     ),
+    Reason.BILLED_TO_ANOTHER: ReasonText(
+        gettext_lazy(
+            "Earlier hours of #%(ref)s were billed to %(billed_to)s, and Taiga names %(client)s since. Decide first "
+            "under Differences whether they are given back and billed to %(client)s, or stay with %(billed_to)s; the "
+            "%(billed)s h that came later wait for it."
+        ),
+        "admin:sync_difference_changelist",
+        gettext_lazy("Decide who pays"),
+    ),
     Reason.BRAKE_RATE: ReasonText(
         gettext_lazy(
             "#%(ref)s is priced at %(rate_now)s an hour, but %(person)s's work in %(project)s before it "

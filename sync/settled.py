@@ -63,6 +63,8 @@ def stand(entries: Sequence[TimeEntry], credited: Iterable[Difference], printed:
     for difference in credited:
         while rest and rest[0].cycle <= difference.entry.cycle:
             pieces.append(piece_of(rest.pop(0), printed))
+        if difference.payer_now_id is not None:
+            pieces = as_printed(pieces)
         pieces = (
             _after(pieces, difference.hours_now, difference.rate_now, difference.currency)
             if difference.taken_hours is None
@@ -79,6 +81,12 @@ def piece_of(entry: TimeEntry, printed: Mapping[int, Printed]) -> Piece:
     if line is not None and line.is_living:
         return Piece(entry.pk, line.hours, line.rate, line.amount, waived=line.waived, is_said=line.is_said)
     return Piece(entry.pk, entry.billed_hours or money.ZERO, entry.rate or money.ZERO, entry.amount or money.ZERO)
+
+
+def as_printed(pieces: Iterable[Piece]) -> list[Piece]:
+    """The pieces by what their lines print alone, whatever a person meant by them: another client is billed for none
+    of it, so all of it is given back, hours that were added on purpose too."""
+    return [replace(piece, waived=money.ZERO) for piece in pieces]
 
 
 def hours_of(pieces: Iterable[Piece]) -> Decimal:

@@ -18,6 +18,7 @@ from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.models import Client
 from sync import attributes, brakes, entries, words
 from sync.models import Difference, TimeEntry, WorkItem
+from sync.reevaluate import UNCLAIMED
 from sync.transitions import advance
 from sync.world import World
 
@@ -41,6 +42,7 @@ def preview_after_credit(difference: Difference) -> TimeEntry | None:
     """What is billed to the client now, once all is given back to the one who was billed (unsaved); None for nothing.
 
     Priced as if the Difference were credited, and rolled back. Only where somebody named another client in Taiga.
+    A cycle that waits already is the one that bills it.
     """
     if difference.payer_now_id is None:
         return None
@@ -49,9 +51,7 @@ def preview_after_credit(difference: Difference) -> TimeEntry | None:
         savepoint = transaction.savepoint()
         Difference.objects.filter(pk=difference.pk).update(state=DifferenceState.CREDITED)
         try:
-            return _check(items[difference.item_id], by_item[difference.item_id], world)
-        except NotAllowed:
-            return None
+            return _bill_anew(items[difference.item_id], by_item[difference.item_id], world)
         finally:
             transaction.savepoint_rollback(savepoint)
 
@@ -60,16 +60,18 @@ def bill_after_credit(difference: Difference, *, user: User, note: str) -> TimeE
     """The next cycle for the client whom somebody named in Taiga, once the (locked) Difference is credited.
 
     None where the item is open, or nothing is left to bill: a later closing bills it. Who decided has said who pays.
+    A cycle that waits already bills it.
     """
     if difference.payer_now_id is None:
         return None
     items, by_item, world = entries.lock_and_load([difference.item_id])
-    item, earlier = items[difference.item_id], by_item[difference.item_id]
-    try:
-        _check(item, earlier, world)
-    except NotAllowed:
+    item, rows = items[difference.item_id], by_item[difference.item_id]
+    if _bill_anew(item, rows, world) is None:
         return None
-    return entries.open_cycle(item, earlier, world, user, why=note, confirmed=_answered(item))
+    if not _waits(item, rows):
+        return entries.open_cycle(item, rows, world, user, why=note, confirmed=_answered(item))
+    TimeEntry.objects.filter(pk=rows[-1].pk).update(is_confirmed=True, confirmed_value=rows[-1].confirmed_value)
+    return entries.evaluate(item, user=user)
 
 
 def supplement(difference: Difference, *, mark: str, user: User, note: str) -> TimeEntry:
@@ -145,6 +147,31 @@ def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
         setattr(entry, name, value)
     entry.state, entry.reason = judgement.state, judgement.reason
     return entry
+
+
+def _bill_anew(item: WorkItem, rows: list[TimeEntry], world: World) -> TimeEntry | None:
+    """What bills the item from here on: the cycle that waits, priced again with what was answered, else the next one
+    (unsaved). None where there is nothing to bill."""
+    if not _waits(item, rows):
+        try:
+            return _check(item, rows, world)
+        except NotAllowed:
+            return None
+    entry = rows[-1]
+    entry.is_confirmed = True
+    entry.confirmed_value = " ".join(sorted({*entry.confirmed_value.split(), *_answered(item).split()}))
+    judgement = entries.judge_again(item, rows, world, entries.typed_at_of(entry))
+    if judgement.state not in entries.WAITING:
+        return None
+    for name, value in judgement.columns.items():
+        setattr(entry, name, value)
+    entry.state, entry.reason = judgement.state, judgement.reason
+    return entry
+
+
+def _waits(item: WorkItem, rows: list[TimeEntry]) -> bool:
+    """Whether the last of the item's entries is priced, and not claimed."""
+    return item.state == ItemState.CLOSED and bool(rows) and rows[-1].state in UNCLAIMED
 
 
 def _answered(item: WorkItem) -> str:

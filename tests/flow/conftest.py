@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 from sandbox import scenario
 from sandbox.server import Running, serve
 from sync import upstreams
-from sync.models import Heartbeat
+from sync.models import Heartbeat, TaigaAttributes
 from tests.emptying import empty_our_tables, our_tables
 from tests.flow.post_box import PostBox, Silent
 from tests.flow.steps import Flow, import_guide
@@ -135,7 +135,9 @@ def office(standins: Running, db: None, set_up_office: Copy) -> Flow:
     """The scenario's three projects, imported from the guide's files, VAT 21 %, both servers read once."""
     flow = Flow(standins)
     if set_up_office.put_back():
-        Heartbeat.objects.update(at=timezone.now())  # read just now, however long the session has been running
+        # Read just now, however long the session has been running.
+        Heartbeat.objects.update(at=timezone.now())
+        TaigaAttributes.objects.update(read_at=timezone.now())
     else:
         import_guide()
         flow.sweep()

@@ -18,7 +18,7 @@ from invoicing import adjusting, build, carrying, reconcile, review
 from invoicing.models import Invoice, InvoiceLine, Meaning
 from invoicing.run import refresh_run
 from mappings.models import ProjectMapping
-from sync import attention, entries, supplements
+from sync import attention, attributes, entries, standing, supplements
 from sync.models import Difference, TimeEntry, WorkItem
 from tests.invoicing.world import (
     DECEMBER,
@@ -330,3 +330,27 @@ def test_the_entry_and_its_list_say_what_is_printed(user: User) -> None:
     rows = browser_of("approver").get(reverse("admin:sync_timeentry_changelist")).content.decode().replace("\xa0", " ")
     assert "42.50 EUR" in rows
     assert "23.75 EUR" not in rows  # as it was priced
+
+
+@pytest.mark.parametrize(("written", "amount"), [("2.5", "-237.50"), ("0.25", "-23.75")])
+def test_to_the_wrong_client_all_that_is_printed_was_billed_whatever_was_meant_by_it(
+    user: User, written: str, amount: str
+) -> None:
+    """0.50 h in Taiga, others written on purpose: the other client is billed for none of them, so all is given back."""
+    entry, invoice = draft_of("0.5")
+    write(invoice, written, user, ON_PURPOSE)
+    issued(invoice)
+    right = make_client("Hotel NV")
+    entry.item.attributes = {**entry.item.attributes, attributes.CLIENT: right.ninja_id}
+    entry.item.save()
+
+    entries.evaluate(entry.item)
+
+    difference = Difference.objects.get()
+    assert (difference.payer_now, difference.hours_now, difference.amount) == (right, 0, D(amount))
+    assert standing.measured(difference)[0].settled == D(written)
+    Difference.objects.update(state="credited")
+    assert standing.measured(Difference.objects.get())[0].settled == D(written)  # as it was before the credit
+    anew = supplements.bill_after_credit(Difference.objects.get(), user=user, note="Hotel pays")
+    assert anew is not None
+    assert (anew.client, anew.billed_hours, anew.amount) == (right, D("0.50"), D("47.50"))

@@ -250,7 +250,8 @@ class Witness:
 def _seen() -> dict[int, Seen]:
     """What the console holds ready, and what it asks, by Taiga's id of the item."""
     offered: dict[int, Decimal] = defaultdict(Decimal)
-    for entry in TimeEntry.objects.filter(state__in=("ready", "held", "claimed")).select_related("item"):
+    unbilled = TimeEntry.objects.filter(state__in=("ready", "held", "claimed")).select_related("item")
+    for entry in unbilled.exclude(reason="billed_to_another"):  # that one waits for the question
         offered[entry.item.taiga_id] += entry.billed_hours or Decimal(0)
     rows = Difference.objects.filter(state="open").select_related("item")
     asked = {row.item.taiga_id: (row.hours_now, row.amount) for row in rows}

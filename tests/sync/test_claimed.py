@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from billing_console.states import DifferenceState, EntryState, ItemState
+from accounts.models import User
+from billing_console.states import DifferenceState, EntryState, ItemState, Reason
 from mappings.models import Client, NinjaProject, Rate, RuleSet
-from sync import entries, hooks
+from sync import decisions, entries, hooks, supplements
 from sync.models import Difference, TimeEntry, WorkItem
 from tests.sync.making import Office
 
@@ -301,3 +302,79 @@ def test_left_with_the_client_who_was_billed_later_hours_go_to_the_new_one(offic
     second = office.close(item, LATER, hours=10)
     assert (second.cycle, second.client, second.billed_hours, second.amount) == (2, hotel, 2, 190)
     assert not Difference.objects.filter(state=DifferenceState.OPEN).exists()
+
+
+def test_another_client_while_a_later_cycle_waits_asks_for_what_was_billed(
+    office: Office, hotel: Client, admin_user: User
+) -> None:
+    """The later hours wait for the answer; given back to the first client, all of it is billed to the one named."""
+    item = office.item(who=office.alice, hours=8)
+    first = office.claim(office.entry(item))
+    office.reopen(item)
+    second = office.close(item, LATER, hours=10)
+    assert (second.state, second.billed_hours) == (EntryState.READY, 2)
+
+    second = office.type(item, client=hotel.ninja_id)
+
+    difference = Difference.objects.get()
+    assert (difference.entry, difference.billed_hours, difference.hours_now) == (first, 8, 0)
+    assert (difference.amount, difference.payer_now) == (-760, hotel)
+    assert difference.sentence == f"#101 changed in Taiga: client {first.client} → {hotel}."
+    assert (second.state, second.reason, second.client) == (EntryState.HELD, Reason.BILLED_TO_ANOTHER, hotel)
+    assert second.reason_sentence == (
+        f"Earlier hours of #101 were billed to {first.client}, and Taiga names {hotel} since. Decide first under "
+        f"Differences whether they are given back and billed to {hotel}, or stay with {first.client}; the 2.00 h that "
+        "came later wait for it."
+    )
+
+    offered = supplements.preview_after_credit(difference)
+    assert offered is not None
+    assert (offered.pk, offered.client, offered.billed_hours, offered.amount) == (second.pk, hotel, 10, 950)
+    Difference.objects.update(state=DifferenceState.CREDITED)
+    billed = supplements.bill_after_credit(difference, user=admin_user, note="Hotel pays")
+    assert billed is not None
+    assert (billed.pk, billed.state, billed.billed_hours, billed.amount) == (second.pk, EntryState.READY, 10, 950)
+
+
+def test_left_with_the_client_who_was_billed_the_cycle_that_waits_goes_on(
+    office: Office, hotel: Client, admin_user: User
+) -> None:
+    item = office.item(who=office.alice, hours=8)
+    office.claim(office.entry(item))
+    office.reopen(item)
+    office.close(item, LATER, hours=10)
+    office.type(item, client=hotel.ninja_id)
+
+    decisions.ignore_difference(Difference.objects.get(), user=admin_user, note="agreed with both")
+
+    second = TimeEntry.objects.get(cycle=2)
+    assert (second.state, second.client, second.billed_hours, second.amount) == (EntryState.HELD, hotel, 2, 190)
+    assert second.reason == Reason.BRAKE_CLIENT  # whether the hours that wait are for the client named is still asked
+    assert entries.evaluate(WorkItem.objects.get()) == second
+    assert not Difference.objects.filter(state=DifferenceState.OPEN).exists()
+
+
+def test_named_again_as_billed_the_question_closes_and_the_cycle_that_waits_goes_on(
+    office: Office, hotel: Client
+) -> None:
+    item = office.item(who=office.alice, hours=8)
+    office.claim(office.entry(item))
+    office.reopen(item)
+    office.close(item, LATER, hours=10)
+    office.type(item, client=hotel.ninja_id)
+
+    second = office.type(item, client="")
+
+    assert (second.state, second.client, second.amount) == (EntryState.READY, office.mapping.client, 190)
+    assert Difference.objects.get().state == DifferenceState.CLOSED
+
+
+def test_hours_that_come_back_while_a_later_cycle_waits_close_the_difference(office: Office) -> None:
+    item = office.item(who=office.alice, hours=2)
+    office.claim(office.entry(item))
+    office.reopen(item)
+    office.close(item, LATER, hours=3)
+    office.type(item, hours=1)
+    again = office.type(item, hours=3)
+    assert (again.state, again.billed_hours) == (EntryState.READY, 1)
+    assert Difference.objects.get().state == DifferenceState.CLOSED
