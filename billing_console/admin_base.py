@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import helpers
 from django.contrib.admin.checks import ModelAdminChecks
+from django.core.paginator import EmptyPage
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -71,6 +73,8 @@ from billing_console.pages import (
     environment_title_prefix,
     site_page,
 )
+from billing_console.typed_values import StrictExportMixin, StrictHistoryMixin, StrictViewsMixin, is_key, strict
+from billing_console.values import number_of
 
 __all__ = [
     "ActionVariant",
@@ -127,6 +131,8 @@ __all__ = [
     "site_page",
 ]
 
+MOST_PAGES = 1000  # of hits
+
 # --- the site -----------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +140,18 @@ class ConsoleAdminSite(UnfoldAdminSite):
     """The console's admin site; pages that belong to no model are put on it with `site_page`."""
 
     index_title = gettext_lazy("Work list")
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The kit's search; a page that there is not is the first one."""
+        asked = request.GET.copy()
+        if not 0 < (number_of(asked.get("page")) or 0) <= MOST_PAGES:
+            asked.pop("page", None)
+        request.GET = asked
+        try:
+            return super().search(request, extra_context)
+        except EmptyPage:
+            asked.pop("page", None)
+            return super().search(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:
         """Addresses of the pages of no model; they come before those of the models."""
@@ -146,7 +164,7 @@ class ConsoleAdminSite(UnfoldAdminSite):
 # --- lists and forms ----------------------------------------------------------------------------------------------
 
 
-class ModelAdmin(KitModelAdmin):
+class ModelAdmin(StrictViewsMixin, KitModelAdmin):
     """Lists and forms as the whole console has them.
 
     `pages`: own pages under this model, as (route, name, PageView), e.g. ("<int:pk>/review/", "review", ReviewPage),
@@ -200,6 +218,18 @@ class ModelAdmin(KitModelAdmin):
         """With a button "History" only where there is one."""
         context["show_history"] = obj is not None and self.has_history(obj)
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As the kit has it, strict about days and choices."""
+        return strict(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Act on the ticked rows; what is ticked and names no row that can be is said, and nothing is done."""
+        ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        if not all(is_key(self.opts.pk, key) for key in ticked):  # type: ignore[arg-type]
+            messages.error(request, _("The list was sent in a form that we do not know. Reload it and tick again."))
+            return None
+        return super().response_action(request, queryset)
 
     def shown_of(self, row: Any) -> Mapping[str, Any]:
         """What is on the screen of a row that is acted on in a dialog or in the list, as label → words."""
@@ -270,7 +300,7 @@ class ReadOnlyTabularInline(TabularInline):
         return False
 
 
-class ExportModelAdmin(KitExport, ModelAdmin):
+class ExportModelAdmin(StrictExportMixin, KitExport, ModelAdmin):
     """Offers the filtered rows as CSV or XLSX to everyone who may see them."""
 
     export_form_class = SelectableFieldsExportForm
@@ -279,11 +309,13 @@ class ExportModelAdmin(KitExport, ModelAdmin):
         return self.has_view_permission(request)
 
 
-class HistoryModelAdmin(SimpleHistoryAdmin, ModelAdmin):
+class HistoryModelAdmin(StrictHistoryMixin, SimpleHistoryAdmin, ModelAdmin):
     """Keeps and shows every version of a row (who, when, what); versions are looked at, never put back."""
 
 
-class ImportExportHistoryModelAdmin(KitImportExport, SimpleHistoryAdmin, ModelAdmin):
+class ImportExportHistoryModelAdmin(
+    StrictExportMixin, StrictHistoryMixin, KitImportExport, SimpleHistoryAdmin, ModelAdmin
+):
     """History, export for who may see, import for who may both add and change."""
 
     import_form_class = ImportForm

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.database_errors import reason_of
 from billing_console.errors import ConfigError
-from billing_console.health import is_empty, missing_migrations, state_of_redis
+from billing_console.health import is_empty, is_redis_open, missing_migrations, state_of_redis
 from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
 from sync.clients.http import check_base_url
 
@@ -263,12 +263,29 @@ def check_redis(
 
     A warning: without Redis deliveries are stored all the same, and tables can be made.
     """
-    if not databases or not settings.REDIS_URL or (state := state_of_redis()) == "ok":
+    if not databases or not settings.REDIS_URL:
         return []
+    if (state := state_of_redis()) == "ok":
+        return _check_password_of_redis()
     return [
         Warning(
             _("Redis is %(state)s. Until then the worker is not called, and everything waits.") % {"state": state},
             hint=_("Set REDIS_URL to a Redis that runs, for example redis://127.0.0.1:6379/0."),
             id=REDIS_CHECK,
+        )
+    ]
+
+
+def _check_password_of_redis() -> list[CheckMessage]:
+    """Nobody else writes to the Redis (console.W004)."""
+    if not is_redis_open():
+        return []
+    return [
+        Warning(
+            _("Redis lets in everybody who reaches it: others can empty the queue."),
+            hint=_(
+                "Set a password (requirepass) in redis.conf and write it into REDIS_URL: redis://:PASSWORD@host:6379/0."
+            ),
+            id="console.W004",
         )
     ]

@@ -29,6 +29,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from billing_console import shown
 from billing_console.errors import ConsoleError
 from billing_console.pages import Text
+from billing_console.values import number_of
 
 ROW_FIELD = "shown_rows"
 
@@ -189,7 +190,8 @@ def act_on_shown(
 def _about(model_admin: Any, object_id: Any) -> SafeString:
     """What a dialog is about, as its person sees it, and the field that carries it."""
     rows = model_admin.model._default_manager
-    row = rows.filter(pk=object_id).first() if str(object_id).isdecimal() else None
+    number = number_of(str(object_id))
+    row = rows.filter(pk=number).first() if number is not None else None
     if row is None:
         return SafeString()
     words = model_admin.shown_of(row)
@@ -199,7 +201,7 @@ def _about(model_admin: Any, object_id: Any) -> SafeString:
 
 def _as_shown(model_admin: Any, request: HttpRequest, object_id: Any) -> Any:
     """The row, locked. Raises ConsoleError where it is gone, or another one than the dialog showed."""
-    locked = _found(model_admin.locked(object_id) if str(object_id).isdecimal() else None)
+    locked = _found(None if number_of(str(object_id)) is None else model_admin.locked(object_id))
     shown.require(_subject(locked), request.POST.get(shown.FIELD), model_admin.shown_of(locked))
     return locked
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -63,6 +67,30 @@ def is_empty() -> bool:
     """Whether the database has no table of ours yet. Raises DatabaseError."""
     with connection.cursor() as cursor:
         return "django_migrations" not in connection.introspection.table_names(cursor)
+
+
+def is_redis_open() -> bool:
+    """Whether Redis lets in whoever reaches it: without a password, or on a socket that every user may open.
+
+    False where it does not answer, and without a REDIS_URL.
+    """
+    parts = urlsplit(settings.REDIS_URL)
+    if parts.scheme == "unix":
+        socket = Path(unquote(parts.path))
+        try:
+            may_enter = all(folder.stat().st_mode & stat.S_IXOTH for folder in socket.parents)
+            if not (may_enter and socket.stat().st_mode & stat.S_IWOTH):
+                return False
+        except OSError:
+            return False
+    open_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    try:
+        with redis.Redis.from_url(
+            open_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+        ) as client:
+            return bool(client.ping())
+    except (redis.RedisError, OSError, ValueError):
+        return False
 
 
 def state_of_redis() -> str:

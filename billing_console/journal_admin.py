@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Page
+from django.core.paginator import EmptyPage, Page
 from django.http import HttpRequest
 from unfold.paginator import InfinitePage, InfinitePaginator
 from unfold.views import ChangeList
@@ -21,7 +21,9 @@ class JournalPaginator(InfinitePaginator):
     template_name = "console/journal_pages.html"
 
     def page(self, number: Any) -> Page:
-        """The rows of a page, in the order of the list. Raises InvalidPage for 0 and for what is no number."""
+        """The rows of a page, in the order of the list. Raises InvalidPage for 0 and for what no page can be."""
+        if isinstance(number, int) and abs(number) > self.num_pages:
+            raise EmptyPage
         if not isinstance(number, int) or number >= 0:
             return super().page(number)
         first = (-number - 1) * self.per_page

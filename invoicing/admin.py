@@ -25,6 +25,7 @@ from billing_console.admin_base import (
 from billing_console.errors import ConsoleError
 from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import InvoiceState
+from billing_console.values import number_of
 from invoicing import (
     approve_views,
     chosen_views,
@@ -82,7 +83,7 @@ class InvoiceRunAdmin(ReadOnlyModelAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The run's own page is the page of a run."""
-        if not object_id.isdecimal() or not self.has_view_permission(request):
+        if number_of(object_id) is None or not self.has_view_permission(request):
             return super().change_view(request, object_id, *args, **kwargs)
         return HttpResponseRedirect(reverse("admin:invoicing_invoicerun_review", args=[object_id]))
 
@@ -270,7 +271,8 @@ class InvoiceAdmin(IndexedSearchAdmin):
 
 def invoice_context(object_id: str) -> dict[str, Any]:
     """What the page of one invoice shows; a constant number of queries."""
-    return invoice_page.context_of(int(object_id)) if object_id.isdecimal() else {}
+    number = number_of(object_id)
+    return invoice_page.context_of(number) if number is not None else {}
 
 
 @admin.register(Sending)

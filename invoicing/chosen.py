@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from billing_console import formats, money, shown
 from billing_console.errors import NotAllowed
 from billing_console.states import Reason
+from billing_console.values import number_of
 from invoicing import adjusting, as_shown, claim, content, guards
 from invoicing.models import Invoice, InvoiceLine
 from sync import reasons
@@ -64,9 +65,8 @@ def found(lines: QuerySet[InvoiceLine], text: str) -> QuerySet[InvoiceLine]:
     if not text:
         return lines
     words = Q(notes__icontains=text) | Q(person_name__icontains=text) | Q(project_name__icontains=text)
-    number = text.removeprefix("#")
-    if number.isascii() and number.isdecimal() and len(number) < 18:
-        words |= Q(ref=int(number))
+    if (number := number_of(text.removeprefix("#"))) is not None:
+        words |= Q(ref=number)
     return lines.filter(words)
 
 

@@ -19,6 +19,7 @@ from billing_console import formats, money
 from billing_console.admin_base import Confirmation, ConfirmView
 from billing_console.errors import NotAllowed
 from billing_console.form_fields import StrictDecimalField
+from billing_console.values import numbers_of
 from invoicing import as_shown, chosen, guards
 from invoicing.chosen import Act, Planned
 from invoicing.draft_acts import PREPARE
@@ -81,7 +82,7 @@ class ConfirmChosen(ConfirmView):
         if self.request.GET.get("all") == "1":
             rows = chosen.found(rows, self.request.GET.get("q", ""))
         else:
-            ids = [int(pk) for pk in self.request.GET.getlist("line") if pk.isascii() and pk.isdecimal()]
+            ids = numbers_of(self.request.GET.getlist("line"))
             rows = rows.filter(pk__in=ids[: chosen.MOST])
         found = list(rows.order_by("position", "pk")[: chosen.MOST])
         if not found:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
+from billing_console.values import number_of
 from invoicing.credit_left import CreditLine, Left, LineLeft, Sums, nothing_left, sum_up
 from invoicing.models import CreditMeaning, Invoice
 from invoicing.typed import number
@@ -56,8 +57,8 @@ class Asked:
         lines: dict[int, dict[str, str]] = {}
         for name, value in posted.items():
             pk, _dash, what = name.removeprefix(LINE).partition("-")
-            if name.startswith(LINE) and pk.isdecimal() and value.strip():
-                lines.setdefault(int(pk), {})[what or "chosen"] = value.strip()
+            if name.startswith(LINE) and (number := number_of(pk)) is not None and value.strip():
+                lines.setdefault(number, {})[what or "chosen"] = value.strip()
         return cls(
             **{name: str(posted.get(name, "")).strip() for name in ("way", "meaning", "per_cent", "amount", "against")},
             lines={pk: Typed(some.get("hours", ""), some.get("amount", "")) for pk, some in sorted(lines.items())},

@@ -16,6 +16,7 @@ from billing_console.admin_base import PageView
 from billing_console.errors import ConsoleError
 from billing_console.formats import money
 from billing_console.money import total as money_total
+from billing_console.values import number_of
 from invoicing import adjusting, as_shown, carrying, invoice_dates, refusals, review, review_queue
 from invoicing.models import Invoice, InvoiceLine
 from invoicing.run import refresh_draft
@@ -183,7 +184,7 @@ class LineAct(DraftAct):
 
     def get_failure_url(self) -> str:
         page = self.request.POST.get("page", "")
-        query = f"?page={page}" if page.isdecimal() else "?look=1" if page == "look" else ""
+        query = f"?page={page}" if number_of(page) is not None else "?look=1" if page == "look" else ""
         return f"{super().get_failure_url()}{query}#line-{self.kwargs['line']}"
 
 

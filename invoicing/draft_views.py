@@ -17,6 +17,7 @@ from billing_console import clock
 from billing_console import shown as versions
 from billing_console.admin_base import PageView
 from billing_console.states import InvoiceState
+from billing_console.values import numbers_of
 from invoicing import (
     as_shown,
     chosen,
@@ -132,7 +133,7 @@ class DraftReview(PageView):
             page_after_act="look" if is_looking else page.number,
             acts_on_chosen=Act.choices if is_draft and user.has_perm(PREPARE) else (),
             chosen_act=asked.get("act", Act.RATE),
-            chosen_lines={int(pk) for pk in asked.getlist("chosen") if pk.isascii() and pk.isdecimal()},
+            chosen_lines=set(numbers_of(asked.getlist("chosen"))),
             chosen_value=asked.get("value", ""),
             dates=dates,
             due_today=invoice.payment_terms.due_date(dates.proposed if dates else clock.today(invoice.timezone)),

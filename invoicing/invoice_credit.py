@@ -20,6 +20,7 @@ from accounts.models import User
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
 from billing_console.states import DifferenceState
+from billing_console.values import number_of
 from invoicing import content, credit_use, crediting, ending, four_eyes
 from invoicing.credit_asked import Asked, sums_of
 from invoicing.credit_left import CreditLine, Left, Sums, left_of, nothing_left
@@ -140,7 +141,8 @@ def _propose(invoice: Invoice, asked: Asked, mark: str, sums: Sums, user: User, 
 def _target(invoice: Invoice, against: str) -> Invoice | None:
     if not against:
         return None
-    found = invoices_to_set_against(invoice).filter(pk=against).first() if against.isdecimal() else None
+    number = number_of(against)
+    found = invoices_to_set_against(invoice).filter(pk=number).first() if number is not None else None
     if found is None:
         raise NotAllowed(_("Nothing is owed any more on the invoice that you chose. Choose another, or leave it open."))
     return found

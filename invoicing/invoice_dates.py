@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from billing_console import clock, formats
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
+from billing_console.values import day_of
 from invoicing.books import closed
 from invoicing.models import Invoice
 from mappings.models import Company, InvoiceDate
@@ -49,10 +50,9 @@ def read(typed: str) -> dt.date | None:
     """A day as a form sends it, ISO; None where nothing was typed. Raises NotAllowed."""
     if not typed.strip():
         return None
-    try:
-        return dt.date.fromisoformat(typed.strip())
-    except ValueError:
-        raise NotAllowed(_("“%(typed)s” is no date. Take one from the calendar.") % {"typed": typed[:40]}) from None
+    if (day := day_of(typed)) is None:
+        raise NotAllowed(_("“%(typed)s” is no date. Take one from the calendar.") % {"typed": typed[:40]})
+    return day
 
 
 def bounds(invoice: Invoice) -> Bounds:

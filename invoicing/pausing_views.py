@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView, site_page
 from billing_console.errors import NotAllowed
+from billing_console.values import day_of
 from invoicing import pausing
 from invoicing.models import Invoice, ReminderPause
 from invoicing.payments import OWED
@@ -80,10 +81,9 @@ class PauseReminders(PageView):
 
 
 def _day(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise NotAllowed(_("Choose the last day of the pause.")) from None
+    if (day := day_of(text)) is None:
+        raise NotAllowed(_("Choose the last day of the pause."))
+    return day
 
 
 @site_page("invoicing/reminders/pauses/<int:pk>/lift/", "invoicing_lift_pause")

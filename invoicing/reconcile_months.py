@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 
+from billing_console.values import month_of
 from mappings import rules
 from mappings.rules import ONE_DAY, Period, previous_month
 
@@ -20,10 +20,8 @@ class Pages:
 
 def read_month(text: str) -> Period | None:
     """The month written as 2025-12; None for anything else."""
-    found = re.fullmatch(r"(\d{4})-(\d{2})", text.strip(), re.ASCII)
-    if not found or not 1 <= int(found[2]) <= 12 or not 1 <= int(found[1]) < 9999:
-        return None
-    return rules.month(int(found[1]), int(found[2]))
+    found = month_of(text)
+    return None if found is None else rules.month(*found)
 
 
 def pages(start: dt.date, end: dt.date, today: dt.date) -> Pages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from billing_console.admin_base import PageView
 from billing_console.errors import NotAllowed
 from billing_console.money import ZERO, total
 from billing_console.states import InvoiceState
+from billing_console.values import month_of
 from invoicing import as_shown, comparison, four_eyes, oddities, review_queue
 from invoicing.comparison import Comparison
 from invoicing.drafts import left_out
@@ -250,10 +250,8 @@ class RunPreview(PageView):
 
     @staticmethod
     def _month(text: str) -> Period:
-        found = re.fullmatch(r"([1-9]\d{3})-(0[1-9]|1[0-2])", text, re.ASCII)
-        if found is None:
-            return previous_month(clock.today(settings.BILLING_TIMEZONE))
-        return month(int(found[1]), int(found[2]))
+        found = month_of(text)
+        return previous_month(clock.today(settings.BILLING_TIMEZONE)) if found is None else month(*found)
 
 
 def _is_over(period: Period, zone: str) -> bool:

@@ -18,6 +18,7 @@ from billing_console import clock, formats
 from billing_console.admin_base import Confirmation, ConfirmView, PageView
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState
+from billing_console.values import numbers_of
 from invoicing import late_proof, receivers, redating, selections, sending
 from invoicing.models import Invoice, Sending
 from invoicing.redating_views import PAGES as REDATING_PAGES
@@ -46,7 +47,7 @@ class SelectToSend(PageView):
     needs_no_version = "Only goes on to the question."
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        ids = [int(value) for value in request.POST.getlist("invoice") if value.isdecimal()]
+        ids = numbers_of(request.POST.getlist("invoice"))
         return self.go_on(request, Invoice.objects.filter(pk__in=ids))
 
     def go_on(self, request: HttpRequest, invoices: Any) -> HttpResponse:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from billing_console import shown
 from billing_console.admin_base import PageView
 from billing_console.errors import NotAllowed
+from billing_console.values import numbers_of
 from invoicing import as_shown
 from invoicing.models import Invoice, InvoiceRun, RunTrigger
 from invoicing.preview import preview
@@ -74,7 +75,7 @@ class Supplement(PageView):
         )
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        ids = [int(value) for value in request.POST.getlist("client") if value.isdecimal()]
+        ids = numbers_of(request.POST.getlist("client"))
         allowed = clients_of(self.run.frequency, self.period, self.run.timezone)
         clients = [client for client in allowed if client.pk in ids]
         if not clients:

@@ -6,19 +6,23 @@ error can say where it is. Numbers stay text until they become Decimal. Pure: no
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
 import yaml
 from django.utils.translation import gettext as _
 
+from billing_console.values import day_of
+
 MAX_BYTES: Final = 1024 * 1024
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*(\w*)")  # the beginning of a line
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _SCALAR_WORDS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -53,14 +57,49 @@ class Value:
     place: Place
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases: a small file must not become a large one."""
+class _Fence(NamedTuple):
+    """A fenced block of a Markdown file: its language, its text, and the line (from 0) on which the text begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+class _NoAliases:
+    """A composer without aliases: a small file must not become a large one."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
+        reader: Any = self
+        if reader.check_event(yaml.events.AliasEvent):
+            event = reader.peek_event()
             raise yaml.MarkedYAMLError(problem=_("references (*name) are not supported"), problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+        return super().compose_node(parent, index)  # type: ignore[misc]
+
+
+class _Loader(_NoAliases, yaml.SafeLoader):
+    """PyYAML's own parser: its words for what is wrong, and characters that JSON writes as two halves."""
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """The document. Read by the parser in C where there is one: a file of 1 MiB takes a quarter of the time."""
+    if yaml.__with_libyaml__:
+        with contextlib.suppress(yaml.YAMLError, UnicodeError):
+            return _by_the_parser_in_c(text)
+    found: yaml.Node | None = yaml.compose(text, Loader=_Loader)  # noqa: S506 (only composed, never constructed)
+    return found
+
+
+def _by_the_parser_in_c(text: str) -> yaml.Node | None:
+    parser: Any = import_module("yaml.cyaml").CParser
+
+    class Reader(_NoAliases, yaml.composer.Composer, parser, yaml.resolver.Resolver):
+        def __init__(self) -> None:
+            parser.__init__(self, text)
+            yaml.composer.Composer.__init__(self)
+            yaml.resolver.Resolver.__init__(self)
+
+    found: yaml.Node | None = Reader().get_single_node()
+    return found
 
 
 @dataclass
@@ -90,17 +129,16 @@ class FileReader:
     def _is_markdown(self, text: str) -> bool:
         if self.file.lower().endswith((".json", ".yaml", ".yml")):
             return False
-        return self.file.lower().endswith((".md", ".markdown")) or _FENCE.search(text) is not None
+        return self.file.lower().endswith((".md", ".markdown")) or next(_fences(text), None) is not None
 
     def _fenced(self, text: str, known_keys: frozenset[str]) -> Iterator[Value]:
         found = False
-        for fence in _FENCE.finditer(text):
-            language, block = fence[2].lower(), fence[3]
-            if language not in ("json", "yaml", "yml") or not any(key in block for key in known_keys):
+        for fence in _fences(text):
+            if fence.language not in ("json", "yaml", "yml") or not any(key in fence.text for key in known_keys):
                 continue
             found = True
-            self._offset = text.count("\n", 0, fence.start(3))
-            node = self._parse(block, is_json=language == "json")
+            self._offset = fence.line
+            node = self._parse(fence.text, is_json=fence.language == "json")
             if node is not None:
                 yield Value(node, self._place(node))
         self._offset = 0
@@ -113,7 +151,7 @@ class FileReader:
                 json.loads(text, parse_constant=_refuse_constant)
                 # JSON allows tabs between values, YAML does not; inside a JSON string there can be none.
                 text = text.replace("\t", " ")
-            node: yaml.Node | None = yaml.compose(text, Loader=_Loader)  # noqa: S506 (only composed, never constructed)
+            node = _compose(text)
         except json.JSONDecodeError as error:
             self._fault_at(error.lineno, _("This is no valid JSON: %(detail)s.") % {"detail": error.msg})
         except yaml.MarkedYAMLError as error:
@@ -218,12 +256,11 @@ class FileReader:
 
     def day(self, value: Value, key: str) -> dt.date | None:
         """A date, YYYY-MM-DD."""
-        try:
-            return dt.date.fromisoformat(self._scalar(value) or "")
-        except ValueError:
+        day = day_of(self._scalar(value))
+        if day is None:
             facts = {"key": key, "value": self.quoted(value)}
             self.fault(value.place, _("%(key)s must be a date like 2025-12-31, not %(value)s.") % facts)
-            return None
+        return day
 
     def is_empty(self, value: Value) -> bool:
         """Whether an empty text stands there (not null, which says nothing)."""
@@ -248,6 +285,27 @@ class FileReader:
         if not isinstance(node, yaml.ScalarNode) or self.is_null(value):
             return None
         return _joined(str(node.value))
+
+
+def _fences(text: str) -> Iterator[_Fence]:
+    """The fenced blocks that are closed, line by line: a fence ends at the next line that is the same fence alone.
+
+    Each line is looked at twice at most, however many fences are opened and never closed.
+    """
+    lines = text.split("\n")
+    opened = [_FENCE.match(line) for line in lines]
+    last_closing = {line.strip(" \t\r"): number for number, line in enumerate(lines) if opened[number]}
+    number = 0
+    while number < len(lines):
+        found = opened[number]
+        number += 1
+        if found is None or last_closing.get(found[1], -1) < number:
+            continue
+        begin = number
+        while lines[number].strip(" \t\r") != found[1]:
+            number += 1
+        yield _Fence(found[2].lower(), "\n".join([*lines[begin:number], ""]), begin)
+        number += 1
 
 
 def _joined(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models import Sum
@@ -135,16 +135,16 @@ def _share(entry: TimeEntry) -> tuple[MonthKey, Decimal] | None:
 
 
 def _read_months(clients: set[int]) -> dict[tuple[int, str], dict[dt.date, Decimal]]:
-    def read() -> dict[tuple[int, str], dict[dt.date, Decimal]]:
-        found: dict[tuple[int, str], dict[dt.date, Decimal]] = {}
+    def read() -> list[list[Any]]:  # as the cache keeps it: JSON
         rows = TimeEntry.objects.filter(client__in=clients, state__in=BILLED).order_by()
         grouped = rows.values("client", "currency", month=TruncMonth("work_date")).annotate(amount=Sum("amount"))
-        for row in grouped:
-            found.setdefault((row["client"], row["currency"]), {})[row["month"]] = row["amount"]
-        return found
+        return [[row["client"], row["currency"], str(row["month"]), str(row["amount"])] for row in grouped]
 
     digest = hashlib.sha256(",".join(map(str, sorted(clients))).encode()).hexdigest()
-    return remember(f"sync.past.months:{digest}", REMEMBER_SECONDS, read)
+    found: dict[tuple[int, str], dict[dt.date, Decimal]] = {}
+    for client, currency, month, amount in remember(f"sync.past.months:{digest}", REMEMBER_SECONDS, read):
+        found.setdefault((client, currency), {})[dt.date.fromisoformat(month)] = Decimal(amount)
+    return found
 
 
 def _read_month(clients: set[int], month: dt.date) -> dict[tuple[int, str], Decimal]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from billing_console.admin_base import Confirmation, ConfirmView, PageView, site_page
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.states import ItemKind, RecordState
+from billing_console.values import number_of
 from mappings.matching import suggest_each
 from mappings.models import Company, ProjectMapping, TaigaProject
 from sync import discovery, lists, provision_plan, provisioning, taiga_projects
@@ -76,11 +77,6 @@ class ProvisionPage(PageView):
         if number is not None and TaigaProject.objects.filter(taiga_id=number, is_known=True).exists():
             return HttpResponseRedirect(reverse("admin:sync_provision_connect", args=[number]))
         return HttpResponseRedirect(reverse("admin:sync_provision"))
-
-
-def number_of(text: str | None) -> int | None:
-    """The number that a form sent; None for anything else."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _project_rows() -> list[ProjectRow]:

@@ -159,7 +159,7 @@ class SharedLogin:
         session = client.log_in(settings.TAIGA_USERNAME, settings.TAIGA_PASSWORD)
         value = authorization_value(session.auth_token)
         try:
-            cache.set(self._key, Fernet(settings.FIELD_KEY).encrypt(value.encode()), _TOKEN_CACHE_SECONDS)
+            cache.set(self._key, Fernet(settings.FIELD_KEY).encrypt(value.encode()).decode(), _TOKEN_CACHE_SECONDS)
         except Exception as error:  # noqa: BLE001 -- every cache backend raises its own: the token is used all the same
             logger.warning("the login at Taiga could not be shared: %s", error)
         return value

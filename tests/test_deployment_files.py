@@ -34,7 +34,7 @@ def test_every_variable_of_the_settings_can_also_be_a_file_and_is_in_the_example
     shown = set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE))
 
     assert read == set(VARIABLES)
-    assert shown == read | {"DB_PASSWORD", "REQUESTS_CA_BUNDLE"}
+    assert shown == read | {"DB_PASSWORD", "REDIS_PASSWORD", "REQUESTS_CA_BUNDLE"}
 
 
 def test_every_variable_of_the_example_has_a_comment_above_it() -> None:
@@ -93,7 +93,10 @@ def test_compose_gives_each_process_the_guides_variables(compose: dict[str, Any]
         # A password in the URL would have to be escaped.
         assert environment["DATABASE_URL"] == "postgres://billing@postgres:5432/taiga_billing"
         assert environment["PGPASSWORD"].startswith("${DB_PASSWORD")
+        assert environment["REDIS_URL"].startswith("redis://:${REDIS_PASSWORD")
     assert compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${DB_PASSWORD")
+    redis = compose["services"]["redis"]
+    assert redis["command"][-2:] == ["--requirepass", redis["environment"]["REDISCLI_AUTH"]]
 
 
 def test_compose_keeps_keys_and_data_and_waits_for_what_it_needs(compose: dict[str, Any]) -> None:

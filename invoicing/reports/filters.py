@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.admin_base import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from billing_console.values import check_day, number_of
 from invoicing.models import Invoice
 from mappings.models import Client, Person, ProjectMapping
 
@@ -63,9 +64,9 @@ class Wanted:
 class FilterForm(forms.Form):
     """The fields of one report. A wrong value is one sentence beside its field, and then no row is shown."""
 
-    start = forms.DateField(label=_("From"), required=False)
-    end = forms.DateField(label=_("To, included"), required=False)
-    as_at = forms.DateField(label=_("As at the end of"), required=False)
+    start = forms.DateField(label=_("From"), required=False, validators=[check_day])
+    end = forms.DateField(label=_("To, included"), required=False, validators=[check_day])
+    as_at = forms.DateField(label=_("As at the end of"), required=False, validators=[check_day])
     invoice = forms.CharField(label=_("Invoice number"), required=False, max_length=191)
     client = forms.ModelChoiceField(Client.objects.order_by("name"), label=_("Client"), required=False)
     project = forms.ModelChoiceField(
@@ -98,9 +99,8 @@ class FilterForm(forms.Form):
         if not typed:
             return None
         rows = Invoice.objects.select_related("client")
-        own = typed.removeprefix("id:")
-        is_own = typed.startswith("id:") and own.isascii() and own.isdecimal() and len(own) < 19
-        found = rows.filter(pk=int(own)) if is_own else rows.filter(number=typed)
+        own = number_of(typed.removeprefix("id:")) if typed.startswith("id:") else None
+        found = rows.filter(pk=own) if own is not None else rows.filter(number=typed)
         invoice = found.order_by("-pk").first()
         if invoice is None:
             raise ValidationError(

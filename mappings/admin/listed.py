@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.admin_base import DialogForm, dialog_action
+from billing_console.values import number_of
 from mappings import hooks
 
 
@@ -40,5 +41,5 @@ def is_choice_for(request: HttpRequest, model_name: str) -> bool:
 
 def of_chosen_client(request: HttpRequest, rows: QuerySet) -> QuerySet:  # type: ignore[type-arg]
     """Only the rows of the client that stands on the form (`client`, sent by its script), where one does."""
-    client = request.GET.get("client", "")
-    return rows.filter(client=int(client)) if client.isascii() and client.isdigit() and len(client) < 19 else rows
+    client = number_of(request.GET.get("client"))
+    return rows if client is None else rows.filter(client=client)

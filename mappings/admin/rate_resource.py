@@ -12,6 +12,7 @@ from import_export import fields, resources
 from import_export.widgets import ForeignKeyWidget, Widget
 
 from billing_console.form_fields import StrictDecimalField
+from billing_console.values import day_of
 from mappings import hooks
 from mappings.models import Client, Person, ProjectMapping, Rate, Role
 from mappings.models.rates import NOT_POSITIVE
@@ -42,17 +43,12 @@ class DayWidget(Widget):
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> dt.date | None:
         """The day, or None for an empty cell. Raises ValueError with one sentence."""
-        if isinstance(value, dt.datetime):
-            return value.date()
-        if isinstance(value, dt.date):
-            return value
         text = "" if value is None else str(value).strip()
         if not text:
             return None
-        try:
-            return dt.date.fromisoformat(text.removesuffix(" 00:00:00"))
-        except ValueError:
-            raise ValueError(_("“%(typed)s” is no day. Write it like 2026-01-31.") % {"typed": text}) from None
+        if (day := day_of(text.removesuffix(" 00:00:00"))) is None:
+            raise ValueError(_("“%(typed)s” is no day. Write it like 2026-01-31.") % {"typed": text})
+        return day
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
         """ISO in every language."""

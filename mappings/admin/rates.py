@@ -25,6 +25,7 @@ from billing_console.admin_base import (
     pill,
     rate,
 )
+from billing_console.values import number_of
 from mappings import hooks
 from mappings.admin.effect_words import shown_all
 from mappings.admin.effects import ShowsEffect
@@ -167,8 +168,8 @@ class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """`?from=<id>`: the rate that follows that one, ready to be saved with another amount."""
         initial = super().get_changeform_initial_data(request)
-        number = initial.pop("from", "")
-        before = Rate.objects.filter(pk=number).first() if number.isdigit() else None
+        number = number_of(initial.pop("from", ""))
+        before = Rate.objects.filter(pk=number).first() if number is not None else None
         if before is None:
             return initial
         following = next_rate_from(before, clock.today(settings.BILLING_TIMEZONE))

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_console.admin_base import AutocompleteSelectFilter, ModelAdmin, PageView, display, hours, percent, pill
 from billing_console.errors import StaleRevision
+from billing_console.values import number_of
 from mappings.admin.effects import ShowsEffect
 from mappings.effects import Change
 from mappings.lookups import RULE_FIELDS, new_rule_set_version, rule_set_for, zone_of
@@ -149,7 +150,8 @@ class RuleSetAdmin(ShowsEffect, ModelAdmin):
     ) -> HttpResponse:
         """A save on a version that is no longer current leads to the current one, with the reason."""
         if request.method == "POST" and self.has_view_or_change_permission(request):
-            shown = RuleSet.objects.filter(pk=object_id, is_current=False).first() if object_id.isdigit() else None
+            number = number_of(object_id)
+            shown = RuleSet.objects.filter(pk=number, is_current=False).first() if number is not None else None
             if shown is not None:
                 return self._to_current(request, shown)
         try:

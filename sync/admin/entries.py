@@ -28,6 +28,7 @@ from billing_console.admin_base import (
 )
 from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import EntryState, ItemKind, Reason
+from billing_console.values import number_of
 from sync import as_shown, attention, entry_page, hooks
 from sync import entries as entry_service
 from sync.admin.common import WORK
@@ -152,7 +153,8 @@ class TimeEntryAdmin(IndexedSearchAdmin):
         rows = TimeEntry.objects.select_related(
             "item__project", "client", "project", "person", "rule_set", "remote_task"
         )
-        return rows.filter(pk=object_id).first() if str(object_id).isdecimal() else None
+        number = number_of(str(object_id))
+        return rows.filter(pk=number).first() if number is not None else None
 
     @display(description=_("Item"), ordering="item__ref")
     def task(self, entry: TimeEntry) -> SafeString:

@@ -28,6 +28,7 @@ from billing_console.admin_base import (
 )
 from billing_console.indexed_search import IndexedSearchAdmin
 from billing_console.states import DifferenceState
+from billing_console.values import number_of
 from sync import as_shown, attention, decisions, upstreams
 from sync.admin.common import ADMINISTER, WORK, moment
 from sync.models import (
@@ -170,7 +171,7 @@ class DifferenceAdmin(IndexedSearchAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page that settles it is the page of a difference; nothing is posted here."""
-        if request.method != "GET" or not object_id.isdecimal() or not self.has_view_permission(request):
+        if request.method != "GET" or number_of(object_id) is None or not self.has_view_permission(request):
             return super().change_view(request, object_id, *args, **kwargs)
         return HttpResponseRedirect(reverse("admin:sync_difference_decide", args=[object_id]))
 

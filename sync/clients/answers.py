@@ -5,9 +5,10 @@ Pure: no network, no database, no settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from billing_console.errors import (
@@ -30,6 +31,8 @@ _MESSAGE_LENGTH: Final = 300
 _MAX_WAIT_SECONDS: Final = 86_400
 _NO_FIELDS: Final = frozenset({"detail", "code", "message", "messages", "error"})
 _MAX_DEPTH: Final = 4
+_MOST_FIELDS: Final = 20
+_MOST_TEXTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,10 @@ def message_of(data: object) -> str:
 
 
 def fields_of(data: object) -> dict[str, list[str]]:
-    """Return the messages of an error answer per field; a lone text counts as a list of one."""
+    """Return the messages of an error answer per field; a lone text counts as a list of one.
+
+    The first twenty fields, five messages of each: more of them say nothing more, and each is read for secrets.
+    """
     if not isinstance(data, dict):
         return {}
     source = data.get("errors", data)
@@ -140,15 +146,17 @@ def fields_of(data: object) -> dict[str, list[str]]:
     for name, value in source.items():
         if is_top and (name.startswith("_") or name in _NO_FIELDS):
             continue
-        texts = _texts_in(value, _MAX_DEPTH)
+        texts = list(islice(_texts_in(value, _MAX_DEPTH), _MOST_TEXTS))
         if texts:
             fields[name] = texts
+        if len(fields) == _MOST_FIELDS:
+            break
     return fields
 
 
-def _texts_in(value: object, depth: int) -> list[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [text for item in value for text in _texts_in(item, depth - 1)] if depth else []
-    return [] if value is None or value == "" else [str(value)]
+def _texts_in(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in (value.values() if isinstance(value, dict) else value) if depth else ():
+            yield from _texts_in(item, depth - 1)
+    elif value is not None and value != "":
+        yield str(value)

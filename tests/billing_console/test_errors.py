@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_console import errors, redaction
+from sync.clients import answers
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.ConsoleError)]
 UPSTREAM = [kind for kind in ALL if issubclass(kind, errors.UpstreamError)]
@@ -87,3 +89,28 @@ def test_an_excerpt_is_short_printable_and_without_the_given_secrets():
 @given(st.binary(max_size=600), st.lists(st.text(min_size=1, max_size=5), max_size=2))
 def test_any_bytes_have_an_excerpt(body, secrets):
     assert len(redaction.excerpt_of(body, secrets)) <= 500
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "-a", "eyJa-", "eyJa ", "token", "token ", "key: ", '"token" ', "token='\"'", "Bearer ", "eyJa.", "a=", "\\"],
+)
+def test_redacting_takes_time_in_proportion_to_the_text(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = piece * (length // len(piece))
+        began = time.process_time()
+        redaction.redact(text)
+        return time.process_time() - began
+
+    assert seconds(400_000) < 2.0  # a text of 4,000 letters took as long; this one would have taken hours
+
+
+def test_an_excerpt_looks_at_the_beginning_only() -> None:
+    began = time.process_time()
+    redaction.excerpt_of(b"a" * 64 * 1024 * 1024)
+    assert time.process_time() - began < 0.5
+
+
+def test_the_first_twenty_fields_of_an_error_are_read_and_five_messages_of_each() -> None:
+    fields = answers.fields_of({"errors": {f"field{n}": [["wrong"]] * 1000 for n in range(2000)}})
+    assert (len(fields), fields["field0"]) == (20, ["wrong"] * 5)

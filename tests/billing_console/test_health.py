@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 
-from billing_console import health
+from billing_console import checks, health
+from tests.billing_console.redis_server import redis_on_a_port
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +79,29 @@ def test_without_a_database_it_is_not_ready(client: Client, monkeypatch: pytest.
 
 def test_only_reading_is_allowed(client: Client) -> None:
     assert client.post("/healthz").status_code == 405
+
+
+@pytest.mark.parametrize("password", ["", "a long password"])
+def test_a_redis_that_lets_everybody_in_is_a_warning(settings: Any, tmp_path: Path, password: str) -> None:
+    with redis_on_a_port(tmp_path, password.replace(" ", "-")) as url:
+        settings.REDIS_URL = url
+
+        found = [message.id for message in checks.check_redis(databases=["default"])]
+
+    assert health.is_redis_open() is False  # it is stopped
+    assert found == ([] if password else ["console.W004"])
+
+
+@pytest.mark.parametrize(("mode", "is_open"), [(0o777, True), (0o770, False)])
+def test_a_socket_that_every_user_may_open_lets_everybody_in(
+    settings: Any, tmp_path: Path, mode: int, is_open: bool
+) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        folder.chmod(0o755)
+        with redis_on_a_port(tmp_path, unix=folder / "s") as url:
+            (folder / "s").chmod(mode)
+            settings.REDIS_URL = url
+            assert health.is_redis_open() is is_open
+    finally:
+        shutil.rmtree(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_fenced_blocks_of_a_markdown_file(guide_markdown: str) -> None:
     assert stored_rates() == GUIDE_RATES
     places = {change.sentence: change.place.line for change in report.changes}
     assert guide_markdown.splitlines()[places["Rate of pm: 85.00 EUR."] - 1] == '    "pm": 85.00'
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_fence_ends_at_the_next_one_that_is_the_same(newline: str) -> None:
+    lines = ["````", "```yaml", "roles: {a: A}", "```", "~~~ YAML x", "user_rates:", "  pm: 85", "~~~ ", "```yaml"]
+    report = import_config([("notes.md", newline.join([*lines, "roles: {open: never}"]))])
+    assert report.faults == []
+    assert sorted(Role.objects.values_list("key", flat=True)) == ["a", "pm"]
+    assert {change.place.line for change in report.changes if change.action == "added"} == {3, 7}
+
+
+@pytest.mark.parametrize(
+    "text", ["~~~a\n" * 200_000, "".join("`" * n + "\n" for n in range(3, 1400)), "```\n" * 250_000]
+)
+def test_fences_that_never_end_take_no_time(text: str) -> None:
+    began = time.process_time()
+    report = import_config([("notes.md", text[: 1024 * 1024])])
+    assert time.process_time() - began < 5  # a tenth of this text took 46 s
+    assert "has no block with" in report.faults[0].sentence
 
 
 def test_importing_again_changes_nothing(guide_files: Files, django_assert_max_num_queries: Any) -> None:

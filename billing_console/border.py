@@ -1,0 +1,62 @@
+"""The border of the pages: what no column and no page can take is refused before anything reads it.
+
+A NUL in an address, a cookie, a query or a form is no text of a person, and PostgreSQL refuses it: 400. A body is
+measured before a byte of it is read, because Django keeps files on the disk before it asks who sent them: 413.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+
+from billing_console.values import number_of
+
+NUL: Final = "\0"
+FROM_ANYBODY: Final = 64 * 1024  # bytes of a body of somebody who is not signed in: a name and a password
+FROM_THE_OFFICE: Final = 4 * 1024 * 1024  # bytes of a body with a session: the files of an import and their frame
+
+
+class Border:
+    """Middleware; the first of all that read what was sent."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if is_too_large(request):
+            return refusal(413)
+        texts = [request.path_info, *request.COOKIES.values(), *_texts_of(request.GET)]
+        return refusal(400) if any(NUL in text for text in texts) else self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_args: Any) -> HttpResponse | None:
+        """A form is looked at once the address is known to be one: deliveries of other programs read their own body."""
+        is_form = request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data")
+        if request.method != "POST" or not is_form or not request.path_info.startswith("/admin/"):
+            return None
+        names = [str(file.name) for files in request.FILES.lists() for file in files[1]]
+        return refusal(400) if any(NUL in text for text in [*_texts_of(request.POST), *names]) else None
+
+
+def is_too_large(request: HttpRequest) -> bool:
+    """Whether the body is longer than whoever sends it may send; one without a length is empty to Django."""
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    length = number_of(declared)
+    is_page = request.path_info.startswith(("/admin/", "/i18n/"))
+    is_signed_in = not is_page or settings.SESSION_COOKIE_NAME in request.COOKIES
+    return length is None or length > (FROM_THE_OFFICE if is_signed_in else FROM_ANYBODY)
+
+
+def refusal(status: int) -> HttpResponse:
+    """The page that says so."""
+    return HttpResponse(render_to_string("400.html"), status=status)
+
+
+def _texts_of(values: QueryDict) -> Iterable[str]:
+    for name, found in values.lists():
+        yield name
+        yield from (text for text in found if isinstance(text, str))
