@@ -19,8 +19,10 @@ from django.utils.translation import gettext as _
 
 from billing_console.database_errors import reason_of
 from billing_console.errors import ConfigError
+from billing_console.fields import field_key
 from billing_console.health import is_empty, is_redis_open, missing_migrations, state_of_redis
 from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
+from sync import field_key as stored_texts
 from sync.clients.http import check_base_url
 
 ENVIRONMENTS = ("production", "sandbox")
@@ -50,7 +52,7 @@ def register_checks() -> None:
     """Register all checks; called once, when the apps are ready. `check --tag console` runs ours alone."""
     for check in (check_environment, check_secrets, check_upstreams, check_services, check_addresses):
         register(check, TAG)
-    for check_server in (check_connections, check_tables, check_redis):
+    for check_server in (check_connections, check_tables, check_redis, check_field_key):
         register(check_server, TAG, Tags.database)
 
 
@@ -109,7 +111,7 @@ def check_secrets(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any)
                     )
                 )
     try:
-        Fernet(settings.FIELD_KEY)
+        Fernet(field_key() or Fernet.generate_key())  # a missing one is made by `prepare`, or missed by check_field_key
     except ValueError:
         found.append(
             Error(
@@ -289,3 +291,19 @@ def _check_password_of_redis() -> list[CheckMessage]:
             id="console.W004",
         )
     ]
+
+
+def check_field_key(
+    app_configs: Sequence[AppConfig] | None = None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Every encrypted text can be read (console.W005).
+
+    A warning: an error would keep the console from starting, and only who needs such a text is to fail.
+    """
+    if not databases:
+        return []
+    try:
+        problem = stored_texts.problem()
+    except DatabaseError:
+        return []  # no tables yet: console.W002
+    return [Warning(problem, id="console.W005")] if problem else []

@@ -84,6 +84,14 @@ def load_secret_files(environ: MutableMapping[str, str] = os.environ) -> None:
                 ) from error
 
 
+def kept_secret(path: Path) -> str:
+    """The secret in `path`; "" while there is none. Raises OSError where it may not be read."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def make_once(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
     """The secret in `path`; made and kept there with mode 0600 when it is not there yet.
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
-from cryptography.fernet import Fernet
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing_console.env import load_secret_files, make_once
+from billing_console.env import kept_secret, load_secret_files, make_once
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -26,7 +25,7 @@ VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var")))
 ENVIRONMENT = env("ENVIRONMENT", default="production")  # production | sandbox
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env("SECRET_KEY", default="") or make_once(VAR_DIR / "secret_key")
-FIELD_KEY = env("FIELD_KEY", default="") or make_once(VAR_DIR / "field_key", lambda: Fernet.generate_key().decode())
+FIELD_KEY = env("FIELD_KEY", default="") or kept_secret(VAR_DIR / "field_key")  # `prepare` makes it
 PORT = env.int("PORT", default=5000)
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
 # Taiga and people reach us under PUBLIC_URL, and the machine's own probes under the loopback names.

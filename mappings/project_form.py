@@ -9,6 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing_console.admin_base import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
+from billing_console.errors import ConfigError
+from billing_console.fields import cipher
 from mappings.models import ProjectMapping, TaigaProject
 
 
@@ -68,6 +70,16 @@ class ProjectMappingForm(forms.ModelForm):
         """Whether the first look at this project will read all that was ever closed in it."""
         return self.instance.active_from is None
 
+    def clean_new_webhook_key(self) -> str:
+        """A key can be stored only where FIELD_KEY is there to encrypt it."""
+        key: str = self.cleaned_data["new_webhook_key"]
+        if key:
+            try:
+                cipher()
+            except ConfigError as error:
+                raise forms.ValidationError(error.sentence) from None
+        return key
+
     def clean(self) -> dict[str, Any]:
         """The project belongs to the client, the days are in order."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -96,6 +108,5 @@ class ProjectMappingForm(forms.ModelForm):
     def save(self, commit: bool = True) -> Any:
         """Store the mapping; a new key moves the present one to the place of the previous one."""
         if key := self.cleaned_data.get("new_webhook_key"):
-            self.instance.previous_webhook_key = self.instance.webhook_key
-            self.instance.webhook_key = key
+            self.instance.move_key_to(key)
         return super().save(commit)

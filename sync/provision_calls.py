@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import Blocked, Forbidden, NotFound, Rejected
+from billing_console.fields import secret_of
 from mappings.models import ProjectMapping
 from sync import provision_plan, upstreams
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
@@ -81,8 +82,9 @@ def _make(taiga: TaigaClient, mapping: ProjectMapping, desired: dict[str, Any]) 
                 raise
             return False
         return True
+    key = secret_of(mapping.webhook_key)
     try:
-        taiga.create_webhook(project, provision_plan.HOOK_NAME, desired["address"], mapping.webhook_key)
+        taiga.create_webhook(project, provision_plan.HOOK_NAME, desired["address"], key)
     except Rejected as refusal:
         if "url" not in refusal.fields:
             raise
@@ -122,7 +124,7 @@ def _take_key(mapping: ProjectMapping, key: str) -> None:
     with transaction.atomic():
         row = ProjectMapping.objects.select_for_update().get(pk=mapping.pk)
         if key and row.webhook_key != key:
-            row.previous_webhook_key, row.webhook_key = row.webhook_key, key
+            row.move_key_to(key)
             row._change_reason = _("key taken over from Taiga")  # type: ignore[attr-defined]
             row.save()
 

@@ -85,9 +85,10 @@ def look_around() -> int:
 @shared_task
 def watch() -> int:
     """Look for what should alarm somebody, and mail it; returns how many mails left."""
-    from sync import alarms, future_times, watching
+    from sync import alarms, field_key, future_times, watching
 
     future_times.set_right()
+    field_key.watch()
     watching.watch()
     return alarms.mail_due()
 

@@ -12,7 +12,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import ConfigError, NotAllowed
+from billing_console.fields import cipher
 from sync.clients.deadline import DeadlineAdapter
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.taiga import TaigaClient
@@ -159,7 +160,7 @@ class SharedLogin:
         session = client.log_in(settings.TAIGA_USERNAME, settings.TAIGA_PASSWORD)
         value = authorization_value(session.auth_token)
         try:
-            cache.set(self._key, Fernet(settings.FIELD_KEY).encrypt(value.encode()).decode(), _TOKEN_CACHE_SECONDS)
+            cache.set(self._key, cipher().encrypt(value.encode()).decode(), _TOKEN_CACHE_SECONDS)
         except Exception as error:  # noqa: BLE001 -- every cache backend raises its own: the token is used all the same
             logger.warning("the login at Taiga could not be shared: %s", error)
         return value
@@ -167,7 +168,7 @@ class SharedLogin:
     def _read(self) -> str:
         try:
             stored = cache.get(self._key)
-            return Fernet(settings.FIELD_KEY).decrypt(stored).decode() if stored else ""
+            return cipher().decrypt(stored).decode() if stored else ""
         except InvalidToken:
             return ""  # another FIELD_KEY encrypted it: a new login replaces it
         except Exception as error:  # noqa: BLE001 -- every cache backend raises its own: we log in for ourselves

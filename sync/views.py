@@ -17,6 +17,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from billing_console.fields import UnreadableSecret
 from mappings.models import ProjectMapping
 from sync import doorbell, ingest, signature
 from sync.payloads import MalformedPayload, read_delivery
@@ -61,7 +62,11 @@ class TaigaWebhookView(APIView):
             if raw is None:
                 return _refuse(address, 413, "too_large", _("The delivery is larger than 1 MiB."))
             mapping = _mapping_of(hook)
-            if not signature.verify(raw, plain.headers, _keys(hook, mapping)):
+            keys = _keys(hook, mapping)
+            readable = [key for key in keys if isinstance(key, str)]
+            if not signature.verify(raw, plain.headers, readable):
+                if len(readable) < len(keys):
+                    return _refuse(address, 503, "field_key", _("The key of this webhook cannot be read here for now."))
                 return _refuse(address, 403, "signature", _("The signature is missing or wrong. Check the key."))
             try:
                 delivery = read_delivery(raw)
@@ -146,7 +151,7 @@ def _mapping_of(hook: uuid.UUID | None) -> ProjectMapping | None:
     return ProjectMapping.objects.filter(uuid=hook).first() if hook is not None else None
 
 
-def _keys(hook: uuid.UUID | None, mapping: ProjectMapping | None) -> list[str]:
+def _keys(hook: uuid.UUID | None, mapping: ProjectMapping | None) -> list[str | UnreadableSecret]:
     if hook is None:
         return [settings.WEBHOOK_SECRET]
     return [mapping.webhook_key or "", mapping.previous_webhook_key or ""] if mapping is not None else []

@@ -22,6 +22,7 @@ from billing_console.admin_base import (
     display,
     pill,
 )
+from billing_console.fields import UnreadableSecret
 from mappings.admin.listed import RefreshesLists
 from mappings.admin.people import rates_link
 from mappings.admin.telling import TellsChanges
@@ -162,6 +163,8 @@ class ProjectMappingAdmin(RefreshesLists, TellsChanges, HistoryModelAdmin):
     @display(description=_("webhook key"))
     def webhook(self, project: ProjectMapping) -> str:
         """Whether a key of its own is stored, never which."""
+        if isinstance(project.webhook_key, UnreadableSecret):
+            return _t("cannot be read: FIELD_KEY is another one than it was stored with; type it anew")
         if not project.webhook_key:
             return _t("WEBHOOK_SECRET")
         return _t("own, and the one before") if project.previous_webhook_key else _t("own")

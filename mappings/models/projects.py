@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from billing_console.fields import EncryptedTextField
+from billing_console.fields import EncryptedTextField, UnreadableSecret
 
 
 class TaigaProject(models.Model):
@@ -67,3 +67,9 @@ class ProjectMapping(models.Model):
 
     def __str__(self) -> str:
         return self.taiga_project_name
+
+    def move_key_to(self, key: str) -> None:
+        """Take `key` for the webhook; the one before stays valid beside it, if it can be read. Saves nothing."""
+        before = self.webhook_key
+        self.previous_webhook_key = "" if isinstance(before, UnreadableSecret) else before
+        self.webhook_key = key

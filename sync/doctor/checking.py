@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.checks import REDIS_CHECK, TAG
 from billing_console.errors import ConsoleError, Forbidden, NotAllowed, NotFound
+from billing_console.fields import fingerprint
 from mappings.models import Company, ProjectMapping
 from sync import doorbell, gate, heartbeats, leases, upstreams
 from sync.attribute_names import configured_names
@@ -165,7 +166,10 @@ def _machine() -> list[Finding]:
             continue
         say = error if message.level >= ERROR else warning
         found.append(say("setting", f"{message.msg} {message.hint or ''}".strip(), subject=str(message.id)))
-    return found or [ok("setting", _("The settings are complete and safe; PostgreSQL and Redis answer."))]
+    if found:
+        return found
+    key = _("Every encrypted text can be read; FIELD_KEY has the fingerprint %(key)s.") % {"key": fingerprint()}
+    return [ok("setting", _("The settings are complete and safe; PostgreSQL and Redis answer.")), ok("field_key", key)]
 
 
 def _taiga() -> list[Finding]:

@@ -22,6 +22,7 @@ from sync.doctor.hook_logs import HookLog, judge_log, quote, split_address
 # A closing that the webhook should have told is not missed before so much time has passed.
 PATIENCE: Final = dt.timedelta(minutes=10)
 KEY_RIGHT, KEY_PREVIOUS, KEY_WRONG, KEY_NOT_SET = "right", "previous", "wrong", "not_set"
+KEY_UNREADABLE: Final = "unreadable"  # here: FIELD_KEY is another one than it was stored with
 _OUR_PATH: Final = re.compile(r"/webhooks/taiga(?:/(?P<uuid>[0-9a-fA-F-]{36}))?(?P<slash>/?)$")
 
 
@@ -132,6 +133,14 @@ def _judge_address(seen: Listening, hook: Hook) -> list[Finding]:
         sentence = _(
             "The webhook of %(project)s has the project's own address, but the project has no webhook key here, so its "
             "deliveries are refused. Type the key under Projects."
+        )
+        mapping = Place(CONSOLE, "admin:mappings_projectmapping_change", (seen.mapping,))
+        return [error("hook_key", sentence % words, mapping, **more)]
+    if hook.key == KEY_UNREADABLE:
+        sentence = _(
+            "The webhook key of %(project)s cannot be read here, because FIELD_KEY is another one than it was stored "
+            "with, so its deliveries are refused (503). Put the old FIELD_KEY back, or type the key anew under "
+            "Projects."
         )
         mapping = Place(CONSOLE, "admin:mappings_projectmapping_change", (seen.mapping,))
         return [error("hook_key", sentence % words, mapping, **more)]

@@ -12,6 +12,7 @@ from django.db.models import F, Max, Q
 
 from billing_console import clock
 from billing_console.errors import Forbidden, ServerFault, Unauthorized, UpstreamError
+from billing_console.fields import UnreadableSecret
 from billing_console.formats import moment
 from billing_console.states import ItemKind
 from mappings.lookups import find_rate, rule_set_for
@@ -170,6 +171,8 @@ def _key_of(mapping: ProjectMapping, hook: TaigaHook) -> str:
         return hook_rules.KEY_RIGHT if hook.key == settings.WEBHOOK_SECRET else hook_rules.KEY_WRONG
     if not mapping.webhook_key and not mapping.previous_webhook_key:
         return hook_rules.KEY_NOT_SET
+    if isinstance(mapping.webhook_key, UnreadableSecret):
+        return hook_rules.KEY_UNREADABLE
     if hook.key == mapping.webhook_key:
         return hook_rules.KEY_RIGHT
     return hook_rules.KEY_PREVIOUS if hook.key == mapping.previous_webhook_key else hook_rules.KEY_WRONG

@@ -9,6 +9,7 @@ from django.core.management import BaseCommand, call_command
 from django.db import connection
 
 from billing_console.checks import TAG
+from sync import field_key
 
 # Any constant that nobody else uses: it names the lock in PostgreSQL.
 LOCK_KEY = 8_312_025
@@ -22,6 +23,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--no-static", action="store_true", help="leave the static files as they are")
+        parser.add_argument(
+            "--new-field-key",
+            action="store_true",
+            help="make a FIELD_KEY although texts were encrypted with one that is lost: they are typed anew",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Take one lock for all hosts, so that two that start at once do not migrate at once."""
@@ -32,6 +38,8 @@ class Command(BaseCommand):
             try:
                 call_command("migrate", interactive=False, verbosity=options["verbosity"])
                 call_command("setup_schedule", verbosity=options["verbosity"])
+                if why := field_key.make_missing(although_texts=options["new_field_key"]):
+                    self.stderr.write(why)
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_KEY])
         self.check(databases=["default"])
