@@ -52,6 +52,7 @@ from invoicing import (
     search,
     sending_views,
     supplement_views,
+    twin_views,  # noqa: F401 - puts its pages on the site
     writing_off_views,
 )
 from invoicing.models import DoubleBilling, Invoice, InvoiceRun, RunClient, Sending

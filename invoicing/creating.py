@@ -19,7 +19,7 @@ from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim as claims
-from invoicing import cursors, deviations, releasing
+from invoicing import cursors, deviations, releasing, twin_writes, twins
 from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
 from invoicing.creating_compare import change_body, invoice_body, wanted
 from invoicing.ending_writes import after_end, is_to_end, look_up_end, write_end
@@ -123,12 +123,14 @@ def write_invoice(claim: Claim) -> Proof:
     """Create the claimed record's invoice, or change the one that is there, read it back and compare.
 
     1. look up by our key, before the first POST too; 2. our tasks must be free; 3. POST, or a complete PUT of what a
-    newer revision wants; 4. GET, and compare content and every task.
+    newer revision wants; 4. listed by our key once more, or GET, and content and every task compared.
     """
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
     if is_to_end(remote):
         return write_end(claim)
+    if twins.is_to_end(remote):
+        return twin_writes.write_end_of_invoice(remote, upstreams.ninja_client(fence=claim.fence))
     if is_to_invite(remote):
         return write_invitations(claim)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
@@ -136,7 +138,8 @@ def write_invoice(claim: Claim) -> Proof:
     if found is None:
         check_tasks_free(remote, ninja)
         created = ninja.create_invoice(invoice_body(remote.desired))
-        found = ninja.invoice(created.id)
+        # By our key: where a worker that slept has made it too, at this moment, both are there.
+        found = find_invoice(remote, ninja) or ninja.invoice(created.id)
     if is_to_change(found, remote):
         check_tasks_free(remote, ninja, besides=found.id)
         ninja.update_invoice(found.id, change_body(wanted(remote), found))
@@ -148,6 +151,8 @@ def look_up_invoice(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere when it is to be written (again)."""
     if is_to_end(remote):
         return look_up_end(remote)
+    if twins.is_to_end(remote):
+        return twin_writes.look_up_end_of_invoice(remote, upstreams.ninja_client())
     if is_to_invite(remote):
         return look_up_invitations(remote)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
@@ -177,7 +182,9 @@ def _after_sync(remote: RemoteRecord) -> None:
     if is_to_end(remote):
         after_end(remote)
         return
-    if is_to_invite(remote):
+    if twins.is_to_end(remote):
+        twins.after_end(remote)
+    elif is_to_invite(remote):
         after_inviting(remote)
     invoice = Invoice.objects.get(remote=remote)
     deviations.end(invoice)

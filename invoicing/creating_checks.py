@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext as _
 
 from billing_console.states import Reason
-from invoicing import deviations, snapshots
+from invoicing import deviations, snapshots, twins
 from invoicing.creating_compare import (
     Differences,
     as_it_was,
@@ -35,15 +35,11 @@ DELETED_THERE, DIFFERS_THERE = "deleted_there", "differs_there"
 def find_invoice(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice | None:
     """The living invoice that is ours. One that a person deleted is asked about once; tried again, it is made anew."""
     known = [ninja.invoice(NinjaId(remote.remote_id))] if remote.remote_id else []
-    if not known or known[0].is_deleted:
+    if not known or known[0].is_deleted or remote.reason == twins.FOUND_TWICE:
         known += ninja.find_invoices(remote.our_key)
     living = {row.id: row for row in known if not row.is_deleted}
-    if len(living) > 1:
-        raise NeedsPerson(
-            "found_twice",
-            _("Invoice Ninja has %(count)d invoices with our key %(key)s. Delete the wrong one, then try again.")
-            % {"count": len(living), "key": remote.our_key},
-        )
+    if sentence := twins.notice(remote, list(living.values())):
+        raise NeedsPerson(twins.FOUND_TWICE, sentence)
     if not living and known and remote.reason not in (DELETED_THERE, DIFFERS_THERE):
         raise NeedsPerson(
             DELETED_THERE,

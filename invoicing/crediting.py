@@ -19,7 +19,7 @@ from accounts.models import User
 from billing_console import clock, money
 from billing_console.errors import Forbidden, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, RecordState
-from invoicing import content, credit_use
+from invoicing import content, credit_use, twin_writes, twins
 from invoicing.creating_compare import describe
 from invoicing.credit_left import Sums
 from invoicing.credit_offer import Offer, offer
@@ -29,7 +29,7 @@ from sync import doorbell, supplements, upstreams
 from sync import entries as entry_service
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaCredit, NinjaId
+from sync.clients.ninja_rows import NinjaCredit
 from sync.models import Difference, RecordKind, RemoteRecord, Server
 from sync.outbox import drain
 from sync.transitions import advance, record
@@ -200,6 +200,8 @@ def write_credit(claim: Claim) -> Proof:
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
+    if twins.is_to_end(remote):
+        twin_writes.write_end_of_credit(remote, ninja)
     found = find_credit(remote, ninja)
     if found is None:
         try:
@@ -217,7 +219,10 @@ def write_credit(claim: Claim) -> Proof:
 
 def look_up_credit(remote: RemoteRecord) -> Proof:
     """What became of a write whose outcome is unknown. Raises NotThere when the client has no credit of our key."""
-    found = find_credit(remote, upstreams.ninja_client(correlation_id=remote.correlation_id))
+    ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
+    if twins.is_to_end(remote) and not twin_writes.is_credit_ended(remote, ninja):
+        raise NotThere
+    found = find_credit(remote, ninja)
     if found is None:
         raise NotThere
     return _prove(found, remote)
@@ -225,15 +230,10 @@ def look_up_credit(remote: RemoteRecord) -> Proof:
 
 def find_credit(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaCredit | None:
     """Our credit among the client's. One that a person deleted is asked about; raises NeedsPerson."""
-    rows = ninja.credits(NinjaId(remote.desired["client_id"]), status="active,archived,deleted")
-    ours = [row for row in rows if remote.desired["private_notes"] in row.private_notes]
+    ours = twins.credits_of(remote, ninja)
     living = [row for row in ours if not row.is_deleted]
-    if len(living) > 1:
-        raise NeedsPerson(
-            "found_twice",
-            _("Invoice Ninja has %(count)d credits with our key %(key)s. Delete the wrong one, then try again.")
-            % {"count": len(living), "key": remote.our_key},
-        )
+    if sentence := twins.notice(remote, living):
+        raise NeedsPerson(twins.FOUND_TWICE, sentence)
     if ours and not living:
         raise NeedsPerson(
             "deleted_there",
@@ -313,6 +313,8 @@ def _no_right() -> str:
 
 
 def _after_sync(remote: RemoteRecord) -> None:
+    if twins.is_to_end(remote):
+        twins.after_end(remote)
     credit = Credit.objects.select_related("remote").get(remote=remote)
     credit.invoice = content.lock_invoice(credit.invoice_id)
     Credit.objects.filter(pk=credit.pk).update(number=remote.seen["number"])

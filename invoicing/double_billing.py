@@ -33,11 +33,21 @@ PAGE_URL: Final = "admin:invoicing_doublebilling_changelist"
 
 
 class There(NamedTuple):
-    """One living invoice: its number (its id where it has none), its id there, and whether our books made it."""
+    """One living invoice: its number (its id where it has none), its id there, and whether our books made it.
+
+    `is_twin`: it bears a key of ours, and our books name another one under it (`twins`).
+    """
 
     number: str
     id: str
     is_ours: bool
+    is_twin: bool = False
+
+    @property
+    def words(self) -> str:
+        """Its number with whose it is."""
+        twin = _("made twice") if self.is_twin else _("by hand")
+        return f"{self.number} ({_('ours') if self.is_ours else twin})"
 
 
 def check() -> int:
@@ -69,7 +79,7 @@ def _suspects(pages: Iterable[list[NinjaInvoice]]) -> dict[str, set[There]]:
         for row in living:
             for task in {line.task_id for line in row.lines} & ours.keys():
                 if invoices.get(task) != row.id:
-                    found[ours[task]].add(There(row.number or row.id, row.id, bool(whose.key_of(row))))
+                    found[ours[task]].add(There(row.number or row.id, row.id, whose.is_known(row)))
     return found
 
 
@@ -89,7 +99,7 @@ def _confirmed(ninja: InvoiceNinjaClient, task: str, there: set[There]) -> set[T
     rows = [ninja.invoice(invoice_id) for invoice_id in sorted(ids)]  # type: ignore[arg-type]
     ours = {one.id for one in there if one.is_ours} | {own}
     living = {
-        There(row.number or row.id, row.id, row.id in ours)
+        There(row.number or row.id, row.id, row.id in ours, row.id not in ours and bool(whose.key_of(row)))
         for row in rows
         if _lives(row) and any(line.task_id == remote_id for line in row.lines)
     }
@@ -113,15 +123,15 @@ def _note(found: dict[str, set[There]]) -> None:
         ) % {
             "task": task,
             "count": len(invoices),
-            "invoices": ", ".join(f"{one.number} ({_('ours') if one.is_ours else _('by hand')})" for one in invoices),
+            "invoices": ", ".join(one.words for one in invoices),
         }
         DoubleBilling.objects.update_or_create(
             record=records[task],
             ended_at=None,
-            defaults={"invoices": [list(one) for one in invoices], "sentence": sentence, "seen_at": now},
+            defaults={"invoices": [list(one[:3]) for one in invoices], "sentence": sentence, "seen_at": now},
             create_defaults={
                 "record": records[task],
-                "invoices": [list(one) for one in invoices],
+                "invoices": [list(one[:3]) for one in invoices],
                 "sentence": sentence,
                 "seen_at": now,
                 "found_at": now,

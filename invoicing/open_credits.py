@@ -41,7 +41,8 @@ def observe(rows: Iterable[NinjaCredit]) -> None:
     )
     keys = {row.id: _KEY.search(row.private_notes) for row in listed.values()}
     named = {found[1] for found in keys.values() if found}
-    ours = {str(uuid) for uuid in Credit.objects.filter(uuid__in=named).values_list("uuid", flat=True)}
+    made = Credit.objects.filter(uuid__in=named).values_list("uuid", "remote__remote_id")
+    ours = {str(uuid): there for uuid, there in made}
     known = {row.ninja_id: row for row in OpenCredit.objects.all()}
     now, changed = timezone.now(), []
     for row in listed.values():
@@ -54,7 +55,7 @@ def observe(rows: Iterable[NinjaCredit]) -> None:
             "date": row.date,
             "amount": row.amount,
             "balance": row.balance,
-            "is_ours": bool(key and key[1] in ours),
+            "is_ours": bool(key and ours.get(key[1], "") in (row.id, None)),
         }
         if before is None or any(getattr(before, name) != value for name, value in columns.items()):
             changed.append(OpenCredit(ninja_id=row.id, seen_at=now, **columns))

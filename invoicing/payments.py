@@ -22,7 +22,18 @@ from billing_console import clock, formats
 from billing_console.batches import in_batches
 from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import applied, bouncing, comparing, creating, cursors, deviations, open_credits, receivers, unapplied
+from invoicing import (
+    applied,
+    bouncing,
+    comparing,
+    creating,
+    cursors,
+    deviations,
+    open_credits,
+    receivers,
+    twins,
+    unapplied,
+)
 from invoicing.cursors import Position
 from invoicing.ended_there import has_ended, rest_of
 from invoicing.fees import fees_of
@@ -84,6 +95,7 @@ def poll() -> int:
         upstreams.check_pin(Server.NINJA)
         ninja = upstreams.ninja_client()
         seen, faults = _poll_invoices(ninja)
+        twins.look_again(ninja)
         _poll_payments(ninja)
         open_credits.read(ninja)
         faults += _catch_up(ninja)
@@ -112,6 +124,7 @@ def _poll_invoices(ninja: InvoiceNinjaClient) -> tuple[int, list[ConsoleError]]:
             seen += failure.count
             faults.append(failure)
         notice_foreign(rows)
+        twins.notice_doubled(rows, ninja)
         position.note(rows)
     failed = [fault.since for fault in faults]
     if None not in failed:
@@ -162,8 +175,9 @@ def notice_foreign(rows: Iterable[NinjaInvoice]) -> int:
     """
     rows = [row for row in rows if any(line.task_id for line in row.lines)]
     known = RemoteRecord.objects.filter(server=Server.NINJA, kind=RecordKind.INVOICE)
-    ours = set(known.filter(our_key__in=[row.private_notes for row in rows]).values_list("our_key", flat=True))
-    foreign = [row for row in rows if row.private_notes not in ours]
+    known = known.filter(our_key__in=[row.private_notes for row in rows])
+    ours = dict(known.values_list("our_key", "remote_id"))
+    foreign = [row for row in rows if ours.get(row.private_notes, "") not in (row.id, None)]
     why = _("an invoice in Invoice Ninja that the console did not make names it")
     return push.check_tasks({line.task_id for row in foreign for line in row.lines if line.task_id}, why)
 

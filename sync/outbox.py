@@ -29,7 +29,7 @@ from billing_console.errors import (
     said_by,
 )
 from billing_console.states import RecordState
-from sync import gate, leases
+from sync import doorbell, gate, leases
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, WorkItem
 from sync.transitions import advance, take
@@ -109,6 +109,7 @@ def expire_leases(kind: RecordKind) -> int:
             why=_("the lease ran out before an outcome was written"),
             only_if=Q(claim_id=record.claim_id) & leases.has_ended(),
             claim=record.claim_id,
+            lost_at=timezone.now(),
             not_before=timezone.now() + _look_up_wait(),
             sentence=_(
                 "The worker that wrote this has not said in time what became of it: it stopped, or it is only slow. "
@@ -231,14 +232,14 @@ def write_one(claim: Claim, handler: Handler) -> None:
     try:
         _write(claim, handler)
     except (ClaimLost, OperationalError) as error:
-        # A worker that slept past its lease changes nothing: whoever expires the lease decides. But who wrote nothing
-        # need not be looked up.
+        # Whoever expires the lease decides, and looks it up; but who wrote nothing need not be looked up.
         logger.warning("claim %s on %s was lost before its outcome was written", claim.claim_id, claim.record)
         if not claim.wrote:
             rows = RemoteRecord.objects.filter(pk=claim.record.pk)
             leases.after_the_outage(lambda: _give_back(rows, claim.claim_id))
         if isinstance(error, OperationalError):
             raise
+        doorbell.ring("payments")  # what it wrote after all, beside another, is found at once
 
 
 def _write(claim: Claim, handler: Handler) -> None:

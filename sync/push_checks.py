@@ -46,7 +46,7 @@ def check_ours(task: NinjaTask, remote: RemoteRecord, ninja: InvoiceNinjaClient)
     if task.invoice_id and not _is_our_invoice(task, remote):
         invoice = ninja.invoice(task.invoice_id)
         key = whose.key_of(invoice)
-        if key and whose.is_known(key):
+        if key and whose.is_known(invoice):
             return
         reason, sentence = _why_taken(invoice, key)
         sentence %= {"number": remote.our_key, "invoice": invoice.number or invoice.id}

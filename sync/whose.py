@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from django.conf import settings
+from django.db.models import Q
 
 from sync.clients.ninja_rows import NinjaInvoice, NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, UpstreamPin
@@ -50,6 +51,7 @@ def key_of(invoice: NinjaInvoice) -> str:
     return found[0] if found else ""
 
 
-def is_known(key: str) -> bool:
-    """Whether this database knows the invoice with this key."""
-    return RemoteRecord.objects.filter(server=Server.NINJA, kind=RecordKind.INVOICE, our_key=key).exists()
+def is_known(invoice: NinjaInvoice) -> bool:
+    """Whether this database made the invoice: it knows its key, and no other one there under that key as its own."""
+    rows = RemoteRecord.objects.filter(server=Server.NINJA, kind=RecordKind.INVOICE, our_key=key_of(invoice))
+    return rows.filter(Q(remote_id=invoice.id) | Q(remote_id__isnull=True)).exists()

@@ -19,8 +19,10 @@ from invoicing.models.readings import CountedInvoice, CountedItem, CountedLine, 
 from invoicing.models.reminders import Reminder, ReminderText
 from invoicing.models.runs import ClientSchedule, InvoiceRun, RunClient, RunClientState, RunTrigger
 from invoicing.models.sendings import ContactMail, Selection, Sending
+from invoicing.models.twins import Twin
 
 __all__ = [
+    "Twin",
     "Became",
     "ClientSchedule",
     "Closing",

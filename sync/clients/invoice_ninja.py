@@ -313,6 +313,14 @@ class InvoiceNinjaClient(Activities, SelfCheck, Clocked):
         rows = list_all(self._http, "/credits", {"client_id": client_id, "status": status}, parse_credit)
         return [row for row in rows if row.client_id == client_id]
 
+    def credit(self, credit_id: NinjaId) -> NinjaCredit:
+        """Return one credit, also a deleted one; raises NotFound."""
+        return self._get(f"/credits/{segment(credit_id)}", parse_credit)
+
+    def delete_credit(self, credit_id: NinjaId) -> NinjaCredit:
+        """Delete a credit: its rest goes with it, what it paid stays paid (recordings 1257, 1261)."""
+        return self._bulk("/credits/bulk", {"action": "delete", "ids": [credit_id]}, parse_credit)
+
     def open_credits(self) -> list[NinjaCredit]:
         """Return all clients' credits that are sent and have a rest; drafts are not among them (recording 1254)."""
         return list_all(self._http, "/credits", {"applicable": "true", "status": "active"}, parse_credit)

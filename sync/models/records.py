@@ -54,6 +54,7 @@ class RemoteRecord(models.Model):
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    lost_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a lease ran out that nobody settled
     state_since = models.DateTimeField(_("in this state since"), null=True, blank=True)
     correlation_id = models.UUIDField(null=True, blank=True, editable=False)
 
@@ -88,6 +89,7 @@ class RemoteRecord(models.Model):
             models.Index(fields=["state", "-id"], name="record_state"),
             models.Index(fields=["our_key"], opclasses=["varchar_pattern_ops"], name="record_our_key"),
             models.Index(fields=["remote_id"], name="record_remote_id"),
+            models.Index(fields=["kind", "-lost_at"], condition=Q(lost_at__isnull=False), name="record_lost"),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
+
 from billing_console import clock
 from billing_console.states import RecordState
 from invoicing import pausing, review, selections
@@ -26,6 +28,7 @@ from invoicing.models import (
     Reminder,
     ReminderPause,
     RunClient,
+    Twin,
 )
 from mappings.models import Client, ProjectMapping
 from mappings.rules import month
@@ -360,6 +363,21 @@ def kept() -> Scene:
     )
 
 
+def made_twice() -> Scene:
+    remote = RemoteRecord.objects.get(invoice=billed())
+    RemoteRecord.objects.filter(pk=remote.pk).update(state=RecordState.SYNCED, desired={"gross": "229.90"})
+    facts: dict[str, Any] = {"record": remote, "kept_id": remote.remote_id, "kept_number": "0047"}
+    facts |= {"other_id": "x", "other_number": "0048", "sentence": "Two of them.", "found_at": timezone.now()}
+    twin = Twin.objects.create(**facts)
+    rows = Twin.objects.filter(pk=twin.pk)
+    return Scene(
+        url("invoicing_twin_end", twin.pk),
+        lambda: rows.update(kept_id="x", kept_number="0048", other_id=remote.remote_id, other_number="0047"),
+        "Ended was “0048”",
+        "is “0047” now",
+    )
+
+
 def set_free() -> Scene:
     invoice = billed(state="cancelled")
     rows = InvoiceLine.objects.filter(invoice=invoice)
@@ -494,6 +512,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "invoicing_invoice_cancel": ended,
     "invoicing_invoice_keep": kept,
     "invoicing_invoice_set_free": set_free,
+    "invoicing_twin_end": made_twice,
     "invoicing_invoice_use_credit": lambda: credit_scene("use_credit", state="synced", remote_id="k1"),
     "invoicing_invoice_give_up_credit": lambda: credit_scene(
         "give_up_credit", state="attention", sentence="It was refused."

@@ -23,7 +23,7 @@ from tests.contract.taiga.people_cases import PEOPLE_CASES
 # They call nothing.
 WITHOUT_A_CALL = {"close", "slot"}
 # What has a meaning only after what went before, and is played in its story: method, number of its recording.
-IN_STORIES = {InvoiceNinjaClient: {"open_credits": 1254}, TaigaClient: {}}
+IN_STORIES = {InvoiceNinjaClient: {"open_credits": 1254, "credit": 1208, "delete_credit": 1261}, TaigaClient: {}}
 
 
 def methods_of(client: type) -> set[str]:
