@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from billing_console.env import UnreadableSecretFile
+from billing_console.env import UnreadableSetting
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
 
     try:
         execute_from_command_line(sys.argv)
-    except UnreadableSecretFile as error:
+    except UnreadableSetting as error:
         sys.exit(str(error))
     except DatabaseError as error:
         sentence = explain(error)

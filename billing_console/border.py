@@ -1,7 +1,8 @@
 """The border of the pages: what no column and no page can take is refused before anything reads it.
 
 A NUL in an address, a cookie, a query or a form is no text of a person, and PostgreSQL refuses it: 400. A body is
-measured before a byte of it is read, because Django keeps files on the disk before it asks who sent them: 413.
+measured before a byte of it is read, because Django keeps files on the disk before it asks who sent them: 413. The
+doors of other programs are none of its business: they read, bound and answer by themselves.
 """
 
 from __future__ import annotations
@@ -28,26 +29,32 @@ class Border:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not is_page(request):
+            return self.get_response(request)
         if is_too_large(request):
             return refusal(413)
         texts = [request.path_info, *request.COOKIES.values(), *_texts_of(request.GET)]
         return refusal(400) if any(NUL in text for text in texts) else self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_args: Any) -> HttpResponse | None:
-        """A form is looked at once the address is known to be one: deliveries of other programs read their own body."""
+        """A form is looked at where its view would read it."""
         is_form = request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data")
-        if request.method != "POST" or not is_form or not request.path_info.startswith("/admin/"):
+        if request.method != "POST" or not is_form or not is_page(request):
             return None
         names = [str(file.name) for files in request.FILES.lists() for file in files[1]]
         return refusal(400) if any(NUL in text for text in [*_texts_of(request.POST), *names]) else None
+
+
+def is_page(request: HttpRequest) -> bool:
+    """Whether a person asks: the admin and the choice of the language."""
+    return request.path_info.startswith(("/admin/", "/i18n/"))
 
 
 def is_too_large(request: HttpRequest) -> bool:
     """Whether the body is longer than whoever sends it may send; one without a length is empty to Django."""
     declared = request.META.get("CONTENT_LENGTH") or "0"
     length = number_of(declared)
-    is_page = request.path_info.startswith(("/admin/", "/i18n/"))
-    is_signed_in = not is_page or settings.SESSION_COOKIE_NAME in request.COOKIES
+    is_signed_in = settings.SESSION_COOKIE_NAME in request.COOKIES
     return length is None or length > (FROM_THE_OFFICE if is_signed_in else FROM_ANYBODY)
 
 

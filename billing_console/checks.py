@@ -7,6 +7,7 @@ what is set is checked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ OTHER_CONNECTIONS = 6
 
 def register_checks() -> None:
     """Register all checks; called once, when the apps are ready. `check --tag console` runs ours alone."""
-    for check in (check_environment, check_secrets, check_upstreams, check_services, check_addresses):
+    for check in (check_environment, check_secrets, check_upstreams, check_services, check_addresses, check_env_file):
         register(check, TAG)
     for check_server in (check_connections, check_tables, check_redis, check_field_key):
         register(check_server, TAG, Tags.database)
@@ -307,3 +308,17 @@ def check_field_key(
     except DatabaseError:
         return []  # no tables yet: console.W002
     return [Warning(problem, id="console.W005")] if problem else []
+
+
+def check_env_file(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """The file with the tokens is readable for nobody else (console.W006)."""
+    path = Path(settings.ENV_FILE) if settings.ENV_FILE else None
+    if not _is_production() or path is None or not path.is_file() or not path.stat().st_mode & 0o077:
+        return []
+    return [
+        Warning(
+            _("%(path)s can be read by other users of this machine, and it holds the tokens.") % {"path": path},
+            hint=_("Run: chmod 600 %(path)s") % {"path": path},
+            id="console.W006",
+        )
+    ]

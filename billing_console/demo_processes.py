@@ -19,6 +19,7 @@ from billing_console import demo_belonging
 from billing_console.demo_belonging import Belonging
 from billing_console.embedded import ServiceUrls, embedded_services
 from billing_console.env import VARIABLES
+from billing_console.private_files import open_private
 from billing_console.processes import (
     CLONE,
     Program,
@@ -186,7 +187,7 @@ def running_demo(ports: Ports, *, is_reset: bool, announce: Write, taiga_mode: s
             shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True, exist_ok=True)
         PORTS_FILE.write_text(json.dumps(asdict(ports)))
-        log = stack.enter_context(LOG.open("a", buffering=1, encoding="utf-8"))
+        log = stack.enter_context(open_private(LOG, "a", buffering=1, encoding="utf-8"))
 
         def write(line: str) -> None:
             with contextlib.suppress(ValueError):  # a last line after the file was closed

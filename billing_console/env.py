@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -58,13 +59,18 @@ VARIABLES: Final = (
     "TASK_NUMBER_PREFIX",
     "THROTTLE_SECONDS",
     "TICK_SECONDS",
+    "TRUSTED_PROXIES",
     "UPSTREAM_CALLS_AT_A_TIME",
     "VAR_DIR",
     "WEBHOOK_SECRET",
 )
 
 
-class UnreadableSecretFile(Exception):
+class UnreadableSetting(Exception):
+    """A variable that cannot be read; the text is one plain sentence."""
+
+
+class UnreadableSecretFile(UnreadableSetting):
     """A NAME_FILE names a file that cannot be read; the text is one plain sentence."""
 
 
@@ -90,6 +96,24 @@ def kept_secret(path: Path) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         return ""
+
+
+class UnreadableNetwork(UnreadableSetting):
+    """TRUSTED_PROXIES names what is no address and no network; the text is one plain sentence."""
+
+
+def networks_of(names: Iterable[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks of a list of addresses and networks. Raises UnreadableNetwork."""
+    found = []
+    for name in names:
+        try:
+            found.append(ipaddress.ip_network(name.strip(), strict=False))
+        except ValueError:
+            sentence = (
+                "TRUSTED_PROXIES names {}, which is neither an address nor a network such as 10.0.0.0/8. Correct it."
+            )
+            raise UnreadableNetwork(sentence.format(name)) from None
+    return found
 
 
 def make_once(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.db import Error
 
+from billing_console.private_files import open_private
+
 _QUOTES_VALUES = "22"  # the class of a refused value: its sentence quotes it
+
+
+class PrivateFileHandler(WatchedFileHandler):
+    """A log in a file that its user alone reads; put by by somebody else, it is begun anew."""
+
+    def _open(self) -> Any:
+        return open_private(Path(self.baseFilename), self.mode, encoding=self.encoding, errors=self.errors)
 
 
 class LineFormatter(logging.Formatter):

@@ -11,13 +11,16 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing_console.env import kept_secret, load_secret_files, make_once
+from billing_console.env import kept_secret, load_secret_files, make_once, networks_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 # ENV_FILE names another file, or, empty, none: the demo must not see an installation's tokens.
 if (env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))) and Path(env_file).is_file():
     environ.Env.read_env(env_file)
+else:
+    env_file = ""
+ENV_FILE = env_file
 load_secret_files()
 VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var")))
 
@@ -39,6 +42,8 @@ CSRF_TRUSTED_ORIGINS = [
     *env.list("CSRF_TRUSTED_ORIGINS", default=[]),
     *([PUBLIC_URL.rstrip("/")] if PUBLIC_URL.startswith("https://") else []),
 ]
+# Proxies whose X-Forwarded-For is believed: addresses and networks. In containers that is where the port comes from.
+TRUSTED_PROXIES = networks_of(env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"]))
 LOG_DIR = env("LOG_DIR", default="")
 ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
@@ -229,7 +234,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
 }
-IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
 LOGGING = {
@@ -249,7 +253,7 @@ LOGGING = {
 if LOG_DIR:
     Path(LOG_DIR).mkdir(parents=True, exist_ok=True)
     LOGGING["handlers"]["webhook"] = {  # type: ignore[index]
-        "class": "logging.handlers.WatchedFileHandler",
+        "class": "billing_console.log_lines.PrivateFileHandler",
         "filename": str(Path(LOG_DIR) / "webhook.log"),
         "formatter": "line",
     }

@@ -11,6 +11,7 @@ from django.db.models import Field, Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from billing_console.cells import harmless_cell
 from billing_console.values import check_day, number_of
 
 
@@ -53,7 +54,13 @@ class StrictHistoryMixin:
 
 
 class StrictExportMixin:
-    """A filter that cannot be read leads back to the list, as the list itself does it."""
+    """A filter that cannot be read leads back to the list, as the list itself does it; no cell is a formula."""
+
+    def get_data_for_export(self, request: HttpRequest, queryset: Any, **kwargs: Any) -> Any:
+        found = super().get_data_for_export(request, queryset, **kwargs)  # type: ignore[misc]
+        for number, row in enumerate(found):
+            found[number] = [harmless_cell(cell) if isinstance(cell, str) else cell for cell in row]
+        return found
 
     def export_action(self, request: HttpRequest) -> HttpResponse:
         try:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from io import StringIO
 
+from billing_console.cells import harmless
 from invoicing.identities import Identity, Term
-from invoicing.reports.columns import harmless
 
 Row = tuple[str, str, str, str, str, str]
 

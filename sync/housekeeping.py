@@ -20,6 +20,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console.private_files import open_private
 from billing_console.states import DeliveryState
 from sync import heartbeats
 from sync.models import RejectedDelivery, WebhookDelivery
@@ -110,7 +111,11 @@ def archive_logs() -> int:
         return 0
     folder, done = Path(settings.LOG_DIR), 0
     for path in sorted(folder.glob("webhook-*.log")):
-        with path.open("rb") as plain, gzip.open(f"{path}.gz", "ab") as packed:
+        with (
+            path.open("rb") as plain,
+            open_private(Path(f"{path}.gz"), "ab") as file,
+            gzip.open(file, "ab") as packed,
+        ):
             shutil.copyfileobj(plain, packed)
         path.unlink()
         done += 1

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_HEADERS: Final = ("User-Agent", "Content-Type", "Content-Length")
 _LINE_LENGTH: Final = 120
+MOST_FORWARDED: Final = 500  # characters of X-Forwarded-For from its end: a dozen proxies
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -120,20 +121,31 @@ def ninja_hook_secret() -> str:
 
 
 def sender_address(request: HttpRequest) -> str | None:
-    """The address that sent the request; behind a proxy on this machine, the one that the proxy saw."""
+    """The address that sent the request; behind proxies of ours (TRUSTED_PROXIES), the one that the first of them saw.
+
+    Each proxy writes whom it saw at the end of X-Forwarded-For; what stands before the first one that is not ours is
+    the sender's to invent.
+    """
     peer = _as_address(request.META.get("REMOTE_ADDR", ""))
-    if peer is None or peer.is_loopback:
-        # Only the last entry was written by our own proxy; those before it are the sender's to invent.
-        forwarded = _as_address(request.headers.get("X-Forwarded-For", "").rpartition(",")[2])
-        peer = forwarded or peer
+    entries = request.headers.get("X-Forwarded-For", "")[-MOST_FORWARDED:].split(",")
+    while entries and (peer is None or _is_trusted(peer)):
+        seen = _as_address(entries.pop())
+        if seen is None:
+            break
+        peer = seen
     return str(peer) if peer is not None else None
+
+
+def _is_trusted(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return any(address in network for network in settings.TRUSTED_PROXIES if network.version == address.version)
 
 
 def _as_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(text.strip().partition("%")[0])
+        found = ipaddress.ip_address(text.strip().partition("%")[0])
     except ValueError:
         return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _read_body(request: HttpRequest) -> bytes | None:

@@ -73,7 +73,7 @@ def test_compose_has_the_services_and_versions(compose: dict[str, Any]) -> None:
     assert services["postgres"]["image"] == "postgres:15-alpine"
     assert services["redis"]["image"] == "redis:7-alpine"
     assert {services[name]["image"] for name in ("prepare", "web", "worker", "beat")} == {"billing-console"}
-    assert services["web"]["ports"] == ["${PORT:-5000}:5000"]
+    assert services["web"]["ports"] == ["127.0.0.1:${PORT:-5000}:5000"]
     assert services["beat"]["command"][:4] == ["celery", "--app", "billing_console", "beat"]
     worker = services["worker"]
     assert worker["command"][:4] == ["celery", "--app", "billing_console", "worker"]

@@ -15,6 +15,7 @@ from typing import Final
 import redis
 
 from billing_console.embedded.folders import EmbeddedError, Folders, clear_leftovers, server_environment
+from billing_console.private_files import open_private
 from billing_console.spawn import spawn, stop_process
 
 START_SECONDS: Final = 15.0
@@ -95,7 +96,7 @@ class OwnRedis:
         command = [str(self.program)]
         for name, value in settings.items():
             command += [f"--{name}", value]
-        with self.folders.redis_log.open("wb") as log:
+        with open_private(self.folders.redis_log, "wb") as log:
             self.process = spawn(
                 command,
                 env=server_environment(),

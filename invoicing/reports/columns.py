@@ -15,7 +15,6 @@ from billing_console import formats, money
 
 Row = Mapping[str, Any]
 Text = str | Promise
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Kind(Enum):
@@ -99,11 +98,6 @@ class Column:
             case Kind.DAY | Kind.DAYS | Kind.COUNT:
                 return value
         return str(value)
-
-
-def harmless(text: str) -> str:
-    """Text that no spreadsheet runs as a formula: an apostrophe stands before what could begin one."""
-    return f"'{text}" if text.startswith(FORMULA_BEGINS) else text
 
 
 CURRENCY = Column("currency", "Currency", in_files_only=True)

@@ -19,7 +19,8 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 
-from invoicing.reports.columns import Column, Kind, Row, harmless
+from billing_console.cells import harmless
+from invoicing.reports.columns import Column, Kind, Row
 
 NUMBER_FORMATS = {Kind.MONEY: "#,##0.00#", Kind.RATE: "#,##0.00#", Kind.HOURS: "0.00####", Kind.DAY: "yyyy-mm-dd"}
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from import_export import fields, resources
 from import_export.widgets import ForeignKeyWidget, Widget
 
+from billing_console.cells import as_written
 from billing_console.form_fields import StrictDecimalField
 from billing_console.values import day_of
 from mappings import hooks
@@ -93,6 +94,12 @@ class RateResource(resources.ModelResource):
         skip_unchanged = True
         use_transactions = True
         store_instance = True  # for the effect of the whole file
+
+    def before_import_row(self, row: Any, **kwargs: Any) -> None:
+        """A cell that was exported with an apostrophe before it is read as it is."""
+        for name, cell in row.items():
+            if isinstance(cell, str):
+                row[name] = as_written(cell)
 
     def get_queryset(self) -> Any:
         """With the rows whose names are written, in one query."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.db import connection
 from billing_console.checks import (
     check_addresses,
     check_connections,
+    check_env_file,
     check_environment,
     check_redis,
     check_secrets,
@@ -37,8 +39,9 @@ PRODUCTION = {
     "DATABASE_URL": "postgres://billing@db.example.org/billing",
     "REDIS_URL": "redis://redis.example.org/0",
     "PUBLIC_URL": "https://billing.example.org",
+    "ENV_FILE": "",
 }
-CHECKS = (check_environment, check_secrets, check_upstreams, check_services, check_addresses)
+CHECKS = (check_environment, check_secrets, check_upstreams, check_services, check_addresses, check_env_file)
 
 
 @pytest.fixture
@@ -207,3 +210,15 @@ def test_all_are_registered(production: Any) -> None:
     identities = {message.id for message in run_checks()}
 
     assert {"console.E002", "console.E007", "console.E009"} <= identities
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, []), (0o640, ["console.W006"]), (0o604, ["console.W006"])])
+def test_a_file_with_the_tokens_that_others_read_is_a_warning(
+    production: Any, tmp_path: Path, mode: int, expected: list[str]
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("TAIGA_TOKEN=x")
+    file.chmod(mode)
+    production.ENV_FILE = str(file)
+
+    assert [identity for identity, _ in found_now()] == expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from django.conf import settings
 from django.db import Error, IntegrityError, connection, transaction
 
 from billing_console.embedded.postgres import SETTINGS
-from billing_console.log_lines import LineFormatter
+from billing_console.log_lines import LineFormatter, PrivateFileHandler
 from mappings.models import Client, Rate
 
 pytestmark = pytest.mark.django_db
@@ -91,3 +93,29 @@ def test_postgresqls_log_is_nobody_elses() -> None:
         data = Path(cursor.fetchone()[0])
     log = data.parent.parent / f"{data.parent.name}.postgres.log"
     assert log.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_a_log_is_read_by_its_user_alone(tmp_path: Path, was_there: bool) -> None:
+    path = tmp_path / "webhook.log"
+    if was_there:
+        path.write_text("before\n")
+        path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        handler = PrivateFileHandler(str(path))
+        handler.emit(logging.LogRecord("webhook", logging.INFO, "", 0, "202 from 10.0.0.1", None, None))
+        path.rename(tmp_path / "put-by.log")
+        handler.emit(logging.LogRecord("webhook", logging.INFO, "", 0, "202 from 10.0.0.2", None, None))
+        handler.close()
+    finally:
+        os.umask(before)
+    assert path.read_text() == "202 from 10.0.0.2\n"
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_every_log_of_the_settings_and_of_the_embedded_servers_is_private() -> None:
+    for folder in ("billing_console", "sync", "invoicing"):
+        for path in (settings.BASE_DIR / folder).rglob("*.py"):
+            found = re.search(r"_log\.open\(|LOG\.open\(|logging\.(handlers\.\w*)?FileHandler", path.read_text())
+            assert found is None, path

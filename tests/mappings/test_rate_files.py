@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import tablib
+from django.contrib import admin
 from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,9 @@ from hypothesis.extra.django import TestCase
 
 from mappings import hooks
 from mappings.admin.rate_resource import RateResource
+from mappings.admin.rates import RateAdmin
 from mappings.models import Client, Person, ProjectMapping, Rate, Role
+from tests.people import browser_of
 
 pytestmark = pytest.mark.django_db
 
@@ -142,3 +145,20 @@ class TestOverlap(TestCase):
             return
         with pytest.raises(IntegrityError), transaction.atomic():
             other.save()
+
+
+@pytest.mark.parametrize("begin", ["=", "-", "+", "@", "＝"])  # noqa: RUF001
+@pytest.mark.parametrize("title", ["csv", "xlsx"])
+def test_a_name_that_could_be_a_formula_goes_out_harmless_and_comes_back(begin: str, title: str) -> None:
+    person = Person.objects.create(taiga_user_id=9, username=f"{begin}cmd|' /C calc'!A0")
+    Rate.objects.create(level="user", person=person, amount=50, currency="EUR")
+    titles = [one().get_extension() for one in RateAdmin(Rate, admin.site).get_export_formats()]
+    form = {"format": str(titles.index(title)), "resource": "", **{f"rateresource_{name}": "on" for name in HEADERS}}
+
+    answer = browser_of("administrator").post("/admin/mappings/rate/export/", form)
+
+    file = answer.content.decode("utf-8-sig") if title == "csv" else answer.content
+    data = tablib.Dataset().load(file, format=title)
+    assert [row["person"] for row in data.dict] == [f"'{person.username}"]
+    assert load(*[[row[header] or "" for header in HEADERS] for row in data.dict]) == []
+    assert Rate.objects.count() == 1

@@ -110,6 +110,7 @@ def test_logs_of_earlier_months_are_put_by_and_then_compressed(settings: Any, tm
     assert housekeeping.archive_logs() == 1
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["webhook-2020-01.log.gz", "webhook.log"]
+    assert (tmp_path / "webhook-2020-01.log.gz").stat().st_mode & 0o777 == 0o600
     with gzip.open(tmp_path / "webhook-2020-01.log.gz", "rt") as packed:
         assert packed.read() == "2020-01-31 23:59:59 INFO webhook 202\n"
 

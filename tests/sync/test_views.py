@@ -15,18 +15,19 @@ from typing import Any
 
 import pytest
 from celery import current_app
-from django.test import Client
+from django.test import Client, RequestFactory
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from billing_console.env import UnreadableSetting, networks_of
 from billing_console.states import DeliveryState
 from mappings.models import Client as Payer
 from mappings.models import ProjectMapping
 from sync import ingest
 from sync.models import RejectedDelivery, WebhookDelivery, WorkItem
 from sync.signature import sign
-from sync.views import ninja_hook_secret
+from sync.views import ninja_hook_secret, sender_address
 from tests.sync.test_payloads import TABLE, body_of
 
 pytestmark = pytest.mark.django_db
@@ -332,6 +333,32 @@ def test_the_address_behind_our_own_proxy_is_the_last_one(door: Client) -> None:
     post(door, body_of("04-task-change-subject"), HTTP_X_FORWARDED_FOR="1.2.3.4", REMOTE_ADDR="198.51.100.7")
     addresses = WebhookDelivery.objects.order_by("id").values_list("remote_address", flat=True)
     assert list(addresses) == ["203.0.113.9", "198.51.100.7"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "seen"),
+    [
+        ("172.18.0.1", "203.0.113.9", "203.0.113.9"),  # a container: the peer is Docker's own address
+        ("::ffff:172.18.0.1", "203.0.113.9", "203.0.113.9"),
+        ("172.18.0.1", "9.9.9.9, 203.0.113.9, 10.0.0.7", "203.0.113.9"),  # two proxies of ours
+        ("172.18.0.1", "9.9.9.9, nonsense", "172.18.0.1"),
+        ("172.18.0.1", "", "172.18.0.1"),
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),  # not one of ours: it may say what it likes
+        ("172.18.0.1", ", ".join(["10.0.0.1"] * 5000), "10.0.0.1"),
+    ],
+)
+def test_behind_proxies_of_ours_the_address_is_the_one_they_saw(
+    rf: RequestFactory, settings: Any, peer: str, forwarded: str, seen: str
+) -> None:
+    settings.TRUSTED_PROXIES = networks_of(["172.16.0.0/12", "10.0.0.0/8"])
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+
+    assert sender_address(rf.get("/", headers=headers, REMOTE_ADDR=peer)) == seen
+
+
+def test_a_network_that_is_none_is_one_sentence() -> None:
+    with pytest.raises(UnreadableSetting, match="TRUSTED_PROXIES names proxy, which is neither an address nor"):
+        networks_of(["10.0.0.0/8", "proxy"])
 
 
 @pytest.fixture(params=["stopped", "frozen"])
