@@ -6,6 +6,8 @@ what is set is checked.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +45,7 @@ EXAMPLE_VALUES = frozenset(
     }
 )
 MIN_SECRET_LENGTH = 16
+MIN_FREE_BYTES: Final = 20 * 1024 * 1024
 TAG = "console"
 REDIS_CHECK: Final = "console.W003"
 # Sessions beside web and worker: the worker's main thread, beat, and commands that a person runs.
@@ -51,7 +54,8 @@ OTHER_CONNECTIONS = 6
 
 def register_checks() -> None:
     """Register all checks; called once, when the apps are ready. `check --tag console` runs ours alone."""
-    for check in (check_environment, check_secrets, check_upstreams, check_services, check_addresses, check_env_file):
+    of_settings = (check_environment, check_secrets, check_upstreams, check_services, check_addresses, check_env_file)
+    for check in (*of_settings, check_log_folder):
         register(check, TAG)
     for check_server in (check_connections, check_tables, check_redis, check_field_key):
         register(check_server, TAG, Tags.database)
@@ -196,6 +200,33 @@ def check_addresses(app_configs: Sequence[AppConfig] | None = None, **kwargs: An
             )
         ]
     return []
+
+
+def check_log_folder(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """LOG_DIR can be written to, and its disk has space (console.W007).
+
+    A warning: what cannot be written there goes to stderr, and decides nothing.
+    """
+    if not settings.LOG_DIR:
+        return []
+    try:
+        folder = Path(settings.LOG_DIR)
+        folder.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(folder, os.W_OK | os.X_OK) else _("no right to write")
+        if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+            why = _("its disk is full")
+    except OSError as error:
+        why = error.strerror or str(error)
+    if not why:
+        return []
+    return [
+        Warning(
+            _("LOG_DIR (%(folder)s) cannot be written to: %(why)s. Its lines go to stderr meanwhile.")
+            % {"folder": settings.LOG_DIR, "why": why},
+            hint=_("Make space there, give the console's user the right to write, or set another LOG_DIR."),
+            id="console.W007",
+        )
+    ]
 
 
 def check_connections(

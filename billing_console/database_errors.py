@@ -6,6 +6,7 @@ Imports no settings, so that manage.py may use it around everything.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import psycopg
 from django.db.utils import OperationalError, ProgrammingError
@@ -17,6 +18,15 @@ NO_TABLES = (
 UNREACHABLE = "The database cannot be reached: {reason}. Check DATABASE_URL, and that PostgreSQL runs."
 
 
+AILMENTS: Final = {
+    "25006": "read-only: it is a standby, or default_transaction_read_only is on; nothing can be stored",
+    "53100": "its disk is full: make space there, all goes on by itself",
+    "53200": "out of memory: give PostgreSQL's machine more",
+    "53300": "no free connection: raise max_connections, or stop who holds them",
+    "57P03": "starting up or recovering: wait a moment",
+}
+
+
 def explain(error: Exception) -> str | None:
     """Return the sentence for a database without our tables, or that lets nobody in; None for anything else."""
     cause = error.__cause__
@@ -26,6 +36,12 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, OperationalError) and is_connecting(cause):
         return UNREACHABLE.format(reason=reason_of(error))
     return None
+
+
+def ailment_of(error: Exception) -> str:
+    """What ails the database, in a few words with what to do, by PostgreSQL's own code."""
+    code = getattr(error.__cause__, "sqlstate", None) or ""
+    return AILMENTS.get(code, "unreachable: check DATABASE_URL and that PostgreSQL runs")
 
 
 def is_connecting(cause: BaseException | None) -> bool:

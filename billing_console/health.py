@@ -14,7 +14,14 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from billing_console.database_errors import ailment_of
+
 REDIS_SECONDS = 0.5
+_WRITE = """
+    INSERT INTO sync_heartbeat (name, at, detail) VALUES ('ready', now(), '')
+    ON CONFLICT (name) DO UPDATE SET at = now()
+    WHERE sync_heartbeat.at NOT BETWEEN now() - interval '1 second' AND now()
+"""
 
 # Applied migrations stay applied while this process runs, so the answer "yes" is asked for once.
 _is_migrated = False
@@ -30,7 +37,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 if the database answers and is migrated, else 503; Redis is told, but decides nothing.
+    """200 if the database is migrated and stores a row, else 503; Redis is told, but decides nothing.
 
     Without Redis deliveries are still stored and beat finds them later, so a balancer must not turn
     Taiga away: Taiga sends each delivery once.
@@ -39,12 +46,20 @@ def readyz(request: HttpRequest) -> JsonResponse:
     try:
         if not _has_all_migrations():
             parts["migrations"] = "missing: run `manage.py prepare`"
-    except DatabaseError:
-        parts["database"] = "unreachable: check DATABASE_URL and that PostgreSQL runs"
+        else:
+            _write()
+    except DatabaseError as error:
+        parts["database"] = ailment_of(error)
         parts["migrations"] = "unknown"
     is_ready = parts["database"] == parts["migrations"] == "ok"
     status = "ready" if is_ready and parts["redis"] == "ok" else "slow" if is_ready else "not ready"
     return JsonResponse({"status": status, **parts}, status=200 if is_ready else 503)
+
+
+def _write() -> None:
+    """Store one row, at most once a second: a database with a full disk still reads. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE)
 
 
 def _has_all_migrations() -> bool:

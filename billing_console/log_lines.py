@@ -6,7 +6,9 @@ excerpt of the statement, in DETAIL and CONTEXT.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections.abc import Iterator
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -21,10 +23,29 @@ _QUOTES_VALUES = "22"  # the class of a refused value: its sentence quotes it
 
 
 class PrivateFileHandler(WatchedFileHandler):
-    """A log in a file that its user alone reads; put by by somebody else, it is begun anew."""
+    """A log in a file that its user alone reads, and that decides nothing; put by by somebody else, it is begun anew.
+
+    Its folder is made anew where it is gone, and what cannot be written goes to stderr. Never raises.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, here or to stderr."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Write the line to stderr, with why it is not in its file; where that fails too, it is lost."""
+        why = sys.exc_info()[1]
+        with contextlib.suppress(Exception):
+            sys.stderr.write(f"{self.baseFilename} cannot be written ({why}): {self.format(record)}\n")
+            sys.stderr.flush()
 
     def _open(self) -> Any:
-        return open_private(Path(self.baseFilename), self.mode, encoding=self.encoding, errors=self.errors)
+        path = Path(self.baseFilename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open_private(path, self.mode, encoding=self.encoding, errors=self.errors)
 
 
 class LineFormatter(logging.Formatter):

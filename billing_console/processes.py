@@ -36,6 +36,28 @@ WORKER_THREADS: Final = 8
 Write = Callable[[str], None]
 
 
+class Careful:
+    """Writes lines while they can be written: a full disk or a closed pipe ends nobody, and what is lost is counted."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self._lost = 0
+        self._why = ""
+
+    def __call__(self, line: str) -> None:
+        """Write `line` if it can be written, and before it how many could not. Never raises for the file."""
+        with self._lock:
+            try:
+                if self._lost:
+                    self._write(f"console | {self._lost} lines could not be written ({self._why}).")
+                    self._lost = 0
+                self._write(line)
+            except (OSError, ValueError) as error:  # ValueError: the file is closed
+                self._lost += 1
+                self._why = getattr(error, "strerror", None) or str(error)
+
+
 class PortBusy(Exception):
     """A port cannot be listened on; the text is one plain sentence."""
 
@@ -115,7 +137,7 @@ def choose_free_ports(count: int) -> list[int]:
 def run_step(argv: Sequence[str], environment: Mapping[str, str], write: Write, name: str) -> int:
     """Run one command to its end, each line of its output to `write`; return its exit code."""
     process = _start(argv, environment)
-    reader = _read_lines(process, name, write)
+    reader = _read_lines(process, name, Careful(write))
     try:
         code = process.wait()
         reader.join(timeout=5)
@@ -130,8 +152,8 @@ class Supervisor:
 
     def __init__(self, programs: Sequence[Program], *, write: Write, announce: Write | None = None) -> None:
         """`write` takes every line of output, prefixed; `announce` what a person should know."""
-        self._write = write
-        self._announce = announce or write
+        self._write = Careful(write)
+        self._announce = Careful(announce) if announce is not None else self._write
         self._slots = [_Slot(program) for program in programs]
 
     @property
@@ -162,11 +184,7 @@ class Supervisor:
             if slot.process is not None and (code := slot.process.poll()) is not None:
                 if now - slot.started_at > HEALTHY_SECONDS:
                     slot.pause = FIRST_PAUSE_SECONDS
-                slot.process, slot.start_at = None, now + slot.pause
-                self._announce(
-                    f"{slot.program.name} ended ({_describe_code(code)}); starting it again in {slot.pause:g} s."
-                )
-                slot.pause = min(MAX_PAUSE_SECONDS, slot.pause * 2)
+                self._put_off(slot, f"ended ({_describe_code(code)}); starting it again")
             if slot.process is None and now >= slot.start_at:
                 self._launch(slot)
 
@@ -192,10 +210,24 @@ class Supervisor:
                 slot.process = None
 
     def _launch(self, slot: _Slot) -> None:
+        """Start the program; where the machine has no process, thread or file to give, it is tried again later."""
         program = slot.program
-        slot.process = _start(program.argv, program.env, program.death_signal)
+        process = None
+        try:
+            slot.process = process = _start(program.argv, program.env, program.death_signal)
+            slot.reader = _read_lines(process, program.name, self._write)
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread to be had
+            if process is not None:  # nobody would read what it says
+                process.kill()
+                process.wait()
+            self._put_off(slot, f"could not be started ({getattr(error, 'strerror', None) or error}); trying again")
+            return
         slot.started_at = time.monotonic()
-        slot.reader = _read_lines(slot.process, program.name, self._write)
+
+    def _put_off(self, slot: _Slot, what: str) -> None:
+        slot.process, slot.start_at = None, time.monotonic() + slot.pause
+        self._announce(f"{slot.program.name} {what} in {slot.pause:g} s.")
+        slot.pause = min(MAX_PAUSE_SECONDS, slot.pause * 2)
 
 
 @contextlib.contextmanager

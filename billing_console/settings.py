@@ -172,7 +172,14 @@ DATABASE_POOL_SIZE = 10  # connections of one process: its threads, and some to 
 # before and after each task, and every task pays for a new one.
 if env.bool("DATABASE_POOL", default=False):
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": 10,
+        # Its pauses between attempts double for so long; then the next request begins anew, without one. By itself it
+        # would pause twice as long as PostgreSQL was away.
+        "reconnect_timeout": 10,
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 if test_name := env("TEST_DB_NAME", default=""):
@@ -251,9 +258,9 @@ LOGGING = {
     "loggers": {"webhook": {"handlers": [], "level": "INFO"}, "django.request": {"level": "ERROR"}},
 }
 if LOG_DIR:
-    Path(LOG_DIR).mkdir(parents=True, exist_ok=True)
     LOGGING["handlers"]["webhook"] = {  # type: ignore[index]
         "class": "billing_console.log_lines.PrivateFileHandler",
+        "delay": True,  # opened with the first line: a folder that cannot be made keeps nobody from starting
         "filename": str(Path(LOG_DIR) / "webhook.log"),
         "formatter": "line",
     }

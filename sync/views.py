@@ -17,6 +17,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from billing_console.database_errors import ailment_of
 from billing_console.fields import UnreadableSecret
 from mappings.models import ProjectMapping
 from sync import doorbell, ingest, signature
@@ -77,9 +78,10 @@ class TaigaWebhookView(APIView):
             received = ingest.receive(raw, delivery, headers=kept, address=address, mapping=mapping)
         except UnreadablePostError:
             return _refuse(address, 400, "broken_off", _("The delivery broke off."), is_counted=False)
-        except DatabaseError:
+        except DatabaseError as error:
             logger.exception("a delivery could not be stored")
-            return _refuse(address, 503, "database", _("The database is not there."), is_counted=False)
+            sentence = _("The delivery could not be stored. The database: %(why)s.") % {"why": ailment_of(error)}
+            return _refuse(address, 503, "database", sentence, is_counted=False)
         webhook_log.info(
             "202 %s%s %s %s #%s %s project %s by %s from %s %s bytes %s",
             received.verdict,

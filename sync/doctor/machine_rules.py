@@ -88,7 +88,7 @@ def _judge_server(
 def _is_worker_heard(seen: Mapping[str, dt.datetime], now: dt.datetime, seconds: float) -> bool:
     """Whether a worker did anything lately although nobody rang by the schedule: a bell of the web did."""
     # A server's answers prove nothing: a command may have asked it.
-    ignored = {"worker", *UPSTREAM_NAMES, *(f"{name}{FAILED}" for name in (*UPSTREAM_NAMES, CLOCK))}
+    ignored = {"worker", "ready", *UPSTREAM_NAMES, *(f"{name}{FAILED}" for name in (*UPSTREAM_NAMES, CLOCK))}
     newest = max((at for name, at in seen.items() if name not in ignored and at <= now + AHEAD), default=None)
     return newest is not None and now - newest <= dt.timedelta(seconds=seconds)
 

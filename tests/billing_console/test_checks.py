@@ -15,6 +15,7 @@ from billing_console.checks import (
     check_connections,
     check_env_file,
     check_environment,
+    check_log_folder,
     check_redis,
     check_secrets,
     check_services,
@@ -222,3 +223,17 @@ def test_a_file_with_the_tokens_that_others_read_is_a_warning(
     production.ENV_FILE = str(file)
 
     assert [identity for identity, _ in found_now()] == expected
+
+
+def test_a_log_folder_that_cannot_be_written_to_is_a_warning(settings: Any, tmp_path: Path) -> None:
+    settings.LOG_DIR = str(tmp_path / "logs")
+    assert check_log_folder() == []
+    (tmp_path / "file").write_text("")
+    settings.LOG_DIR = str(tmp_path / "file" / "logs")
+
+    (found,) = check_log_folder()
+
+    assert found.id == "console.W007"
+    assert found.msg == (
+        f"LOG_DIR ({settings.LOG_DIR}) cannot be written to: Not a directory. Its lines go to stderr meanwhile."
+    )

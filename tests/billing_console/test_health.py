@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from billing_console import checks, health
+from sync.signature import sign
 from tests.billing_console.redis_server import redis_on_a_port
 
 
@@ -75,6 +76,61 @@ def test_without_a_database_it_is_not_ready(client: Client, monkeypatch: pytest.
 
     assert answer.status_code == 503
     assert answer.json()["database"] == "unreachable: check DATABASE_URL and that PostgreSQL runs"
+
+
+def refuse(code: str, table: str = "sync_heartbeat") -> None:
+    """PostgreSQL answers each row for `table` with this code of its own."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+        )
+        cursor.execute(f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} EXECUTE FUNCTION refuse()")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("53100", "its disk is full: make space there, all goes on by itself"),
+        ("53200", "out of memory: give PostgreSQL's machine more"),
+        ("XX000", "unreachable: check DATABASE_URL and that PostgreSQL runs"),
+    ],
+)
+def test_a_database_that_stores_nothing_is_not_ready_and_says_why(client: Client, code: str, said: str) -> None:
+    refuse(code)
+
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["database"]) == (503, said)
+
+
+@pytest.mark.django_db
+def test_a_read_only_database_is_not_ready(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["database"] == (
+        "read-only: it is a standby, or default_transaction_read_only is on; nothing can be stored"
+    )
+
+
+@pytest.mark.django_db
+def test_a_delivery_that_cannot_be_stored_is_told_why(client: Client, settings: Any) -> None:
+    refuse("53100", "sync_webhookdelivery")
+    body = b'{"action": "test", "type": "test", "date": "2025-12-01T09:00:00Z", "data": {"test": "test"}}'
+    headers = {"x-taiga-webhook-signature": sign(body, settings.WEBHOOK_SECRET)}
+
+    answer = client.post("/webhooks/taiga", body, content_type="application/json", headers=headers)
+
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "error": "The delivery could not be stored. The database: its disk is full: make space there, all goes on by "
+        "itself."
+    }
 
 
 def test_only_reading_is_allowed(client: Client) -> None:

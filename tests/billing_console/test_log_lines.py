@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,76 @@ def test_every_log_of_the_settings_and_of_the_embedded_servers_is_private() -> N
         for path in (settings.BASE_DIR / folder).rglob("*.py"):
             found = re.search(r"_log\.open\(|LOG\.open\(|logging\.(handlers\.\w*)?FileHandler", path.read_text())
             assert found is None, path
+
+
+def line_in(handler: PrivateFileHandler, text: str) -> None:
+    handler.handle(logging.LogRecord("webhook", logging.INFO, __file__, 1, text, (), None))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[PrivateFileHandler]:
+    """The log of a folder that is not there yet."""
+    handler = PrivateFileHandler(str(tmp_path / "logs" / "webhook.log"), delay=True)
+    yield handler
+    handler.close()
+
+
+def test_a_folder_that_is_gone_is_made_anew(log: PrivateFileHandler, tmp_path: Path) -> None:
+    line_in(log, "one")
+    (tmp_path / "logs").rename(tmp_path / "away")
+    line_in(log, "two")
+
+    assert (tmp_path / "away" / "webhook.log").read_text() == "one\n"
+    assert (tmp_path / "logs" / "webhook.log").read_text() == "two\n"
+
+
+def test_what_cannot_be_written_there_goes_to_stderr_and_raises_nothing(
+    log: PrivateFileHandler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").write_text("a file where the folder was")
+    line_in(log, "one")
+    (tmp_path / "logs").unlink()
+    line_in(log, "two")
+
+    assert re.search(r"webhook.log cannot be written \(.*\): one\n$", capsys.readouterr().err)
+    assert (tmp_path / "logs" / "webhook.log").read_text() == "two\n"
+
+
+def test_a_full_disk_under_a_log_goes_to_stderr(
+    log: PrivateFileHandler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line_in(log, "one")
+    line_in(log, "two")  # it knows its file by now
+    assert log.stream is not None
+    os.dup2(full := os.open("/dev/full", os.O_WRONLY), log.stream.fileno())  # each write fails as on a full disk
+    line_in(log, "three")
+    os.close(full)
+    with contextlib.suppress(OSError):
+        log.close()
+
+    assert "cannot be written ([Errno 28] No space left on device): three\n" in capsys.readouterr().err
+
+
+def test_no_stderr_either_raises_nothing(
+    log: PrivateFileHandler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logs").write_text("")
+    closed = (tmp_path / "stderr").open("w")
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+
+    line_in(log, "one")
+
+
+def test_the_settings_keep_webhook_log_with_it_and_begin_without_its_folder(tmp_path: Path) -> None:
+    """A process of its own: the folder cannot be made, and a line decides nothing."""
+    (tmp_path / "file").write_text("")
+    code = (
+        "import django, logging; django.setup(); log = logging.getLogger('webhook');"
+        "log.info('one'); print(type(log.handlers[0]).__name__)"
+    )
+    environment = {**os.environ, "LOG_DIR": str(tmp_path / "file" / "logs"), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "PrivateFileHandler\n")
+    assert "webhook.log cannot be written" in done.stderr

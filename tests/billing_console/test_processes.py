@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -53,6 +55,54 @@ def test_a_killed_process_is_started_again_and_all_end_with_the_block() -> None:
     assert said == ["sleeper ended (signal SIGKILL); starting it again in 0.5 s."]
     assert not is_alive(first)
     assert not is_alive(second)
+
+
+def test_a_full_disk_under_our_own_output_ends_nobody() -> None:
+    """/dev/full answers each write as a full disk does."""
+    lines: list[str] = []
+    is_full = True
+    full = os.open("/dev/full", os.O_WRONLY)
+
+    def write(line: str) -> None:
+        if is_full:
+            os.write(full, line.encode())
+        lines.append(line)
+
+    chatty = "import time; [(print(number, flush=True), time.sleep(0.02)) for number in range(10**6)]"
+    with supervised([Program("chatty", [sys.executable, "-S", "-c", chatty], ENVIRONMENT)], write=write) as them:
+        first = them.pids["chatty"]
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: (them.poll(), them.pids.get("chatty", first) != first)[1])
+        assert lines == []
+        is_full = False
+        wait_until(lambda: len(lines) > 3)  # whoever reads its output lives too
+    os.close(full)
+
+    assert re.fullmatch(r"console \| [0-9]+ lines could not be written \(No space left on device\)\.", lines[0])
+    assert lines[1].startswith("chatty  | ")
+
+
+def test_no_process_to_be_had_is_tried_again_and_ends_nobody() -> None:
+    said: list[str] = []
+    both = [Program("one", SLEEP, ENVIRONMENT), Program("two", SLEEP, ENVIRONMENT)]
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    with supervised(both, write=lambda line: None, announce=said.append) as them:
+        before = them.pids
+        os.kill(before["one"], signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))  # EMFILE, as EAGAIN and ENOMEM come
+        try:
+            wait_until(lambda: (them.poll(), len(said) >= 3)[1])
+            assert them.pids == {"two": before["two"]}
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        wait_until(lambda: (them.poll(), "one" in them.pids)[1])
+
+    assert said[:3] == [
+        "one ended (signal SIGKILL); starting it again in 0.5 s.",
+        "one could not be started (Too many open files); trying again in 1 s.",
+        "one could not be started (Too many open files); trying again in 2 s.",
+    ]
 
 
 def test_pauses_grow_for_one_that_dies_again_and_again() -> None:

@@ -13,6 +13,7 @@ from django.core.management import BaseCommand, CommandError
 
 from billing_console.embedded import EmbeddedError, embedded_services
 from billing_console.processes import (
+    Careful,
     PortBusy,
     console_programs,
     insist_on_free_port,
@@ -33,25 +34,26 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        say = Careful(self.say)
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(raising_on_signals())
                 stack.enter_context(hold_lock(settings.VAR_DIR / "console.lock"))
                 insist_on_free_port(host, port)
                 environment = {**os.environ, "PORT": str(port), **_services(stack)}
-                if run_step([sys.executable, "manage.py", "prepare"], environment, self.say, "prepare") != 0:
+                if run_step([sys.executable, "manage.py", "prepare"], environment, say, "prepare") != 0:
                     raise CommandError("The console was not started: preparing it failed, see above.")
                 programs = console_programs(environment, host=host, port=port)
-                supervisor = stack.enter_context(supervised(programs, write=self.say))
-                self.say(f"console | http://{host}:{port}/admin/ · Ctrl-C stops it")
+                supervisor = stack.enter_context(supervised(programs, write=say))
+                say(f"console | http://{host}:{port}/admin/ · Ctrl-C stops it")
                 supervisor.run()
         except (AlreadyRunning, EmbeddedError, PortBusy) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            self.say("console | stopped")
+            say("console | stopped")
         except Stopped as stopped:
             # Asked to stop in the usual way, so an init system must not take it for a failure.
-            self.say(f"console | stopped by signal {stopped.number}")
+            say(f"console | stopped by signal {stopped.number}")
 
     def say(self, line: str) -> None:
         """Print one line at once, also into a pipe."""
