@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from billing_console.cells import harmless_cell
+from billing_console.light import light
 from billing_console.values import check_day, number_of
 
 
@@ -39,6 +40,15 @@ def strict(field: Any) -> Any:
 
 class StrictViewsMixin:
     """Before the admin's own views of a row, of its versions and of exports."""
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Of a list without the columns that it does not show."""
+        rows = super().get_queryset(request)  # type: ignore[misc]
+        name = getattr(getattr(request, "resolver_match", None), "url_name", None) or ""
+        if not name.endswith("_changelist"):
+            return rows
+        paths = self.list_select_related  # type: ignore[attr-defined]
+        return light(rows, *(paths if isinstance(paths, list | tuple) else ()))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, object_id, from_field or None)  # type: ignore[misc]

@@ -17,6 +17,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from billing_console import clock, formats, shown
 from billing_console.admin_base import PageView, act_on_shown, site_page
+from billing_console.light import light
 from billing_console.states import EntryState, Reason
 from sync import as_shown, attention, decisions, hooks, links, reasons, weeks
 from sync.models import RecordKind, RemoteRecord, TimeEntry, WorkItem
@@ -87,15 +88,15 @@ class AttentionPage(PageView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         about = ("item__project", "client", "project", "person")
-        waiting = attention.waiting_by_themselves().select_related(*about)
+        waiting = light(attention.waiting_by_themselves(), "item").select_related(*about)
         calm = group_by_reason(waiting.order_by("state_since")[:SHOWN_PER_GROUP])
-        stuck = attention.stuck_writes().select_related("item__project")
-        unreadable = attention.unreadable_items().select_related("project").order_by("dirty_at")
+        stuck = light(attention.stuck_writes(), "item").select_related("item__project")
+        unreadable = light(attention.unreadable_items()).select_related("project").order_by("dirty_at")
         writes = list(stuck.order_by("state_since")[:SHOWN_PER_GROUP])
         pages = hooks.record_pages(writes)
         today = clock.today(settings.BILLING_TIMEZONE)
         items = list(unreadable[:SHOWN_PER_GROUP])
-        groups = group_by_reason(attention.held().select_related(*about).order_by("state_since")[:1000])
+        groups = group_by_reason(light(attention.held(), "item").select_related(*about).order_by("state_since")[:1000])
         for group in groups:
             entries = [row.entry for row in group.rows[:SHOWN_PER_GROUP]]
             group.shown_field = _shown(group.reason, entries, as_shown.waiting)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView, act_on_shown, site_page
 from billing_console.errors import NotAllowed
+from billing_console.light import light
 from billing_console.states import EntryState
 from sync import as_shown, attention, reasons
 from sync.models import TimeEntry
@@ -82,4 +83,4 @@ class ConfirmBrake(ConfirmView):
 
 def _held_by(code: str) -> QuerySet[TimeEntry]:
     rows = TimeEntry.objects.filter(state=EntryState.HELD, reason=code, reason__in=attention.BRAKES)
-    return rows.select_related("item", "client").order_by("first_closed_at", "pk")
+    return light(rows, "item").select_related("item", "client").order_by("first_closed_at", "pk")

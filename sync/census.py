@@ -23,6 +23,7 @@ from billing_console.states import EntryState, ItemKind, ItemState
 from mappings.models import Company
 from sync import attributes, stories
 from sync.attribute_names import configured_names
+from sync.bounds import bounded
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import TaigaId, TaigaItem
 from sync.marks import BILLED_KINDS, Mark, mark_many
@@ -170,7 +171,7 @@ def _same_value(ours: Any, text: Any) -> bool:
     if ours is None:
         return cell == ""
     if isinstance(ours, bool) or not isinstance(ours, int | Decimal):
-        return cell.removeprefix("'") == str(ours).removeprefix("'")
+        return bounded(cell.removeprefix("'")) == str(ours).removeprefix("'")
     try:
         return Decimal(cell) == ours
     except InvalidOperation:

@@ -25,6 +25,7 @@ from mappings.lookups import person_of
 from mappings.models import ProjectMapping
 from sync import attributes, entries, rests, stories, writeback
 from sync.attribute_names import is_left_behind
+from sync.bounds import bounded_values
 from sync.clients.taiga_rows import TaigaItem
 from sync.marks import Mark, mark_many
 from sync.models import WorkItem
@@ -149,7 +150,7 @@ def _store_gone(item: WorkItem, known: _Known) -> None:
 
 
 def _store_item(item: WorkItem, reading: Reading, row: TaigaItem, known: _Known) -> None:
-    values: dict[str, Any] = clean_json(reading.values.values) if reading.values else {}
+    values: dict[str, Any] = bounded_values(clean_json(reading.values.values)) if reading.values else {}
     before, said_before = item.values_version, _said(item)
     was_closed, finished_before = item.state == ItemState.CLOSED, item.finished_at
     was_gone, story_before = item.state == ItemState.GONE, item.story_taiga_id

@@ -16,6 +16,7 @@ from typing import Final
 from django.db.models import Q
 
 from billing_console import clock, money
+from billing_console.light import light
 from billing_console.states import EntryState, Reason
 from mappings.lookups import rule_set_for, zone_of
 from mappings.models import Membership, Person, ProjectMapping, Rate, RateLevel, Role, TaigaProject
@@ -121,7 +122,7 @@ def find() -> Unmapped:
     reasons = (Reason.UNMAPPED_PROJECT, Reason.NO_RATE, Reason.UNKNOWN_CLIENT)
     held = TimeEntry.objects.filter(state=EntryState.HELD, reason__in=reasons, held_by_person=False)
     related = ("item", "item__assignee", "person", "project__client", "client")
-    entries = list(held.select_related(*related).order_by("first_closed_at", "pk")[: LIMIT + 1])
+    entries = list(light(held, "item").select_related(*related).order_by("first_closed_at", "pk")[: LIMIT + 1])
     is_cut, entries = len(entries) > LIMIT, entries[:LIMIT]
     by_reason: dict[str, list[TimeEntry]] = defaultdict(list)
     for entry in entries:

@@ -20,6 +20,7 @@ from billing_console.states import EntryState, RecordState
 from mappings.models import Company, InvoicedWhen
 from sync import attributes, doorbell, hooks, upstreams
 from sync.attribute_names import configured_names, read_names
+from sync.bounds import bounded_values
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.clients.taiga import TaigaClient
 from sync.clients.taiga_rows import AttributeValues, TaigaId
@@ -307,7 +308,7 @@ def _remember_original(item: WorkItem, there: Any) -> None:
 
 def _proof(remote: RemoteRecord, item: WorkItem, values: AttributeValues, wanted: Any) -> Proof:
     is_ours = not remote.desired.get("restore") and wanted == remote.desired["value"]
-    seen = {"value": wanted, "version": values.version, "values": values.values, "is_ours": is_ours}
+    seen = {"value": wanted, "version": values.version, "values": bounded_values(values.values), "is_ours": is_ours}
     return Proof(item.key, seen)
 
 

@@ -39,13 +39,14 @@ _MOST_TEXTS: Final = 5
 class Request:
     """The call that an answer or a failure belongs to; `path` holds no secret.
 
-    `is_read` says that repeating it is harmless.
+    `is_read` says that repeating it is harmless. `max_bytes` bounds the answer; None: as every answer of the client.
     """
 
     upstream: str
     method: str
     path: str
     is_read: bool
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)

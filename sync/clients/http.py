@@ -173,16 +173,18 @@ class JsonClient:
         wants_json: bool = True,
         shown: str = "",
         turn: str = "",
+        max_bytes: int | None = None,
     ) -> Answer:
         """Make one call and return the answer of a success (2xx); raises an UpstreamError for all else.
 
         `path` begins with "/" and its segments are quoted; `shown` stands for one that is a secret, in errors and in
         the journal. A query value "" raises ValueError, because a server takes it as no filter at all. `is_read` says
-        that repeating is harmless (default: GET). Calls of the same `turn` are made one after the other.
+        that repeating is harmless (default: GET). Calls of the same `turn` are made one after the other. An answer of
+        more than `max_bytes` is not read to its end: OutcomeUnknown.
         """
         shown = (shown or path) + _query_text(query, hides_secrets=True)
         url = self.base_url + path + _query_text(query, hides_secrets=False)
-        request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read)
+        request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read, max_bytes)
         sent_headers = self._headers_for(headers, has_body=body is not NO_BODY)
         content = encode_json(body).encode("ascii") if body is not NO_BODY else None
         with self._permission(turn):
@@ -264,7 +266,7 @@ class JsonClient:
         size = 0
         for chunk in response.iter_content(_CHUNK_BYTES):
             size += len(chunk)
-            if size > self._max_body_bytes:
+            if size > (request.max_bytes or self._max_body_bytes):
                 raise OutcomeUnknown(
                     request.upstream,
                     request.method,

@@ -16,7 +16,7 @@ from billing_console.errors import (
 )
 from sync.clients.answers import Answer
 from sync.clients.deadline import DeadlineAdapter
-from sync.clients.http import DEADLINE_SECONDS, NO_BODY, Journal, JsonClient, Limit, Query, segment, unlimited
+from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
 from sync.clients.taiga_errors import classify
@@ -54,6 +54,10 @@ from sync.clients.wire import Row, ShapeError, as_list
 Parsed = TypeVar("Parsed")
 
 UPSTREAM: Final = "taiga"
+# One item: its description twice and its links; its values: texts that a person typed into a dozen boxes. A server may
+# send eight at a time, and JSON of empty lists takes thirty times its length in memory.
+MAX_ITEM_BYTES: Final = 4 * 1024 * 1024
+MAX_VALUES_BYTES: Final = 1024 * 1024
 PAGE_SIZE: Final = 200
 
 
@@ -184,7 +188,7 @@ class TaigaClient(Clocked):
 
     def item(self, kind: str, item_id: TaigaId) -> TaigaItem:
         """Return one item; raises NotFound where it is deleted or not visible."""
-        answer = self._call("GET", f"{_paths(kind).items}/{segment(item_id)}")
+        answer = self._call("GET", f"{_paths(kind).items}/{segment(item_id)}", max_bytes=MAX_ITEM_BYTES)
         return self._http.read(answer, lambda data: parse_item(data, kind))
 
     def items(self, kind: str, project_id: TaigaId, **filters: str | int | bool) -> Iterator[TaigaItem]:
@@ -198,7 +202,8 @@ class TaigaClient(Clocked):
 
     def values(self, kind: str, item_id: TaigaId) -> AttributeValues:
         """Return the attribute values of one item."""
-        answer = self._call("GET", f"{_paths(kind).items}/custom-attributes-values/{segment(item_id)}")
+        path = f"{_paths(kind).items}/custom-attributes-values/{segment(item_id)}"
+        answer = self._call("GET", path, max_bytes=MAX_VALUES_BYTES)
         return self._http.read(answer, parse_values)
 
     def patch_values(self, kind: str, item_id: TaigaId, values: Mapping[str, object], version: int) -> AttributeValues:
@@ -289,18 +294,18 @@ class TaigaClient(Clocked):
 
     # --- Inside ---
 
-    def _call(self, method: str, path: str, *, query: Query | None = None, body: object = NO_BODY) -> Answer:
+    def _call(self, method: str, path: str, **more: Any) -> Answer:
         if self._authorization is None:
             raise Unauthorized(UPSTREAM, method, path)
         value = self._authorization(None)
         try:
-            return self._http.call(method, path, query=query, body=body, headers={"Authorization": value})
+            return self._http.call(method, path, headers={"Authorization": value}, **more)
         except Unauthorized:
             # Refused before anything was done, so a second try with a new login repeats no write.
             renewed = self._authorization(value)
             if renewed == value:
                 raise
-        return self._http.call(method, path, query=query, body=body, headers={"Authorization": renewed})
+        return self._http.call(method, path, headers={"Authorization": renewed}, **more)
 
     def _rows(
         self,

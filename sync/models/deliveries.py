@@ -25,6 +25,8 @@ class Verdict(models.TextChoices):
 class WebhookDelivery(models.Model):
     """One signed delivery. The fingerprint is the sha256 of its canonical JSON: resends are recognised by it."""
 
+    HEAVY = ("raw_body", "headers")
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     fingerprint = models.CharField(_("fingerprint"), max_length=64)
     raw_body = models.BinaryField(_("raw body"))

@@ -22,6 +22,8 @@ class WorkItem(models.Model):
     A reading whose task version or values version is smaller than the stored one is dropped.
     """
 
+    HEAVY = ("values", "status_before_ours")
+
     kind = models.CharField(_("kind"), max_length=1, choices=ItemKind.choices)
     taiga_id = models.PositiveBigIntegerField(_("Taiga id"))
     taiga_project_id = models.PositiveBigIntegerField(_("Taiga project id"), null=True, blank=True, db_index=True)

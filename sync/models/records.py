@@ -35,6 +35,8 @@ class RemoteRecord(models.Model):
     project and the thing, e.g. `P1/T/billable` or `P1/hook` (sync/provisioning.py).
     """
 
+    HEAVY = ("desired",)
+
     server = models.CharField(_("server"), max_length=15, choices=Server.choices)
     kind = models.CharField(_("kind"), max_length=10, choices=RecordKind.choices)
     our_key = models.CharField(_("our key"), max_length=100)
