@@ -1,7 +1,7 @@
 """How gunicorn serves the console: read from the working directory by every `gunicorn` that starts here.
 
-Threads, not processes, wait for slow clients; two processes, so that one can be replaced. Nothing is loaded
-before the fork, because the pools of database connections must not be shared between processes.
+A loop collects requests, and a thread sees only whole ones; two processes, so that one can be replaced. Nothing is
+loaded before the fork, because the pools of database connections must not be shared between processes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 bind = f"127.0.0.1:{os.environ.get('PORT', '5000')}"
-worker_class = "gthread"
+worker_class = "billing_console.web_worker.BufferingWorker"
 workers = 2
 threads = 8
 preload_app = False

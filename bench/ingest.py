@@ -1,4 +1,4 @@
-"""How fast deliveries are taken, against a bare Django view in the same server; Redis frozen; servers slow."""
+"""How fast deliveries are taken, against a bare Django view in the same server; Redis frozen; others slow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -30,7 +32,9 @@ NAMES = (
     "ingest_p99_ratio",
     "ingest_redis_frozen_p99_ratio",
     "ingest_servers_slow_p99_ratio",
+    "ingest_clients_slow_p99_ratio",
 )
+SLOW_CLIENTS = 200
 CONNECTIONS, REQUESTS, ROUNDS = 16, 2000, 5
 SLOW_SECONDS = 5.0
 SAMPLE = Path("tests/data/taiga_deliveries/sample-12-task-change-many-fields-description_diff-is-a-string.json")
@@ -41,9 +45,9 @@ def run() -> list[Result]:
     """Real deliveries of 4 KB over 16 connections, each different; 5 interleaved rounds, medians."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS bench_bare (id bigserial PRIMARY KEY, body bytea, at timestamptz)")
-    speeds: dict[str, list[float]] = {"bare": [], "console": [], "frozen": [], "slow": []}
+    speeds: dict[str, list[float]] = {"bare": [], "console": [], "frozen": [], "slow": [], "crowd": []}
     with servers.stand_ins() as urls, servers.web(**servers.addresses(urls)) as port:
-        troubles = {"frozen": frozen_redis, "slow": lambda: slow_servers(urls)}
+        troubles = {"frozen": frozen_redis, "slow": lambda: slow_servers(urls), "crowd": lambda: slow_clients(port)}
 
         def measure(kind: str) -> Callable[[], float]:
             def once() -> float:
@@ -80,7 +84,44 @@ def run() -> list[Result]:
             ("≤", 3),
             "{:.0f} ms, {:.0f}/s while both servers take {:.0f} s".format(p99["slow"], rate["slow"], SLOW_SECONDS),
         ),
+        Result(
+            "ingest_clients_slow_p99_ratio",
+            p99["crowd"] / p99["console"],
+            ("≤", 3),
+            "{:.0f} ms, {:.0f}/s beside {:d} half requests".format(p99["crowd"], rate["crowd"], SLOW_CLIENTS),
+        ),
     ]
+
+
+@contextmanager
+def slow_clients(port: int) -> Iterator[None]:
+    """Two hundred connections with half a delivery, a byte a second each; one that is dropped comes back."""
+    stop = threading.Event()
+    half = _request("/webhooks/taiga")[:-2000]
+
+    def trickle() -> None:
+        clients: list[socket.socket | None] = [None] * SLOW_CLIENTS
+        while not stop.wait(1):
+            for number, client in enumerate(clients):
+                try:
+                    if client is None:
+                        client = clients[number] = socket.create_connection(("127.0.0.1", port), timeout=5)
+                        client.sendall(half)
+                    client.sendall(b" ")
+                except OSError:
+                    clients[number] = None
+        for client in clients:
+            if client is not None:
+                client.close()
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    time.sleep(3)  # all of them are there
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager
