@@ -124,7 +124,7 @@ class BoundedSocket:
             raise ConnectionResetError(errno.ECONNRESET, "the client was too slow") from error
 
 
-class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+class BufferingWorker(ThreadWorker):
     """gunicorn's threads, each with a whole request."""
 
     head_seconds = 10.0
