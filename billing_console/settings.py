@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -165,6 +166,8 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["options"] = (
     "-c lock_timeout=10000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
 )
+# Who holds a connection: `restore` knows by it that the console still runs, and a person reads it in pg_stat_activity.
+DATABASES["default"]["OPTIONS"]["application_name"] = f"billing-console {socket.gethostname()[:30]}:{os.getpid()}"
 # A connection that broke is replaced before it is used: PostgreSQL may have been restarted.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASE_POOL_SIZE = 10  # connections of one process: its threads, and some to spare

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from billing_console import backup, health
+from billing_console.spawn import AlreadyRunning, hold_lock
 from sync import restoring
 from sync.models import WorkItem
 
@@ -23,6 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="A file that `backup` wrote.")
         parser.add_argument("--yes", action="store_true", help="Replace what is in the database without asking.")
+        parser.add_argument("--force", action="store_true", help="Also while the console runs: its connections end.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,13 +37,16 @@ class Command(BaseCommand):
                 self.stdout.write(f"{table}: {rows}")
 
         try:
-            self._make_tables(tell=not options["json"])
-            found = backup.inspect(path)
-            if WorkItem.objects.exists() and not options["yes"]:
-                self._ask(f"{found.made_at:%Y-%m-%d %H:%M} UTC")
-            summary = backup.load(path, restoring.after_restore, tell)
+            with nullcontext() if options["force"] else hold_lock(settings.VAR_DIR / "console.lock"):
+                self._make_tables(tell=not options["json"])
+                found = backup.inspect(path)
+                if WorkItem.objects.exists() and not options["yes"]:
+                    self._ask(f"{found.made_at:%Y-%m-%d %H:%M} UTC")
+                summary = backup.load(path, restoring.after_restore, tell, ends_sessions=options["force"])
         except backup.BackupError as error:
             raise CommandError(error.sentence) from error
+        except AlreadyRunning as error:
+            raise CommandError(_("The console still runs here. Stop it, then restore again.")) from error
         if options["json"]:
             facts = {"file": str(path), "made_at": summary.made_at.isoformat(), "rows": summary.rows}
             self.stdout.write(json.dumps(facts, indent=2))
