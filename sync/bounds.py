@@ -29,8 +29,47 @@ def bounded(value: Any) -> Any:
     text = value if isinstance(value, str) else _as_json(value)
     if len(text) <= LONGEST_VALUE:
         return value
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{clean_text(text, _BEGINNING)}… ({len(text)} characters, sha256 {digest})"
+    return _kept(text, len(text), hashlib.sha256(_bytes(text)))
+
+
+class BoundedCell:
+    """A text of Taiga's CSV that comes in pieces, kept as `bounded` keeps it; needs no memory for what is longer.
+
+    Taiga writes a ' before some signs: of a long text it is left out, because it is not the value's.
+    """
+
+    __slots__ = ("_digest", "_length", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._digest: hashlib._Hash | None = None
+
+    def add(self, text: str) -> None:
+        """The next piece."""
+        self._length += len(text)
+        if self._digest is not None:
+            self._digest.update(_bytes(text))
+            return
+        self._parts.append(text)
+        if self._length > LONGEST_VALUE + 1:
+            whole = "".join(self._parts)
+            begun = whole.removeprefix("'")
+            self._length -= len(whole) - len(begun)
+            self._parts, self._digest = [begun[:_BEGINNING]], hashlib.sha256(_bytes(begun))
+
+    def value(self) -> str:
+        """The whole text, or what is kept of a long one."""
+        text = "".join(self._parts)
+        return text if self._digest is None else _kept(text, self._length, self._digest)
+
+
+def _kept(text: str, length: int, digest: hashlib._Hash) -> str:
+    return f"{clean_text(text, _BEGINNING)}… ({length} characters, sha256 {digest.hexdigest()[:16]})"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _as_json(value: Any) -> str:

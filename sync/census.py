@@ -16,9 +16,20 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from billing_console.batches import in_batches
-from billing_console.errors import Forbidden, NotFound
+from billing_console.errors import (
+    ConsoleError,
+    DeadlineExceeded,
+    Forbidden,
+    NotFound,
+    NotJson,
+    OutcomeUnknown,
+    ServerFault,
+    UnexpectedAnswer,
+    said_by,
+)
 from billing_console.states import EntryState, ItemKind, ItemState
 from mappings.models import Company
 from sync import attributes, stories
@@ -32,6 +43,10 @@ from sync.models import FoundBy, WorkItem
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 500
+# Fixed columns of the CSV that nothing reads, and that hold whatever people write.
+_UNUSED: Final = frozenset(
+    {"description", "tags", "watchers", "voters", "attachments", "external_reference", "due_date_reason"}
+)
 _SECOND: Final = dt.timedelta(seconds=1)
 _UNBILLED: Final = (EntryState.HELD, EntryState.READY, EntryState.VOID, EntryState.BELOW_MINIMUM, EntryState.CLAIMED)
 
@@ -86,24 +101,47 @@ def take(
 
 
 def count(taiga_project_id: int, kind: str, taiga: TaigaClient) -> Iterator[Counted]:
-    """Every item of one kind in the project, from its CSV, or from its list for who may not have that."""
+    """Every item of one kind in the project, from its CSV; from its list for who may not have that, or where it fails.
+
+    Raises UpstreamError when neither can be read.
+    """
     project_id = TaigaId(taiga_project_id)
     project = taiga.project(project_id)
     uuid = project.csv_uuids.get(kind, "")
     try:
         if not uuid and project.is_admin:
             uuid = taiga.make_csv_uuid(kind, project_id)  # only where there is none: another one would stop working
-        rows = taiga.csv_rows(kind, uuid) if uuid else None
+        if uuid:
+            names = configured_names(Company.current())
+            return iter([_from_csv(kind, row, names) for row in taiga.csv_rows(kind, uuid, _is_used)])
     except (Forbidden, NotFound) as error:
         logger.info("no CSV of project %s: %s", project_id, error.sentence)
-        rows = None
-    if rows is not None:
-        names = configured_names(Company.current())
-        return (_from_csv(kind, row, names) for row in rows)
+    except _NOT_READ as error:
+        logger.warning("the CSV of project %s is not used, its list is read: %s", project_id, said_by(error).sentence)
     return (_from_list(item) for item in taiga.items(kind, project_id))
 
 
+def _is_used(column: str) -> bool:
+    return column not in _UNUSED
+
+
+class _OddRow(ConsoleError):
+    """A row of the CSV that cannot be read; the sentence names the item."""
+
+
+# The list may be read all the same: it holds no long text, and Taiga makes it otherwise.
+_NOT_READ: Final = (DeadlineExceeded, NotJson, OutcomeUnknown, ServerFault, UnexpectedAnswer, _OddRow)
+
+
 def _from_csv(kind: str, row: dict[str, str], names: Mapping[str, str]) -> Counted:
+    words = {"id": row["id"][:20], "ref": row["ref"][:20]}
+    try:
+        return _counted(kind, row, names)
+    except ValueError:
+        raise _OddRow(_("Taiga's CSV says of #%(ref)s (id %(id)s) what cannot be read.") % words) from None
+
+
+def _counted(kind: str, row: dict[str, str], names: Mapping[str, str]) -> Counted:
     columns = {str(number): name for number, name in enumerate(row)}
     cells: dict[str, Any] = {number: row[name] or None for number, name in columns.items()}
     found = attributes.find_attributes(columns, cells, names).raw

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -32,6 +32,7 @@ from billing_console.redaction import excerpt_of
 from sync.clients.addresses import check_base_url, check_header
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
+from sync.clients.queries import Query, query_text, secrets_in
 from sync.clients.skew import skew_of
 from sync.clients.trust import trusted
 from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
@@ -40,14 +41,11 @@ from sync.clients.wire import ShapeError, WireError, decode_json, encode_json
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 Parsed = TypeVar("Parsed")
-Query = Mapping[str, str | int | bool]
 
 DEADLINE_SECONDS: Final = 60.0
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _CONNECT_SECONDS: Final = 10.0
 _CHUNK_BYTES: Final = 64 * 1024
-_SECRET_QUERY: Final = frozenset({"uuid", "token", "key", "secret", "password", "refresh"})
-_SECRET_HEADERS: Final = frozenset({"authorization", "x-api-token", "x-api-secret"})
 NO_BODY: Final = object()
 
 
@@ -70,6 +68,16 @@ class Call:
     wait_seconds: int | None = None
 
 
+class Response(NamedTuple):
+    """What came back: `data` is what a reader made of the body, which is not kept then."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+    data: Any
+
+
+Reader = Callable[[Iterable[bytes]], Any]
 Journal = Callable[[Call], None]
 # Waits for permission to make one call, of the named turn where there is one: calls of a turn are made one by one.
 Limit = Callable[[str], AbstractContextManager[None]]
@@ -174,16 +182,18 @@ class JsonClient:
         shown: str = "",
         turn: str = "",
         max_bytes: int | None = None,
+        reader: Reader | None = None,
     ) -> Answer:
         """Make one call and return the answer of a success (2xx); raises an UpstreamError for all else.
 
         `path` begins with "/" and its segments are quoted; `shown` stands for one that is a secret, in errors and in
         the journal. A query value "" raises ValueError, because a server takes it as no filter at all. `is_read` says
         that repeating is harmless (default: GET). Calls of the same `turn` are made one after the other. An answer of
-        more than `max_bytes` is not read to its end: OutcomeUnknown.
+        more than `max_bytes` is not read to its end: OutcomeUnknown. `reader` reads the body of a success as it comes,
+        however long it is: what it returns is the answer's `data`; what is not of its shape is an UnexpectedAnswer.
         """
-        shown = (shown or path) + _query_text(query, hides_secrets=True)
-        url = self.base_url + path + _query_text(query, hides_secrets=False)
+        shown = (shown or path) + query_text(query, hides_secrets=True)
+        url = self.base_url + path + query_text(query, hides_secrets=False)
         request = Request(self.upstream, method, shown, method == "GET" if is_read is None else is_read, max_bytes)
         sent_headers = self._headers_for(headers, has_body=body is not NO_BODY)
         content = encode_json(body).encode("ascii") if body is not NO_BODY else None
@@ -193,9 +203,9 @@ class JsonClient:
             watch = self._watch_of(request)
             at, started = datetime.now(UTC), time.monotonic()
             try:
-                response = self._exchange(request, url, sent_headers, content, watch)
+                response = self._exchange(request, url, sent_headers, content, watch, reader)
                 status, self.skew = response[0], skew_of(response[1], datetime.now(UTC))
-                return self._judge(request, response, _secrets_in(sent_headers), wants_json=wants_json)
+                return self._judge(request, response, secrets_in(sent_headers), wants_json=wants_json)
             except UpstreamError as failure:
                 status, error, wait_seconds = failure.status, type(failure).__name__, failure.wait_seconds
                 raise
@@ -206,18 +216,15 @@ class JsonClient:
 
     def read(self, answer: Answer, parse: Callable[[Any], Parsed]) -> Parsed:
         """Turn an answer's data into rows; raises UnexpectedAnswer where its shape is not the documented one."""
+        return self._read_as(answer.request, answer.status, parse, answer.data)
+
+    @staticmethod
+    def _read_as(call: Request, status: int, parse: Callable[[Any], Parsed], data: Any) -> Parsed:
         try:
-            return parse(answer.data)
+            return parse(data)
         except ShapeError as shape:
-            call = answer.request
-            raise UnexpectedAnswer(
-                call.upstream,
-                call.method,
-                call.path,
-                status=answer.status,
-                is_read=call.is_read,
-                detail=str(shape),
-            ) from None
+            about: dict[str, Any] = {"status": status, "is_read": call.is_read, "detail": str(shape)}
+            raise UnexpectedAnswer(call.upstream, call.method, call.path, **about) from None
 
     def _headers_for(self, headers: Mapping[str, str] | None, *, has_body: bool) -> dict[str, str]:
         sent = {
@@ -240,8 +247,14 @@ class JsonClient:
         return Watch(seconds) if request.is_read else Watch(seconds, self._before_write)
 
     def _exchange(
-        self, request: Request, url: str, headers: Mapping[str, str], content: bytes | None, watch: Watch
-    ) -> tuple[int, Mapping[str, str], bytes]:
+        self,
+        request: Request,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        watch: Watch,
+        reader: Reader | None,
+    ) -> Response:
         seconds = self._deadline_seconds
         prepared = requests.Request(request.method, url, headers=dict(headers), data=content).prepare()
         timeout = (min(_CONNECT_SECONDS, seconds), seconds)
@@ -249,10 +262,14 @@ class JsonClient:
         with watch:
             try:
                 response = self._adapter.send(prepared, stream=True, timeout=timeout)
-                raw = self._body_of(request, response)
+                data, raw = None, b""
+                if reader is not None and 200 <= response.status_code < 300:
+                    data = self._read_as(request, response.status_code, reader, response.iter_content(_CHUNK_BYTES))
+                else:
+                    raw = self._body_of(request, response)
                 if watch.was_cut:
                     raise DeadlineExceeded(request.upstream, request.method, request.path, is_read=request.is_read)
-                return response.status_code, response.headers, raw
+                return Response(response.status_code, response.headers, raw, data)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as failure:
                 # Not chained: the text of these exceptions holds the whole address with its query.
                 raise _failure_of(request, failure, watch) from None
@@ -281,14 +298,14 @@ class JsonClient:
     def _judge(
         self,
         request: Request,
-        response: tuple[int, Mapping[str, str], bytes],
+        response: Response,
         secrets: list[str],
         *,
         wants_json: bool,
     ) -> Answer:
-        status, headers, raw = response
+        status, headers, raw, data = response
         is_success = 200 <= status < 300
-        problem, text, data = "", raw.decode("utf-8", "replace"), None
+        problem, text = "", raw.decode("utf-8", "replace")
         try:
             if raw.strip() and (wants_json or not is_success):
                 data = decode_json(raw.decode("utf-8"))
@@ -333,25 +350,3 @@ def _failure_of(request: Request, failure: Exception, watch: Watch) -> UpstreamE
     else:
         detail = _("no connection")
     return Unreachable(*call, is_read=request.is_read, detail=detail)
-
-
-def _secrets_in(headers: Mapping[str, str]) -> list[str]:
-    """Return what must never be quoted back: the values of headers that carry a login, longest first."""
-    found = [value for name, value in headers.items() if name.lower() in _SECRET_HEADERS]
-    found += [value.rpartition(" ")[2] for value in found]
-    return sorted(found, key=len, reverse=True)
-
-
-def _query_text(query: Query | None, *, hides_secrets: bool) -> str:
-    pairs: list[tuple[str, str]] = []
-    for name, value in (query or {}).items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        if not text.strip():
-            raise ValueError(f"the filter {name} is empty: the server would return everything")
-        pairs.append((name, "…" if hides_secrets and name.lower() in _SECRET_QUERY else text))
-    if not pairs:
-        return ""
-    if hides_secrets:
-        return "?" + "&".join(f"{name}={text}" for name, text in pairs)
-    # Never a bare "+": a server reads it as a space, which widens a filter by date.
-    return "?" + urlencode(pairs, quote_via=quote)

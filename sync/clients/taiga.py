@@ -19,9 +19,9 @@ from sync.clients.deadline import DeadlineAdapter
 from sync.clients.http import DEADLINE_SECONDS, Journal, JsonClient, Limit, segment, unlimited
 from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
+from sync.clients.taiga_csv import Wanted, read_csv
 from sync.clients.taiga_errors import classify
 from sync.clients.taiga_parse import (
-    parse_csv,
     parse_custom_attribute,
     parse_history_entry,
     parse_item,
@@ -251,13 +251,20 @@ class TaigaClient(Clocked):
         path = f"{_paths(kind).history}/{segment(item_id)}"
         return self._rows(path, {}, parse_history_entry, lambda row: row.id, grows_in_front=True)
 
-    def csv_rows(self, kind: str, uuid: str) -> list[dict[str, str]]:
-        """Return all items of a kind of a project as text rows, without a login; raises NotFound for a wrong uuid."""
+    def csv_rows(self, kind: str, uuid: str, wanted: Wanted = lambda name: True) -> list[dict[str, str]]:
+        """Return all items of a kind of a project as text rows, without a login; raises NotFound for a wrong uuid.
+
+        Of the columns whose names are `wanted`, and of a long cell only the beginning, as `read_csv` says.
+        """
+        path, query = f"{_paths(kind).items}/csv", {"uuid": uuid}
         try:
-            answer = self._http.call("GET", f"{_paths(kind).items}/csv", query={"uuid": uuid}, wants_json=False)
+            answer = self._http.call(
+                "GET", path, query=query, wants_json=False, reader=lambda chunks: read_csv(chunks, wanted)
+            )
         except Unauthorized as refused:
             raise NotFound(UPSTREAM, refused.method, refused.path, status=refused.status) from None
-        return self._http.read(answer, lambda _: parse_csv(answer.text))
+        rows: list[dict[str, str]] = answer.data
+        return rows
 
     def make_csv_uuid(self, kind: str, project_id: TaigaId) -> str:
         """Make a new CSV uuid (project admins only); an earlier one stops working."""

@@ -6,8 +6,6 @@ Pure: no network, no database, no settings.
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -33,9 +31,6 @@ from sync.clients.wire import Row, ShapeError, as_list, decode_json
 
 KIND_OF_MODEL: Final[dict[str, str]] = {"task": TASK, "userstory": STORY, "issue": ISSUE}
 HISTORY_TYPES: Final[dict[int, str]] = {1: "change", 2: "create", 3: "delete"}
-
-# Taiga puts no limit on a description, and one of them is one field of the CSV.
-csv.field_size_limit(16 * 1024 * 1024)
 
 
 def _id(value: int | None) -> TaigaId | None:
@@ -254,27 +249,3 @@ def parse_webhook_log(data: object) -> WebhookLog:
         row.instant("created"),
         row.raw,
     )
-
-
-def parse_csv(text: str) -> list[dict[str, str]]:
-    """Read Taiga's CSV into one dict per row; a custom attribute named like a fixed column does not replace it.
-
-    Values are text as Taiga wrote it: "True", "False", "" for null, and a leading ' before = + - @.
-    Raises ShapeError for anything but Taiga's table.
-    """
-    try:
-        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error:
-        raise ShapeError("the CSV cannot be read") from None
-    if not table or table[0][:2] != ["id", "ref"]:
-        raise ShapeError("the CSV does not begin with id,ref")
-    header = table[0]
-    rows: list[dict[str, str]] = []
-    for cells in table[1:]:
-        if len(cells) != len(header):
-            raise ShapeError("a row of the CSV has another number of columns than its head")
-        row: dict[str, str] = {}
-        for name, cell in zip(header, cells, strict=True):
-            row.setdefault(name, cell)
-        rows.append(row)
-    return rows

@@ -266,3 +266,32 @@ def test_a_project_that_cannot_be_looked_at_is_named_and_fails(world: World) -> 
         call_command("sync_now", stdout=StringIO(), stderr=errors)
     assert ended.value.code == 1
     assert errors.getvalue().startswith("Website Redesign: ")
+
+
+# --- a CSV that is too much -----------------------------------------------------------------------------------------
+
+
+def test_a_description_of_megabytes_keeps_nothing_from_being_counted(known: World) -> None:
+    task, other = seen(known), seen(known)
+    version = known.api_taiga("GET", f"/tasks/{task}")["version"]
+    known.api_taiga("PATCH", f"/tasks/{task}", {"version": version, "description": "x" * 17_000_000})
+    known.set_values(other, hours=3)
+    forget_timeline()
+    WorkItem.objects.update(is_dirty=False)
+
+    assert counted(known) == [("T", other)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "status", "status": 500}, {"kind": "html"}, {"kind": "lost_answer"}],
+    ids=["fails", "odd", "cut"],
+)
+def test_where_the_csv_fails_the_list_is_read(known: World, fault: dict[str, Any], caplog: Any) -> None:
+    seen(known)
+    known.fail("taiga", path="/api/v1/tasks/csv", count=9, **fault)
+
+    found = census.take(known.mapping.taiga_project_id, upstreams.taiga_client())
+
+    assert found.counted == len(known.taiga.state()["tasks"])
+    assert "its list is read" in caplog.text

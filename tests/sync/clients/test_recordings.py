@@ -11,6 +11,7 @@ import pytest
 from billing_console import errors
 from sync.clients import invoice_ninja, ninja_parse, ninja_parse_invoices, taiga, taiga_parse
 from sync.clients.answers import Answer, Request, error_from
+from sync.clients.taiga_csv import read_csv
 from sync.clients.wire import decode_json
 from tests.contract.invoice_ninja.recording import SHORTENED_FROM
 
@@ -98,7 +99,7 @@ def test_every_recorded_row_of_invoice_ninja_is_read():
 
 def test_the_recorded_csv_is_read():
     (answer,) = [answer for path, answer in answers("taiga") if path == "/tasks/csv" and answer.status == 200]
-    rows = taiga_parse.parse_csv(answer.text)
+    rows = read_csv([answer.text.encode()])
     first = rows[0]
     assert len(rows) == 42
     assert (first["id"], first["subject"], first["Billable"], first["Duration (Hours)"]) == ("1", "v4", "True", "5.0")
