@@ -23,41 +23,50 @@ from invoicing.models import Invoice
 from sync import gate, heartbeats, upstreams
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaPayment
-from sync.models import Server
+from sync.models import Heartbeat, Server
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT: Final = "open_invoices"
+BEGAN: Final = "open_invoices_began"
 EVERY: Final = timedelta(hours=24)
+LONGEST: Final = timedelta(hours=1)
 _OPEN: Final = (InvoiceState.CREATED, *payments.OWED)
 
 
 def read_due() -> int:
     """Read again when a day has passed; returns how many invoices were read by their id.
 
-    A failure, of a server or of our own, is a sentence beside the heartbeat "payments", and the next round tries again.
+    One worker is enough, so the others leave it alone for an hour. A failure, of a server or of our own, is a sentence
+    beside the heartbeat "open_invoices", and the next round tries again.
     """
-    if heartbeats.is_alive(HEARTBEAT, EVERY) or not gate.may_call(Server.NINJA):
+    if heartbeats.is_alive(HEARTBEAT, EVERY) or heartbeats.is_alive(BEGAN, LONGEST) or not gate.may_call(Server.NINJA):
         return 0
+    heartbeats.note(BEGAN)
     try:
-        upstreams.check_pin(Server.NINJA)
-        ninja = upstreams.ninja_client()
-        # Payments first: they name the paid invoices that are to be read, too.
-        all_of_them = in_batches(ninja.payments_updated_since(None), payments.BATCH)
-        touched = {pk for rows in all_of_them for pk in _take(rows, ninja)}
-        open_now = Invoice.objects.filter(state__in=_OPEN).values_list("pk", flat=True)
-        count, faults = _read(sorted({*touched, *open_now}), ninja)
+        count, faults = _read_all()
     except OperationalError:
         raise
     except Exception as error:
         if not isinstance(error, UpstreamError | ConfigError):
             logger.exception("what is open could not be read again")
-        heartbeats.note_failure(payments.HEARTBEAT, said_by(error).sentence)
-        return 0
+        count, faults = 0, [said_by(error)]
     if faults:
-        heartbeats.note_failure(payments.HEARTBEAT, faults[0].sentence)
-    heartbeats.note(HEARTBEAT, _("%(count)d invoices read by their id") % {"count": count})
+        heartbeats.note_failure(HEARTBEAT, faults[0].sentence)
+    if count or not faults:  # what failed of single ones is read with the next change, and tomorrow
+        heartbeats.note(HEARTBEAT, _("%(count)d invoices read by their id") % {"count": count})
+    Heartbeat.objects.filter(name=BEGAN).delete()
     return count
+
+
+def _read_all() -> tuple[int, list[ConsoleError]]:
+    upstreams.check_pin(Server.NINJA)
+    ninja = upstreams.ninja_client()
+    # Payments first: they name the paid invoices that are to be read, too.
+    all_of_them = in_batches(ninja.payments_updated_since(None), payments.BATCH)
+    touched = {pk for rows in all_of_them for pk in _take(rows, ninja)}
+    open_now = Invoice.objects.filter(state__in=_OPEN).values_list("pk", flat=True)
+    return _read(sorted({*touched, *open_now}), ninja)
 
 
 def _take(rows: list[NinjaPayment], ninja: InvoiceNinjaClient) -> set[int]:

@@ -15,6 +15,8 @@ from sync.doctor.findings import Finding, error, ok, warning
 from sync.heartbeats import AHEAD, CLOCK, FAILED
 
 _TOLD_FOR: Final = dt.timedelta(days=1)
+_REREADING: Final = "open_invoices"  # the heartbeat of `invoicing.rereading`
+_REREAD_WITHIN: Final = dt.timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,18 @@ def judge(
             found.append(error("part", sentence % {**facts, "why": why}, subject=name))
         if name == "worker":
             break
+    else:
+        found += _judge_rereading(seen.get(_REREADING), now, zone, (failures or {}).get(_REREADING, ""))
     return found
+
+
+def _judge_rereading(at: dt.datetime | None, now: dt.datetime, zone: str, why: str) -> list[Finding]:
+    """What is done once a day, and first of all when the console starts: nothing is said before."""
+    if at is None or now - at <= _REREAD_WITHIN:
+        return []
+    sentence = _("Open invoices were last read by their numbers there at %(time)s, which is done once a day. %(why)s")
+    words = {"time": time_of_day(at, zone), "why": why or _("Look whether the console's processes run.")}
+    return [error("part", sentence % words, subject=_REREADING)]
 
 
 def _judge_clock(seen: Mapping[str, dt.datetime], now: dt.datetime, failures: Mapping[str, str]) -> list[Finding]:

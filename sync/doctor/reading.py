@@ -17,6 +17,7 @@ from billing_console.formats import moment
 from billing_console.states import ItemKind
 from mappings.lookups import find_rate, rule_set_for
 from mappings.models import Client, Membership, ProjectMapping
+from sync import heartbeats
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_company import NinjaSelfCheck
 from sync.clients.ninja_rows import NinjaClient, NinjaCompany
@@ -153,7 +154,10 @@ def _listening(mapping: ProjectMapping, row: TaigaProject, taiga: TaigaClient) -
 
 def _heard(mapping: ProjectMapping) -> tuple[dt.datetime | None, dt.datetime | None]:
     """When the last believed delivery of the project came that WEBHOOK_SECRET signed, and that its own key signed."""
-    rows = WebhookDelivery.objects.filter(taiga_project_id=mapping.taiga_project_id)
+    # One that Taiga told with a time that has not come yet says nothing: its clock was ahead.
+    rows = WebhookDelivery.objects.filter(
+        taiga_project_id=mapping.taiga_project_id, event_at__lte=clock.now() + heartbeats.AHEAD
+    )
     last = rows.aggregate(
         common=Max("event_at", filter=Q(project_mapping__isnull=True)),
         own=Max("event_at", filter=Q(project_mapping=mapping)),

@@ -132,6 +132,16 @@ def test_goodwill_is_made_with_tax_set_against_the_invoice_and_nobody_is_mailed(
     assert not Difference.objects.exists()
 
 
+def test_a_use_that_was_dated_while_our_clock_was_ahead_is_found_all_the_same(world: World, sent: Invoice) -> None:
+    give(sent, against=str(sent.pk))
+    settle(world)
+    record = CreditUse.objects.select_related("remote").get().remote
+    assert record is not None
+    record.desired = {**record.desired, "date": "2031-01-01"}
+
+    assert credit_use.look_up_use(record).remote_id == record.remote_id
+
+
 def test_goodwill_is_a_class_of_its_own_and_the_books_balance(world: World, sent: Invoice) -> None:
     give(sent, against=str(sent.pk))
     settle(world)

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from billing_console import clock
 from billing_console.states import InvoiceState
 from invoicing import cursors, machine_health, payments, rereading, work_numbers
 from invoicing.models import Invoice, Payment, PollCursor, UnappliedPayment
+from sync import heartbeats
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.models import Heartbeat, UpstreamCall
 from tests.invoicing.test_payments import money_of, pay, polled, there_id
@@ -180,11 +182,20 @@ def test_a_server_that_is_down_meanwhile_is_a_sentence_and_asked_again(world: Wo
     pass_by_all_changes(world)
     world.fail("ninja", kind="status", status=503, method="GET", path="/api/v1/payments", count=1)
     assert read_again() == 0
-    assert "down for maintenance" in Heartbeat.objects.get(name="payments_failed").detail
+    assert "down for maintenance" in Heartbeat.objects.get(name="open_invoices_failed").detail
 
     assert rereading.read_due() == 1
 
     assert fresh(sent).state == InvoiceState.PAID
+
+
+def test_one_worker_at_a_time_reads_them(world: World, sent: Invoice) -> None:
+    heartbeats.note(rereading.BEGAN)
+    assert read_again() == 0
+    Heartbeat.objects.filter(name=rereading.BEGAN).update(at=timezone.now() - 2 * HOUR)  # that one was killed
+
+    assert read_again() == 1
+    assert not Heartbeat.objects.filter(name=rereading.BEGAN).exists()
 
 
 def test_an_invoice_that_is_not_there_any_more_keeps_no_other_back(world: World, sent: Invoice) -> None:

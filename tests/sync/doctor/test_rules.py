@@ -262,6 +262,17 @@ def test_a_clock_that_went_back_is_told_for_a_day(hours: int, severities: list[s
     assert [row.severity for row in found if row.subject == "clock"] == severities
 
 
+@pytest.mark.parametrize(("hours", "severities"), [(25, []), (49, ["error"])])
+def test_open_invoices_that_are_not_read_again_are_an_error(hours: int, severities: list[str]) -> None:
+    times = seen(worker=1, sweep=5, taiga=5, invoice_ninja=9, payments=9, open_invoices=hours * 60)
+
+    found = machine_rules.judge(times, AT, PACE, "UTC", {"open_invoices": "It answers 503."})
+
+    mine = [row for row in found if row.subject == "open_invoices"]
+    assert [row.severity for row in mine] == severities
+    assert all(row.sentence.endswith("which is done once a day. It answers 503.") for row in mine)
+
+
 def test_a_silent_worker_is_the_only_thing_that_is_said() -> None:
     found = machine_rules.judge(seen(worker=60, sweep=60, taiga=60, invoice_ninja=60), AT, PACE, "UTC")
 
