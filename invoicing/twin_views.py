@@ -94,6 +94,11 @@ class TwinAdmin(ReadOnlyModelAdmin):
     secondary_columns = ("found_at",)
     search_fields = ("kept_number", "other_number", "sentence")
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Without the question for who may not answer it."""
+        shown = list(super().get_list_display(request))
+        return shown if request.user.has_perm(APPROVE) else [name for name in shown if name != "act_cell"]
+
     @display(description=_("What was found"))
     def what(self, twin: Twin) -> str:
         return twin.sentence

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from billing_console.states import InvoiceState
+from billing_console.states import InvoiceState, ReminderState
 from invoicing import creating, credit_use, payments, sending
-from invoicing.models import Credit
+from invoicing.models import Credit, Invoice, Reminder
 from sync import push
 from sync.models import RecordKind, RemoteRecord
 from tests.crash.conftest import Nursery, is_frozen
@@ -23,6 +23,8 @@ from tests.crash.rounds import add_entry, approve_one, ask_to_mark, assert_one_i
 from tests.crash.test_arrows import ask_credit, only_wanted, things_like
 from tests.crash.test_invoice_kills import ask, sweep_sendings
 from tests.crash.test_kills import assert_one_status, assert_one_task_each
+from tests.crash.test_reminder_kills import ask as ask_reminder
+from tests.crash.test_reminder_kills import forget_mails, owed, reminders_there  # noqa: F401 -- owed: a fixture
 from tests.invoicing.world import make_user
 from tests.outbound import fresh, states_of
 from tests.standins import World
@@ -215,3 +217,21 @@ def test_who_sleeps_with_every_slot_in_hand_holds_nobody_up(near: World, nursery
     assert sleep_over(nursery, case, "fence", 1)  # its slot is taken by then
 
     assert_one_task_each(near)
+
+
+def test_a_reminder_whose_bytes_slept_is_taken_back_and_leaves_once(
+    near: World,
+    nursery: Nursery,
+    owed: Invoice,  # noqa: F811
+) -> None:
+    forget_mails(near)
+    reminder = ask_reminder(owed)
+
+    def lease_ends() -> None:
+        Reminder.objects.update(lease_until="2020-01-01T00:00Z")
+
+    case = Case(ask, "invoicing.reminding.remind_due", lease_ends, one_mail)
+    assert sleep_over(nursery, case, "fence", 1)
+
+    assert (fresh(reminder).state, reminders_there(near)) == (ReminderState.SENT, 1)
+    assert states_of(fresh(reminder)) == ["pending", "sending", "pending", "sending", "sent"]

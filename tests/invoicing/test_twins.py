@@ -208,6 +208,7 @@ def question(twin: Twin) -> str:
 def test_everybody_sees_the_list_and_only_approvers_the_question(twin: Twin, who: str) -> None:
     page = words(browser_of(who).get(reverse("admin:invoicing_twin_changelist")))
     assert twin.sentence in page
+    assert (f"End {twin.other_number}…" in page) is (who in ("approver", "administrator"))
     answer = browser_of(who).get(question(twin))
     assert answer.status_code == (200 if who in ("approver", "administrator") else 403)
     if who in ("viewer", "clerk"):
