@@ -107,14 +107,14 @@ class TwinAdmin(ReadOnlyModelAdmin):
     def state_cell(self, twin: Twin) -> SafeString:
         if twin.ended_at:
             return badge("closed", gettext("Over"))
-        if twins.is_to_end(twin.record):
+        if twin.asked_at:
             why = twin.record.sentence
             return format_html('{}<span class="bc-sub">{}</span>', badge("warning", gettext("Being ended")), why)
         return badge("error", gettext("Open"))
 
     @display(description="")
     def act_cell(self, twin: Twin) -> SafeString:
-        if twins.why_not(twin, twin.record):
+        if not twins.may_be_asked(twin):
             return SafeString("")
         words = gettext("End %(number)s…") % {"number": twin.other_number or twin.other_id}
         url = reverse("admin:invoicing_twin_end", args=[twin.pk])

@@ -218,7 +218,15 @@ def request_end(twin: Twin, *, user: User | None) -> None:
         why = _("%(number)s is to be ended there") % {"number": row.other_number or row.other_id}
         if not advance(record, RecordState.PENDING, why=why, user=user, **changes):
             raise NotAllowed(_busy())
+        Twin.objects.filter(pk=row.pk).update(asked_at=timezone.now())
         transaction.on_commit(lambda: doorbell.ring("invoices"))
+
+
+def may_be_asked(twin: Twin) -> bool:
+    """Whether its list offers the end; `why_not` has the last word."""
+    state = twin.record.state
+    is_free = twin.asked_at is None and state == RecordState.SYNCED
+    return twin.ended_at is None and (is_free or state == RecordState.ATTENTION)
 
 
 def why_not(twin: Twin, record: RemoteRecord) -> str:

@@ -20,6 +20,7 @@ class Twin(models.Model):
     other_number = models.CharField(_("to end"), max_length=191, blank=True)
     sentence = models.TextField(_("what was found"))
     found_at = models.DateTimeField(_("found"))
+    asked_at = models.DateTimeField(_("to be ended since"), null=True, blank=True)
     ended_at = models.DateTimeField(_("over"), null=True, blank=True)
 
     class Meta:
