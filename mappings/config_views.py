@@ -12,23 +12,32 @@ from typing import Any, Final
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from billing_console import clock, shown
 from billing_console.admin_base import PageView, site_page
 from billing_console.errors import NotAllowed
-from mappings import lookups
+from mappings import import_jobs, lookups
 from mappings.config_files import MAX_BYTES
 from mappings.exporter import export_config, to_json, to_yaml
 from mappings.import_report import ADDED, CHANGED, FLAGGED, UNCHANGED, ImportReport
 from mappings.importer import import_config
+from mappings.models import ImportJob, ImportState
 
 Files = list[tuple[str, str]]
 FORMATS: Final = {"yaml": (to_yaml, "application/yaml"), "json": (to_json, "application/json")}
 SUBJECT: Final = "configuration"
 BADGES: Final = {ADDED: "created", CHANGED: "draft", FLAGGED: "warning"}
+WORDS_OF_COUNT: Final = {
+    ADDED: gettext_lazy("Added"),
+    CHANGED: gettext_lazy("Changed"),
+    UNCHANGED: gettext_lazy("As the files say already"),
+    FLAGGED: gettext_lazy("To look at"),
+}
 WORDS: Final = {
     ADDED: gettext_lazy("added"),
     CHANGED: gettext_lazy("changed"),
@@ -63,6 +72,9 @@ class ConfigurationPage(PageView):
             if report is None:
                 return HttpResponseRedirect(reverse("admin:mappings_configuration"))
             messages.warning(request, _("Something changed meanwhile, so nothing was imported. Look at it again."))
+        elif import_jobs.is_long(files):
+            job = import_jobs.ask(files, request.user)
+            return HttpResponseRedirect(reverse("admin:mappings_import_job", args=[job.pk]))
         else:
             report = import_config(files, is_dry_run=True, user=request.user)
         return self.render_to_response(self.get_context_data(**_preview(files, report)))
@@ -85,6 +97,53 @@ class ConfigurationPage(PageView):
             % {action: report.count(action) for action in (ADDED, CHANGED, UNCHANGED)},
         )
         return None
+
+
+@site_page("mappings/configuration/<int:pk>/", "mappings_import_job")
+class ImportPage(PageView):
+    """A long import: how far it is, what it would change, and what became of it. POST has it imported as shown."""
+
+    template_name = "mappings/import_job.html"
+    permission = ConfigurationPage.permission
+    act_permission = ConfigurationPage.permission
+    title = gettext_lazy("Import")
+
+    @cached_property
+    def job(self) -> ImportJob:
+        return get_object_or_404(ImportJob.objects.defer("files").select_related("asked_by"), pk=self.kwargs["pk"])
+
+    def get_shown(self) -> Mapping[str, Any]:
+        return {_("State"): self.job.get_state_display(), "_what": self.job.digest}
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not import_jobs.confirm(self.job):
+            raise NotAllowed(_("Something changed meanwhile, so nothing was imported. Look at it again."))
+        return HttpResponseRedirect(request.path)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        job, report = self.job, self.job.report
+        moving = report.get(ADDED, 0) + report.get(CHANGED, 0)
+        words = {"done": job.done, "total": job.total}
+        is_running = job.state in (ImportState.WAITING, ImportState.RUNNING)
+        if not is_running:
+            sentence = job.sentence or job.get_state_display()
+        elif not job.total:
+            sentence = _("A worker reads the files soon.")
+        elif job.is_trial:
+            sentence = _("%(done)d of %(total)d things looked through.") % words
+        else:
+            sentence = _("%(done)d of %(total)d things imported; all of them, or none.") % words
+        return super().get_context_data(
+            job=job,
+            is_running=is_running,
+            sentence=sentence,
+            poll_url=self.request.path,
+            counts=[(WORDS_OF_COUNT[action], report[action]) for action in WORDS_OF_COUNT if report.get(action)],
+            rows=[(BADGES[action], WORDS[action], *rest) for action, *rest in report.get("changes", ())],
+            can_import=job.state == ImportState.PREVIEWED and moving > 0,
+            button=ngettext("Import %(count)d change", "Import %(count)d changes", moving) % {"count": moving},
+            **kwargs,
+        )
 
 
 def _download(name: str) -> HttpResponse:

@@ -20,6 +20,7 @@ FindEffects = Callable[[Change], list[Effect]]
 
 _callbacks: Final[list[Callback]] = []
 _want_lists: Final[list[WantLists]] = []
+_want_imports: Final[list[WantLists]] = []
 _find_effects: Final[list[FindEffects]] = []
 
 
@@ -49,6 +50,18 @@ def want_lists() -> None:
     """Ask for the lists of both servers (clients, projects) to be read again soon. Calls no server."""
     for callback in _want_lists:
         callback()
+
+
+def on_imports_wanted(callback: WantLists) -> WantLists:
+    """Register the one who has waiting imports done soon. Usable as a decorator."""
+    _want_imports[:] = [callback]
+    return callback
+
+
+def want_imports() -> None:
+    """Ask for waiting imports to be done soon, once the present transaction has committed."""
+    for callback in _want_imports:
+        transaction.on_commit(callback, robust=True)
 
 
 def on_effect_of(callback: FindEffects) -> FindEffects:

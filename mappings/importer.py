@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -13,7 +13,16 @@ from django.utils.translation import gettext as _
 from billing_console import clock
 from mappings import hooks, lookups
 from mappings.config_files import Fault, Place
-from mappings.config_specs import Config, KeyedRateSpec, ProjectSpec, RateSpec, RoleSpec, RulesSpec, read_config
+from mappings.config_specs import (
+    CompanySpec,
+    Config,
+    KeyedRateSpec,
+    ProjectSpec,
+    RateSpec,
+    RoleSpec,
+    RulesSpec,
+    read_config,
+)
 from mappings.import_report import ADDED, CHANGED, FLAGGED, UNCHANGED, Change, ImportReport
 from mappings.models import (
     Client,
@@ -31,13 +40,18 @@ from mappings.models.rates import LEVEL_KEYS
 from mappings.rate_changes import refusal_of_change
 from mappings.rates import fold, has_currency_decimals
 
+Tell = Callable[[int, int], None]
 
-def import_config(files: Iterable[tuple[str, str]], *, is_dry_run: bool = False, user: Any = None) -> ImportReport:
+
+def import_config(
+    files: Iterable[tuple[str, str]], *, is_dry_run: bool = False, user: Any = None, tell: Tell | None = None
+) -> ImportReport:
     """Store what the (name, text) files ask for and report it; importing the same again changes nothing.
 
     With a single fault, or in a dry run, nothing is stored. Locks the company's row, so that imports and new rule
     sets follow one another. Rates without a currency are in the company's. Raises IntegrityError when somebody
-    else stored a contradicting rate meanwhile (nothing is stored then).
+    else stored a contradicting rate meanwhile (nothing is stored then). `tell` is told how many of how many things are
+    done.
     """
     config = read_config(files)
     report = ImportReport(is_dry_run=is_dry_run, faults=list(config.faults))
@@ -46,7 +60,7 @@ def import_config(files: Iterable[tuple[str, str]], *, is_dry_run: bool = False,
     with transaction.atomic():
         Company.current()
         company = Company.objects.select_for_update().get(pk=1)
-        _Import(company, config, report, user).run()
+        _Import(company, config, report, user).run(tell or (lambda done, total: None))
         if report.faults or is_dry_run:
             transaction.set_rollback(True)
     if report.faults:
@@ -70,23 +84,36 @@ class _Import:
         self.people: dict[str, list[Person]] = {}
         for person in Person.objects.all():
             self.people.setdefault(person.username.casefold(), []).append(person)
+        self.people_by_id = {row.taiga_user_id: row for rows in self.people.values() for row in rows}
         self.rates: dict[tuple[Any, ...], list[Rate]] = {}
+        self.beginning: dict[tuple[tuple[Any, ...], Any], Rate] = {}
         for rate in Rate.objects.order_by("valid_from"):
-            self.rates.setdefault(_rate_key(rate), []).append(rate)
+            self.keep(rate)
 
-    def run(self) -> None:
-        for company in self.config.company:
-            self.update(self.company, dict(company.changes), _("The company's settings."), company.place)
-        for role in self.config.roles:
-            self.put_role(role)
-        for project in self.config.projects:
-            self.put_project(project)
-        for keyed in self.config.keyed_rates:
-            self.put_keyed_rate(keyed)
-        for rate in sorted(self.config.rates, key=lambda spec: str(spec.valid_from or "")):
-            self.put_dated_rate(rate)
-        for rules in self.config.rules:
-            self.put_rules(rules)
+    def run(self, tell: Tell) -> None:
+        dated = sorted(self.config.rates, key=lambda spec: str(spec.valid_from or ""))
+        steps: list[tuple[Callable[[Any], None], Sequence[Any]]] = [
+            (self.put_company, self.config.company),
+            (self.put_role, self.config.roles),
+            (self.put_project, self.config.projects),
+            (self.put_keyed_rate, self.config.keyed_rates),
+            (self.put_dated_rate, dated),
+            (self.put_rules, self.config.rules),
+        ]
+        total, done = sum(len(specs) for _put, specs in steps), 0
+        for put, specs in steps:
+            for spec in specs:
+                tell(done, total)
+                put(spec)
+                done += 1
+
+    def put_company(self, spec: CompanySpec) -> None:
+        self.update(self.company, dict(spec.changes), _("The company's settings."), spec.place)
+
+    def keep(self, rate: Rate) -> None:
+        """Know a stored rate by whose it is, and by the day on which it begins."""
+        self.rates.setdefault(_rate_key(rate), []).append(rate)
+        self.beginning.setdefault((_rate_key(rate), rate.valid_from), rate)
 
     # --- projects ---
 
@@ -201,8 +228,7 @@ class _Import:
             source=_source(spec.place),
             **target,
         )
-        stored = self.rates.get(_rate_key(rate), [])
-        same_start = next((row for row in stored if row.valid_from == spec.valid_from), None)
+        same_start = self.beginning.get((_rate_key(rate), spec.valid_from))
         name = " / ".join(str(value) for key, value in target.items() if key != "level")
         self.put_rate(rate, same_start, name, spec.place)
 
@@ -224,12 +250,12 @@ class _Import:
     def person(self, spec: RateSpec) -> Person | None:
         named = self.people.get((spec.person or "").casefold(), [])
         if spec.taiga_user_id is not None:
-            everyone = (row for rows in self.people.values() for row in rows)
-            found = next((row for row in everyone if row.taiga_user_id == spec.taiga_user_id), None)
+            found = self.people_by_id.get(spec.taiga_user_id)
             if found is None:
                 found = Person(taiga_user_id=spec.taiga_user_id, username=spec.person or "")
                 self.save(found, ADDED, _("Person %(name)s.") % {"name": found}, spec.place)
                 self.people.setdefault(found.username.casefold(), []).append(found)
+                self.people_by_id[spec.taiga_user_id] = found
             return found
         if len(named) == 1:
             return named[0]
@@ -249,7 +275,7 @@ class _Import:
             return
         if stored is None:
             self.save(rate, ADDED, words, place)
-            self.rates.setdefault(_rate_key(rate), []).append(rate)
+            self.keep(rate)
             return
         wanted = {name: getattr(rate, name) for name in ("amount", "currency", "valid_from", "valid_to")}
         is_same = all(getattr(stored, name) == value for name, value in wanted.items())

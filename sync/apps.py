@@ -12,7 +12,7 @@ class SyncConfig(AppConfig):
     def ready(self) -> None:
         """Ask mappings to tell when something changes, or would change, that entries are priced by."""
         from mappings import hooks  # noqa: PLC0415 -- models exist only now
-        from sync import effects, gate, lists, reevaluate  # noqa: PLC0415
+        from sync import doorbell, effects, gate, lists, reevaluate  # noqa: PLC0415
         from sync.doctor import overtaken  # noqa: PLC0415
 
         post_migrate.connect(gate.on_migrate, sender=self, dispatch_uid="sync.gate.on_migrate")
@@ -20,6 +20,7 @@ class SyncConfig(AppConfig):
         hooks.on_changed(reevaluate.on_changed)
         hooks.on_changed(overtaken.by_change)
         hooks.on_lists_wanted(lists.want_lists)
+        hooks.on_imports_wanted(lambda: doorbell.ring("imports"))
         hooks.on_effect_of(effects.effect_on_unclaimed)
         for model in reevaluate.WATCHED:
             label = f"sync.reevaluate.{model.__name__}"

@@ -30,6 +30,7 @@ TASKS = {
     "provision": "sync.tasks.provision_projects",
     "probe": "sync.tasks.probe_upstreams",
     "lists": "sync.tasks.refresh_lists",
+    "imports": "sync.tasks.import_files",
     "runs": "invoicing.tasks.build_runs",
     "invoices": "invoicing.tasks.create_invoices",
     "sendings": "invoicing.tasks.send_invoices",

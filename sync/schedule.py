@@ -16,6 +16,7 @@ def _entries() -> dict[str, tuple[str, float]]:
         "Write back to Taiga": ("sync.tasks.write_statuses", tick),
         "Sweep timelines": ("sync.tasks.sweep_projects", settings.SWEEP_SECONDS),
         "Connect projects": ("sync.tasks.provision_projects", tick),
+        "Import files": ("sync.tasks.import_files", tick),
         "Ask servers that were away": ("sync.tasks.probe_upstreams", min(tick, settings.BREAKER_PROBE_SECONDS)),
         "Watch and alarm": ("sync.tasks.watch", tick),
         "Doctor": ("sync.tasks.look_around", tick),

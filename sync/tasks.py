@@ -50,6 +50,14 @@ def sweep_projects() -> int:
 
 
 @shared_task
+def import_files() -> int:
+    """Look through, or import, the configuration files that wait; returns how many imports."""
+    from mappings import import_jobs
+
+    return import_jobs.run_due()
+
+
+@shared_task
 def provision_projects() -> int:
     """Read the lists of both servers when they are old; make attributes and webhooks in Taiga; returns how many."""
     from sync import lists, provision_calls

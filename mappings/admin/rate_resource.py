@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any
+from io import BytesIO
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from import_export import fields, resources
+from import_export.formats.base_formats import CSV, XLSX
 from import_export.widgets import ForeignKeyWidget, Widget
+from openpyxl import load_workbook
+from tablib import Dataset
 
 from billing_console.cells import as_written
 from billing_console.form_fields import StrictDecimalField
@@ -121,3 +125,44 @@ class RateResource(resources.ModelResource):
         """Whoever depends on the rate hears of it; nobody does in a trial run."""
         if not kwargs.get("dry_run"):
             hooks.changed(instance)
+
+
+# --- files, bounded ---------------------------------------------------------------------------------------------------
+
+MOST_ROWS: Final = 2000  # some ten seconds; longer lists go by "Import and export", where a worker reads them
+
+
+class TooManyRows(Exception):
+    """A file has more rows than a request may read; the text is one plain sentence."""
+
+
+def refuse_too_many(count: int) -> None:
+    """Raises TooManyRows where a request would take too long."""
+    if count > MOST_ROWS:
+        raise TooManyRows(
+            _("More than %(most)s rows. Write them as YAML or JSON: “Import and export” reads those in the background.")
+            % {"most": MOST_ROWS}
+        )
+
+
+class BoundedCsv(CSV):
+    """Comma separated, at most MOST_ROWS rows; counted before anything is made of them."""
+
+    def create_dataset(self, in_stream: Any, **kwargs: Any) -> Any:
+        """The rows. Raises TooManyRows."""
+        refuse_too_many(in_stream.count(b"\n" if isinstance(in_stream, bytes) else "\n") - 1)
+        return super().create_dataset(in_stream, **kwargs)
+
+
+class BoundedXlsx(XLSX):
+    """A workbook, at most MOST_ROWS rows of its first sheet; read no further."""
+
+    def create_dataset(self, in_stream: Any) -> Any:
+        """The rows. Raises TooManyRows."""
+        sheet = load_workbook(BytesIO(in_stream), read_only=True, data_only=True).active
+        rows = sheet.iter_rows(values_only=True, max_col=len(RateResource.Meta.fields) + 20)
+        dataset = Dataset(headers=[str(cell) for cell in next(rows, ()) if cell is not None])
+        for count, row in enumerate(rows, 1):
+            refuse_too_many(count)
+            dataset.append(list(row[: dataset.width or len(dataset.headers)]))
+        return dataset

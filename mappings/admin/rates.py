@@ -29,7 +29,7 @@ from billing_console.values import number_of
 from mappings import hooks
 from mappings.admin.effect_words import shown_all
 from mappings.admin.effects import ShowsEffect
-from mappings.admin.rate_resource import RateResource
+from mappings.admin.rate_resource import BoundedCsv, BoundedXlsx, RateResource, TooManyRows
 from mappings.admin.telling import TellsChanges
 from mappings.effects import Change
 from mappings.forms import RateForm
@@ -69,6 +69,7 @@ class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
 
     form = RateForm
     resource_classes = (RateResource,)
+    formats = (BoundedCsv, BoundedXlsx)
     change_form_before_template = "mappings/rate_form_head.html"
     list_before_template = "mappings/rate_scopes.html"
     import_template_name = "mappings/rate_import.html"
@@ -164,6 +165,13 @@ class RateAdmin(ShowsEffect, TellsChanges, ImportExportHistoryModelAdmin):
             moved = [row.instance for row in result.rows if row.import_type in ("new", "update")]
             context["effects"] = shown_all(hooks.effect_of(Change(rates=tuple(moved)))) if moved else []
         return response
+
+    def add_data_read_fail_error_to_form(self, form: Any, error: Exception) -> None:
+        """What is wrong with the file, in its own sentence where it has one."""
+        if isinstance(error, TooManyRows):
+            form.add_error("import_file", str(error))
+        else:
+            super().add_data_read_fail_error_to_form(form, error)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """`?from=<id>`: the rate that follows that one, ready to be saved with another amount."""

@@ -2,6 +2,7 @@
 
 from mappings.models.clients import Client, NinjaProject, Product
 from mappings.models.company import Company, InvoiceDate
+from mappings.models.imports import ImportJob, ImportState
 from mappings.models.people import Membership, Person, Role
 from mappings.models.projects import ProjectMapping, TaigaProject
 from mappings.models.rates import Rate, RateLevel
@@ -22,6 +23,8 @@ __all__ = [
     "Company",
     "Frequency",
     "Grouping",
+    "ImportJob",
+    "ImportState",
     "InvoiceDate",
     "InvoicedWhen",
     "Membership",

@@ -45,8 +45,8 @@ ABOUT_NOTHING = {
 }
 # Actions of lists that go on to a question, which then carries what it shows.
 ASKING = {"invoicing.invoice:approve_selected", "invoicing.invoice:send_selected", "invoicing.invoice:mark_selected"}
-# What the files of a configuration would change is compared by tests/mappings/test_config_views.py.
-ELSEWHERE = {"mappings_configuration"}
+# What files would change is compared by tests/mappings/test_config_views.py and test_import_jobs.py.
+ELSEWHERE = {"mappings_configuration", "mappings_import_job"}
 LATER = {"invoicing_pause_reminders", "invoicing_lift_pause", "invoicing_remind", "invoicing_reminder_decide"}
 # It is run by a worker; no row changes.
 ELSEWHERE_DONE = {"django_celery_beat.periodictask:run_tasks"}
