@@ -16,10 +16,11 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing import creating, crediting, double_billing, payments, twins
 from invoicing.models import Credit, DoubleBilling, Twin
 from sync.models import Alarm, RemoteRecord
-from tests.crash.conftest import Nursery, is_frozen
-from tests.crash.rounds import approve_one, assert_one_invoice_each, sweep
+from tests.crash.conftest import Nursery, is_frozen, kill_when
+from tests.crash.rounds import KILLED, add_entry, approve_one, assert_one_invoice_each, sweep
 from tests.crash.test_arrows import ask_credit
 from tests.crash.test_invoice_kills import ask, sweep_sendings
+from tests.crash.test_kills import assert_one_task_each
 from tests.invoicing.world import make_user
 from tests.outbound import fresh
 from tests.standins import World
@@ -142,9 +143,6 @@ def test_a_credit_that_was_in_flight_is_found_by_the_next_poll_and_ended_by_one_
 
 
 def test_a_task_that_was_in_flight_is_refused_by_its_number(near: World, nursery: Nursery) -> None:
-    from tests.crash.rounds import add_entry  # noqa: PLC0415
-    from tests.crash.test_kills import assert_one_task_each  # noqa: PLC0415
-
     add_entry(near, "In flight")
 
     sleep_in_flight(nursery, "sync.push.push_due", "POST /api/v1/tasks ", swept("task"))
@@ -170,3 +168,30 @@ def test_a_mail_that_was_in_flight_leaves_once_more_only_after_a_person_allowed_
     sweep_sendings()
     assert fresh(invoice).state == InvoiceState.SENT
     assert_one_invoice_each(near)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/invoices/bulk", "/api/v1/invoices/[A-Za-z0-9]+$"], ids=["end", "tasks"])
+def test_an_end_killed_while_the_server_works_ends_one_and_links_the_other(
+    near: World, nursery: Nursery, path: str
+) -> None:
+    invoice = approve_one(near, 0)
+    creating.create_due()
+    body = creating.invoice_body(RemoteRecord.objects.get(kind="invoice").desired)
+    other = near.api_ninja("POST", "/invoices", body)["data"]
+    payments.poll()
+    twins.request_end(Twin.objects.get(), user=make_user())
+    method = "POST" if path.endswith("bulk") else "PUT"
+    near.fail("ninja", kind="delay", seconds=3, after=True, method=method, path=path)
+
+    def is_done() -> bool:
+        free = {task["invoice_id"] for task in near.tasks()}
+        return free == ({""} if method == "POST" else {fresh(invoice).remote.remote_id})
+
+    assert nursery.run("invoicing.creating.create_due", middle=kill_when(is_done)) == KILLED
+
+    swept("invoice")()
+    kept = fresh(invoice).remote
+    assert kept.state == RecordState.SYNCED
+    assert [(row["id"], row["is_deleted"]) for row in near.invoices()] == [(kept.remote_id, False), (other["id"], True)]
+    assert {task["invoice_id"] for task in near.tasks()} == {kept.remote_id}
+    assert not Alarm.objects.filter(cleared_at=None).exists()

@@ -11,9 +11,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from billing_console.errors import ConsoleError
 from billing_console.states import EntryState, ItemState, Reason
+from mappings.models import Company
 from sandbox import scenario
 from sync import census, gate, sweep, upstreams, work_items
+from sync.attribute_names import configured_names
 from sync.models import ProjectSweep, TimeEntry, UpstreamCall, UpstreamGate, WorkItem
 from tests.standins import MORNING, World
 
@@ -295,3 +298,9 @@ def test_where_the_csv_fails_the_list_is_read(known: World, fault: dict[str, Any
 
     assert found.counted == len(known.taiga.state()["tasks"])
     assert "its list is read" in caplog.text
+
+
+def test_a_row_that_cannot_be_read_is_named() -> None:
+    row = {"id": "7x", "ref": "59", "subject": "Odd", "is_closed": "True", "finished_date": "", "assigned_to": ""}
+    with pytest.raises(ConsoleError, match=r"says of #59 \(id 7x\) what cannot be read"):
+        census._from_csv("T", row, configured_names(Company.current()))
