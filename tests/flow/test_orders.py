@@ -143,6 +143,7 @@ def test_beat_rings_all_that_these_tests_call(db: None) -> None:
         "sync.tasks.probe_upstreams",
         "sync.tasks.watch",
         "sync.tasks.look_around",
+        "sync.tasks.import_files",
         "sync.tasks.provision_projects",
         "invoicing.tasks.ask_for_a_reading",
         "invoicing.tasks.check_invoices",
