@@ -21,9 +21,10 @@ from sandbox import scenario
 from sync import attention, decisions, supplements
 from sync.models import Difference, TimeEntry
 from tests.invoicing.world import on_screen
-from tests.machine import rest
+from tests.machine import giving, rest
 from tests.machine.facts import HALF, QUARTER, Word
 from tests.machine.ledger import Ledger
+from tests.machine.lines import first_of, key_of, lines_of, number_of
 
 if TYPE_CHECKING:
     from tests.machine.office import Office
@@ -38,7 +39,8 @@ REFUSED = (NotAllowed, StaleRevision)
 ON_DRAFTS = ("write", "write", "write_text", "add_by_hand", "put_off", "hold", "reject", "reopen", "refresh")
 ON_INVOICES = ("change_there", "change_there", "cancel")
 IN_TAIGA = ("correct", "correct", "rehome", "reopen_one", "change_rules")
-ACTS = sorted({*ON_DRAFTS, *ON_INVOICES, *IN_TAIGA, "answer", "release"})
+ON_MONEY = ("credit", "use_open_credit")
+ACTS = sorted({*ON_DRAFTS, *ON_INVOICES, *IN_TAIGA, *ON_MONEY, "answer", "release"})
 
 
 class Desk:
@@ -220,6 +222,14 @@ class Desk:
         self.office.calm()
         return True
 
+    def credit(self) -> bool:
+        """A line of an invoice is credited, because its hours were wrong or as goodwill."""
+        return giving.credit(self)
+
+    def use_open_credit(self) -> bool:
+        """An open credit of the client is set against a draft."""
+        return giving.use_open_credit(self)
+
     # --- in Taiga
 
     def task(self) -> Any:
@@ -297,11 +307,11 @@ class Desk:
         elif offered is not None:
             later = supplements.preview_after_credit(row)
             billed = str(later.amount) if later is not None else ""
-            money = self.ledger.items[number].back(row.hours_now)[1]
-            assert offered.net == money, ("the credit comes to something else", offered, self.ledger.items[number])
             is_to_use = self.dice.random() < 0.5
             crediting.request_credit(row, gross=str(offered.gross), billed=billed, is_to_use=is_to_use, **what)
-            self.ledger.credit(number, row.hours_now)
+            is_wrong_client = row.payer_now is not None
+            money = self.ledger.give_all_back(number) if is_wrong_client else self.ledger.credit(number, row.hours_now)
+            assert offered.net == money, ("the credit comes to something else", offered, self.ledger.items[number])
             self.ledger.confirm(number)
         elif self.dice.random() < 0.8:
             supplements.supplement(row, **what)
@@ -320,32 +330,6 @@ class Desk:
         attention.release_entry(self.dice.choice(held), user=rest.somebody())
         self.office.calm()
         return True
-
-
-def number_of(line: InvoiceLine) -> int:
-    """Taiga's id of the item of a line of work."""
-    assert line.entry is not None
-    return int(line.entry.item.taiga_id)
-
-
-def key_of(line: InvoiceLine) -> str:
-    """Our key of the line's task in Invoice Ninja: one for each cycle."""
-    assert line.entry is not None
-    assert line.entry.remote_task is not None
-    return str(line.entry.remote_task.our_key)
-
-
-def first_of(line: InvoiceLine) -> tuple[Decimal, Decimal]:
-    """Hours and rate before a person wrote others."""
-    if line.original_hours is None or line.original_rate is None:
-        return line.billed_hours, line.rate
-    return line.original_hours, line.original_rate
-
-
-def lines_of(invoice: Invoice) -> list[InvoiceLine]:
-    """The printed lines."""
-    rows = invoice.lines.filter(is_voided=False).select_related("entry__item", "entry__remote_task")
-    return list(rows.order_by("position", "pk"))
 
 
 def day_of(now: dt.datetime) -> dt.date:

@@ -93,6 +93,12 @@ class Cycle:
     step: Decimal = QUARTER
     is_reread: bool = False  # theirs was taken over: what it was priced by stays
     asked: Decimal = ZERO  # money: what is printed, less what was credited
+    left_for: set[str] = field(default_factory=set)  # clients who do not pay it: a person left it at who does
+
+    @property
+    def printed(self) -> Decimal:
+        """Money: what the hours that stand billed come to, goodwill or not."""
+        return amount_of(self.hours, self.rate)
 
     @property
     def settled(self) -> Decimal:
@@ -127,8 +133,8 @@ class Item:
 
     @property
     def printed(self) -> Decimal:
-        """Hours that stand billed to anybody."""
-        return sum((cycle.hours for cycle in self.standing if not cycle.is_given), ZERO)
+        """Money that stands billed to anybody, goodwill or not."""
+        return sum((cycle.printed for cycle in self.standing if not cycle.is_given), ZERO)
 
     @property
     def asked(self) -> Decimal:
@@ -139,22 +145,25 @@ class Item:
         """Hours to be billed in all, by what Taiga says now."""
         return billable(self.inputs.raw, step) if self.inputs.is_billable else ZERO
 
-    def back(self, hours_now: Decimal, *, is_done: bool = False) -> tuple[Decimal, Decimal]:
-        """Hours and money to give back when only `hours_now` stay: the newest cycle first, waived hours before that.
+    def back(self, hours_now: Decimal, *, is_done: bool = False) -> tuple[Decimal, Decimal, Decimal]:
+        """Hours and money to give back when only `hours_now` stay: the newest cycle first, waived hours before that;
+        and how much of that money is left to give, after goodwill.
 
         `is_done`: it was credited, so it is gone.
         """
-        gone, hours, amount = self.settled - hours_now, ZERO, ZERO
+        gone, hours, amount, left = self.settled - hours_now, ZERO, ZERO, ZERO
         for cycle in reversed(self.standing):
             taken = max(min(gone, cycle.settled), ZERO)
             gone -= taken
             waived = min(taken, max(cycle.waived, ZERO))
             less = taken - waived
-            money = cycle.asked - amount_of(cycle.hours - less, cycle.rate) if less and not cycle.is_given else ZERO
-            hours, amount = hours + (ZERO if cycle.is_given else less), amount + money
+            is_paid_for = less and not cycle.is_given
+            money = cycle.printed - amount_of(cycle.hours - less, cycle.rate) if is_paid_for else ZERO
+            given = min(money, cycle.asked)
+            hours, amount, left = hours + (ZERO if cycle.is_given else less), amount + money, left + given
             if is_done:
-                cycle.hours, cycle.waived, cycle.asked = cycle.hours - less, cycle.waived - waived, cycle.asked - money
-        return hours, amount
+                cycle.hours, cycle.waived, cycle.asked = cycle.hours - less, cycle.waived - waived, cycle.asked - given
+        return hours, amount, left
 
 
 @dataclass(frozen=True)

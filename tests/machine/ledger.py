@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from tests.machine.facts import CENT, COPY, QUARTER, WRITE_OFF, ZERO, Bill, Cycle, Item, Line, Seen, Word
@@ -40,7 +41,10 @@ class Ledger:
 
     def say_text(self, number: int, key: str, text: str) -> None:
         """A person wrote another text for the line of a cycle."""
-        self.items[number].cycles.setdefault(key, Cycle(key)).said_text = text
+        cycle = self.items[number].cycles.setdefault(key, Cycle(key))
+        cycle.said_text = text
+        if cycle.copy is not None:  # it is billed again as it was, but for its text
+            cycle.copy = replace(cycle.copy, text=text)
 
     def adopt(self, number: int, key: str, word: Word | None) -> None:
         """Theirs was taken over: what stands printed is what a person said, over the first figures."""
@@ -66,9 +70,24 @@ class Ledger:
     def credit(self, number: int, hours_now: Decimal) -> Decimal:
         """What is above `hours_now` is given back; returns how much money that is."""
         item = self.items[number]
-        _hours, amount = item.back(hours_now, is_done=True)
+        _hours, _amount, given = item.back(hours_now, is_done=True)
+        item.credited += given
+        return given
+
+    def give_all_back(self, number: int) -> Decimal:
+        """The same to a client who should never have been billed: whatever was meant by the hours."""
+        for cycle in self.items[number].standing:
+            cycle.waived = ZERO
+        return self.credit(number, ZERO)
+
+    def give_back(self, number: int, key: str, hours: Decimal | None, amount: Decimal) -> None:
+        """A person credited `amount` of a line: so many `hours` of it were wrong; None for goodwill."""
+        item = self.items[number]
+        cycle = item.cycles[key]
         item.credited += amount
-        return amount
+        cycle.asked -= amount
+        if hours is not None:
+            cycle.hours, cycle.is_said = cycle.hours - hours, True
 
     def give(self, number: int, hours: Decimal) -> None:
         """Hours that are given away: settled, and nobody is asked for them."""
@@ -80,6 +99,8 @@ class Ledger:
         """A person leaves it at what was billed, as long as Taiga says this."""
         item = self.items[number]
         item.left.add((item.inputs, item.settled))
+        for cycle in item.standing:
+            cycle.left_for.add(item.inputs.client)
 
     # --- what Invoice Ninja holds
 
@@ -138,7 +159,7 @@ class Ledger:
         is_same = is_exact and (cycle.inputs == item.inputs or not is_last)
         if cycle.copy is not None and is_same:
             assert figures == (cycle.copy.hours, cycle.copy.rate), ("not billed again as it was", item, line)
-            assert line.text == cycle.copy.text
+            assert line.text == cycle.copy.text, ("another text than it was billed with", item, line)
         if word is not None:
             is_same = is_exact and (word.inputs, word.step) == (item.inputs, self.step)
             if cycle.is_reread or (cycle.copy is None and is_same):
@@ -203,8 +224,9 @@ class Ledger:
         more = hours - item.settled
         is_left = (item.inputs, item.settled) in item.left
         payers = {cycle.client for cycle in item.standing if not cycle.is_given and cycle.hours}
+        payers -= {cycle.client for cycle in item.standing if item.inputs.client in cycle.left_for}
         if payers - {item.inputs.client} and not is_left:
-            is_asked = seen.question == (ZERO, -item.asked) and not seen.offered
+            is_asked = seen.question == (ZERO, -item.printed) and not seen.offered
             return "" if is_asked else "what the wrong client was asked for is not asked about"
         if seen.offered == more and more >= 0 and seen.question is None:
             return ""
@@ -215,7 +237,7 @@ class Ledger:
         if more > 0:
             is_asked = seen.question is not None and seen.question[0] == hours and not seen.offered
             return "" if is_asked else f"{more} h are neither billed nor offered nor asked about"
-        _hours, money = item.back(hours)
+        _hours, money, _left = item.back(hours)
         if not money:
             return "" if not seen.offered and seen.question is None else "something is asked that is settled"
         is_asked = seen.question == (hours, -money) and not seen.offered
@@ -245,5 +267,6 @@ class Ledger:
             hours -= hours_of_it
             total += ZERO if cycle.is_given else hours_of_it * first - waived * first
             total += ZERO if cycle.is_given else (cycle.rate - first) * cycle.hours  # another rate was said
+            total -= ZERO if cycle.is_given else cycle.printed - cycle.asked  # goodwill
         assert not hours, ("hours that nobody billed", item)
         return total.quantize(CENT, ROUND_HALF_UP)

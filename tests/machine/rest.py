@@ -79,6 +79,7 @@ def come_to_rest(world: World) -> None:
         end_leases()
         world.ninja.store.guard.clear()  # no two calls lie within one second: an hour passes here in a moment
         if round_ in (0, 6):
+            DRAINS["probe"]()  # a server that was left alone is asked first, or nobody sweeps it
             DRAINS["sweep"]()
         for name in ("probe", "deliveries", "items", "push", "writeback", "invoices", "mails", "credits", "runs"):
             DRAINS[name]()

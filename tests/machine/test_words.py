@@ -6,16 +6,24 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.machine.desk import IN_TAIGA, ON_DRAFTS
 from tests.machine.office import Office
-from tests.machine.words import Words
+from tests.machine.words import QUESTIONS, Words
 from tests.machine.years import months
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
-def play(office: Office, count: int, seed: int) -> Words:
+class GivenBack(Words):
+    """Months in which much is credited by hand, and open credits are set against the next drafts."""
+
+    on_drafts = (*ON_DRAFTS, "use_open_credit", "use_open_credit")
+    after = (*IN_TAIGA, *QUESTIONS, "credit", "credit", "credit")
+
+
+def play(office: Office, count: int, seed: int, kind: type[Words] = Words) -> Words:
     """So many months, each balanced as it ends; then the books are closed, and each item costs what it must."""
-    words = Words(office, seed)
+    words = kind(office, seed)
     *periods, last = months((2026, 1), count + 1)
     try:
         for period in periods:
@@ -45,3 +53,10 @@ def test_a_month_of_words_ends_with_each_item_at_what_people_said(office: Callab
 def test_two_months_of_words_end_with_each_item_at_what_people_said(office: Callable[[], Office], seed: int) -> None:
     words = play(office(), 2, seed)
     assert len(words.office.desk.done) >= 12
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
+def test_months_of_credits_end_with_each_item_at_what_people_said(office: Callable[[], Office], seed: int) -> None:
+    words = play(office(), 2, seed, GivenBack)
+    assert "credit" in words.office.desk.done

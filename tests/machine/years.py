@@ -52,7 +52,7 @@ class Years:
                 self.work_a_little()
         self.bill(period)
         self.clients_act()
-        self.people_act(("answer", "answer", "answer", "release", "cancel"), 3)
+        self.people_act(("answer", "answer", "answer", "release", "cancel", "credit"), 4)
         self.played.append(period)
 
     def people_act(self, acts: tuple[str, ...], count: int) -> None:
@@ -138,7 +138,7 @@ class Years:
             self.kills += 1
             office.settle()
             if step == "runs":
-                self.people_act(ON_DRAFTS, 4)
+                self.people_act((*ON_DRAFTS, "use_open_credit"), 4)
                 self.ask(period)  # once more, for what was rejected
                 office.calm()
             office.approve_all()

@@ -53,7 +53,7 @@ def deliver(mapping: ProjectMapping, key: str) -> Any:
     return Client().post(f"/webhooks/taiga/{mapping.uuid}", raw, content_type="application/json", headers=headers)
 
 
-@pytest.mark.parametrize("key", [NEW, "", "no key"])
+@pytest.mark.parametrize("key", [NEW, "", "no key"], ids=["another", "none", "unreadable"])
 def test_a_text_that_cannot_be_read_is_a_value_and_is_stored_again_as_it_was(
     own: ProjectMapping, settings: Any, key: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_text_that_cannot_be_read_is_a_value_and_is_stored_again_as_it_was(
     assert secret_of(ProjectMapping.objects.get().webhook_key) == "the key in Taiga"
 
 
-@pytest.mark.parametrize("key", [NEW, ""])
+@pytest.mark.parametrize("key", [NEW, ""], ids=["another", "none"])
 def test_all_projects_are_swept_and_every_page_is_there(own: ProjectMapping, settings: Any, key: str) -> None:
     settings.FIELD_KEY = key
 
