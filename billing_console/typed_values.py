@@ -55,7 +55,12 @@ class StrictViewsMixin:
 
 
 class StrictHistoryMixin:
-    """A version is named by two numbers."""
+    """A row with versions is named by a number, a version by two."""
+
+    def history_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
+        if number_of(object_id) is None:
+            raise Http404
+        return super().history_view(request, object_id, *args, **kw)  # type: ignore[misc]
 
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, *args: Any, **kw: Any) -> Any:
         if number_of(object_id) is None or number_of(version_id) is None:

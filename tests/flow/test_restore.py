@@ -29,6 +29,12 @@ from sync.models import RemoteRecord, TimeEntry, UpstreamGate, WorkItem
 from tests.flow.steps import Flow, december, hours_of, person, record_of
 
 
+@pytest.fixture(autouse=True)
+def own_folder(settings: Any, tmp_path: Path) -> None:
+    """No lock of another console, which a test beside this one starts."""
+    settings.VAR_DIR = tmp_path / "var"
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "yesterday.backup"

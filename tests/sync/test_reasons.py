@@ -42,6 +42,7 @@ def test_every_reason_has_a_sentence_without_gaps_a_place_and_a_verb(reason: Rea
         "first": "4.00 h × 95",
         "said_why": "it was five",
         "now": "6",
+        "billed_to": "Beacon",
     }
     sentence = reasons.sentence(reason, facts)
     assert sentence.endswith(".")

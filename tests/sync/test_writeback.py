@@ -391,7 +391,7 @@ def test_the_rule_set_says_when_an_item_counts_as_invoiced(world: World, when: s
 def test_a_worker_that_slept_writes_no_outcome(world: World) -> None:
     entry = pushed(world)
     claim = claimed("status")
-    RemoteRecord.objects.filter(pk=claim.record.pk).update(lease_until=claim.lease_until.replace(year=2020))
+    expire_lease(claim.record)
     outbox.expire_leases("status")
 
     outbox.write_one(claim, writeback.HANDLER)
