@@ -18,7 +18,7 @@ from invoicing.credit_left import CreditLine, LineLeft, left_of, lines_left, not
 from invoicing.models import Credit, Invoice, InvoiceLine
 from sync import settled, standing
 from sync.clients.ninja_texts import neutralise
-from sync.models import Difference, TimeEntry
+from sync.models import Difference
 from sync.settled import Delta
 
 CREDITABLE = (InvoiceState.CREATED, InvoiceState.SENT, InvoiceState.PARTLY_PAID, InvoiceState.PAID)
@@ -38,8 +38,7 @@ class Offer:
 
 def offer(difference: Difference) -> tuple[Offer | None, str]:
     """The credit that would settle the Difference, or None and the sentence why there can be none."""
-    entries = list(TimeEntry.objects.filter(item=difference.item_id).order_by("cycle"))
-    lines = _lines_of(entries)
+    lines = _lines_of(difference.item_id)
     last = lines.get(difference.entry_id)
     if last is None:
         return None, _("What was billed is on no invoice any more, so there is nothing to credit.")
@@ -63,8 +62,8 @@ def offer(difference: Difference) -> tuple[Offer | None, str]:
     return Offer(invoice, sums.lines, sums.net, sums.tax, gross, usable), ""
 
 
-def _lines_of(entries: list[TimeEntry]) -> dict[int, InvoiceLine]:
-    rows = InvoiceLine.objects.filter(entry__in=entries, is_voided=False)
+def _lines_of(item_id: int) -> dict[int, InvoiceLine]:
+    rows = InvoiceLine.objects.filter(entry__item=item_id, is_voided=False)
     found = rows.select_related("invoice__client", "invoice__remote", "entry__item")
     return {line.entry_id: line for line in found if line.entry_id is not None}
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -176,7 +175,7 @@ def _step(reminder: Reminder) -> None:
         _finish(reminder, ReminderState.REFUSED, refused)
     else:
         reminder.last_activity = mail_proof.last_activity(ninja, there.id)
-        with _taken_back(reminder, fence):
+        with leases.taken_back(fence, lambda: _give_back(reminder), f"reminding of invoice {reminder.invoice_id}"):
             _call(reminder, ninja, there, receivers_of(there, client))
 
 
@@ -225,21 +224,6 @@ def _call(
             _wait(reminder, _pause(reminder), error.sentence)
         return
     _look_for_proof(reminder, ninja, ninja.invoice(there.id))
-
-
-@contextmanager
-def _taken_back(reminder: Reminder, fence: leases.Fence) -> Iterator[None]:
-    """Whoever surely did not call takes back that it was about to, and nobody is asked what became of the mail.
-
-    The lease ran out, or the answer to the commit was lost: no byte of the call left.
-    """
-    try:
-        yield
-    except (ClaimLost, OperationalError) as error:
-        if not fence.wrote:
-            logger.warning("invoice %s was not reminded of: %s", reminder.invoice_id, error)
-            leases.after_the_outage(lambda: _give_back(reminder))
-        raise
 
 
 def _give_back(reminder: Reminder) -> None:

@@ -9,8 +9,7 @@ looks), or the server said that it did nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -199,7 +198,9 @@ def _step(sending: Sending) -> None:
         _finish(sending, InvoiceState.SENT if refused.was_sent else InvoiceState.ATTENTION, refused.sentence)
         return
     sending.last_activity = mail_proof.last_activity(ninja, there.id)
-    with _taken_back(sending, fence):
+    with leases.taken_back(
+        fence, lambda: _take_back(sending, lease_until=None), f"mailing invoice {sending.invoice_id}"
+    ):
         _call(sending, ninja, there, contacts)
 
 
@@ -245,21 +246,6 @@ def _call(sending: Sending, ninja: InvoiceNinjaClient, there: NinjaInvoice, clie
             _wait_for_proof(sending, error.sentence)
         return
     _look_for_proof(sending, ninja, ninja.invoice(there.id))
-
-
-@contextmanager
-def _taken_back(sending: Sending, fence: leases.Fence) -> Iterator[None]:
-    """Whoever surely did not call takes back that it was about to, and nobody is asked what became of the mail.
-
-    The lease ran out, or the answer to the commit was lost: no byte of the call left.
-    """
-    try:
-        yield
-    except (ClaimLost, OperationalError) as error:
-        if not fence.wrote:
-            logger.warning("invoice %s was not mailed: %s", sending.invoice_id, error)
-            leases.after_the_outage(lambda: _take_back(sending, lease_until=None))
-        raise
 
 
 def _take_back(sending: Sending, **changes: Any) -> None:

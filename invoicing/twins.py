@@ -80,25 +80,18 @@ def notice(record: RemoteRecord, rows: Sequence[Row]) -> str:
         RemoteRecord.objects.filter(pk=record.pk, remote_id__isnull=True).update(remote_id=both.kept.id)
     for other in both.others:
         sentence = _sentence(record, both.kept, other)
+        facts = {
+            "kept_id": both.kept.id,
+            "kept_number": both.kept.number,
+            "other_number": other.number,
+            "sentence": sentence,
+        }
         Twin.objects.update_or_create(
             record=record,
             other_id=other.id,
             ended_at=None,
-            defaults={
-                "kept_id": both.kept.id,
-                "kept_number": both.kept.number,
-                "other_number": other.number,
-                "sentence": sentence,
-            },
-            create_defaults={
-                "record": record,
-                "kept_id": both.kept.id,
-                "kept_number": both.kept.number,
-                "other_id": other.id,
-                "other_number": other.number,
-                "sentence": sentence,
-                "found_at": timezone.now(),
-            },
+            defaults=facts,
+            create_defaults=facts | {"found_at": timezone.now()},
         )
         alarms.raise_alarm(_alarm(record, other.id), sentence, url_name=PAGE_URL)
     return sentence

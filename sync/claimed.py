@@ -135,13 +135,12 @@ def follow_earlier(
         _close_difference(item, _("Taiga says again what stands billed."), user)
 
 
-def billed_to_another(item: WorkItem, earlier: list[TimeEntry], world: World) -> str:
-    """The client whom these (earlier) cycles stand billed to, where Taiga names another one since and nobody decided
-    what becomes of that; else ""."""
-    if not earlier:
+def billed_to_another(item: WorkItem, earlier: list[TimeEntry], pieces: list[Piece], world: World) -> str:
+    """The client whom these (earlier) cycles, as `pieces`, stand billed to, where Taiga names another one since and
+    nobody decided what becomes of that; else ""."""
+    if not earlier or _new_payer(item, earlier[-1], pieces, world) is None:
         return ""
-    pieces = settled.stand(earlier, standing.credited_of(item.pk), world.printed)
-    return str(earlier[-1].client) if _new_payer(item, earlier[-1], pieces, world) is not None else ""
+    return str(earlier[-1].client)
 
 
 def _note_difference(

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, money
 from billing_console.states import TAKEN, EntryState, ItemKind, ItemState, Reason, RecordState
-from sync import claimed, pricing, push, reasons, standing, stories, writeback
+from sync import claimed, pricing, push, reasons, settled, standing, stories, writeback
 from sync.cycles import Cycle, Judgement
 from sync.models import TimeEntry, WorkItem
 from sync.transitions import advance, record
@@ -102,15 +102,17 @@ def _cycle_of(
 ) -> Cycle:
     if entry.first_closed_at is None:
         raise ValueError(f"entry {entry.pk} has no closing")
+    credited = standing.credited_of(entry.item_id) if earlier else []
+    pieces = settled.stand(earlier, credited, world.printed)
     return Cycle(
         first_closed_at=entry.first_closed_at,
         person=entry.person,
         confirmed=confirmed_tokens(entry),
         raw_before=money.total(other.raw_hours or money.ZERO for other in earlier),
-        billed_before=standing.settled_before(earlier, world),
-        word=standing.word_of(earlier, world),
+        billed_before=settled.settled_hours(pieces),
+        word=standing.word_of(earlier, world, credited),
         own_word=world.printed.get(entry.pk),
-        billed_to=claimed.billed_to_another(entry.item, earlier, world),
+        billed_to=claimed.billed_to_another(entry.item, earlier, pieces, world),
         is_known_there=is_known_there or bool(entry.facts.get("is_known_there")),
         is_pushed=any(other.remote_task_id is not None for other in [*earlier, entry]),
         typed_at=typed_at,

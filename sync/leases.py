@@ -7,9 +7,11 @@ runs, in the statement that gives a call its slot and once more when the bytes o
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,6 +22,8 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from billing_console.errors import ClaimLost
+
+logger = logging.getLogger(__name__)
 
 COLUMN: Final = "lease_until"
 _OUTAGE_SECONDS: Final = 10.0  # after a longer one the lease is over, and whoever finds it looks the thing up
@@ -76,6 +80,21 @@ class Fence:
             if not cursor.fetchone()[0]:
                 raise ClaimLost
         self.wrote = True
+
+
+@contextmanager
+def taken_back(fence: Fence, take_back: Callable[[], None], what: str) -> Iterator[None]:
+    """Whoever surely did not call takes back that it was about to, and nobody is asked what became of it.
+
+    The lease ran out, or the answer to the commit was lost: no byte of the call left. `what` is for the log.
+    """
+    try:
+        yield
+    except (ClaimLost, OperationalError) as error:
+        if not fence.wrote:
+            logger.warning("%s: nothing was called: %s", what, error)
+            after_the_outage(take_back)
+        raise
 
 
 def after_the_outage(act: Callable[[], None]) -> None:

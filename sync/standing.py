@@ -6,11 +6,9 @@ The arithmetic is `sync.settled`. Hours are Decimal billed hours.
 from __future__ import annotations
 
 from collections import defaultdict
-from decimal import Decimal
 
 from django.db.models import F, QuerySet
 
-from billing_console import money
 from billing_console.states import DifferenceState
 from sync import hooks, settled, words
 from sync.models import Difference, TimeEntry
@@ -55,21 +53,11 @@ def pieces_of(cycles: dict[int, list[TimeEntry]]) -> dict[int, list[Piece]]:
     return {pk: settled.stand(some, since[pk], printed) for pk, some in cycles.items()}
 
 
-def settled_before(entries: list[TimeEntry], world: World) -> Decimal:
-    """Settled hours of these (earlier) cycles of one item: what was printed, with what was waived and without what was
-    added on purpose, less what was credited since (billing-rules: What was billed)."""
-    if not entries:
-        return money.ZERO
-    return settled.settled_hours(settled.stand(entries, credited_of(entries[0].item_id), world.printed))
-
-
-def word_of(entries: list[TimeEntry], world: World, credited: list[Difference] | None = None) -> dict[str, str]:
+def word_of(entries: list[TimeEntry], world: World, credited: list[Difference]) -> dict[str, str]:
     """What a person last said of a line of these cycles, as facts for a sentence; {} where nobody did.
 
     They wrote over it, or credited hours of it as wrong, which nothing bills again unasked.
     """
-    if credited is None:
-        credited = credited_of(entries[0].item_id) if entries else []
     if said := [row for row in credited if row.taken_hours is not None]:
         return words.facts_of_credit(said[-1])
     for entry in reversed(entries):

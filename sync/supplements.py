@@ -17,6 +17,7 @@ from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
 from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.models import Client
 from sync import attributes, brakes, entries, words
+from sync.cycles import Judgement
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.reevaluate import UNCLAIMED
 from sync.transitions import advance
@@ -143,10 +144,7 @@ def _check(item: WorkItem, earlier: list[TimeEntry], world: World) -> TimeEntry:
     billed = judgement.columns["billed_hours"]
     if judgement.state in (EntryState.VOID, EntryState.BELOW_MINIMUM) or billed is None or billed <= money.ZERO:
         raise NotAllowed(_("There are no more hours than were billed, so there is nothing for a next cycle to bill."))
-    for name, value in judgement.columns.items():
-        setattr(entry, name, value)
-    entry.state, entry.reason = judgement.state, judgement.reason
-    return entry
+    return _priced(entry, judgement)
 
 
 def _bill_anew(item: WorkItem, rows: list[TimeEntry], world: World) -> TimeEntry | None:
@@ -158,11 +156,16 @@ def _bill_anew(item: WorkItem, rows: list[TimeEntry], world: World) -> TimeEntry
         except NotAllowed:
             return None
     entry = rows[-1]
-    entry.is_confirmed = True
-    entry.confirmed_value = " ".join(sorted({*entry.confirmed_value.split(), *_answered(item).split()}))
+    tokens = sorted({*entries.confirmed_tokens(entry), *_answered(item).split()})
+    entry.is_confirmed, entry.confirmed_value = True, " ".join(tokens)
     judgement = entries.judge_again(item, rows, world, entries.typed_at_of(entry))
     if judgement.state not in entries.WAITING:
         return None
+    return _priced(entry, judgement)
+
+
+def _priced(entry: TimeEntry, judgement: Judgement) -> TimeEntry:
+    """The entry as it was judged, unsaved."""
     for name, value in judgement.columns.items():
         setattr(entry, name, value)
     entry.state, entry.reason = judgement.state, judgement.reason
