@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from django.contrib import admin
 from django.test import Client as Browser
+from django.test import override_settings
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
@@ -61,6 +62,7 @@ def look_at_nothing(url: str, answer: Any) -> None:
     """What a walk does with a page, when following its links is all it is for."""
 
 
+@override_settings(WAITING_COUNT_SECONDS=60)  # the numbers beside the links are no links
 def walk(
     browser: Browser, look: Callable[[str, Any], None] = look_at_nothing, also: Iterable[str] = ()
 ) -> tuple[dict[str, str], int]:
