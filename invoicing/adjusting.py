@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from invoicing import claim, content, guards
 from invoicing.as_shown import Words
 from invoicing.models import Invoice, InvoiceLine, Meaning
@@ -41,7 +42,7 @@ def adjust_line(
     Raises NotAllowed without a reason, for other hours without a meaning, for figures that cannot be printed exactly,
     on a line that Taiga changed, and where the draft would come to nothing.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     with transaction.atomic():
         items = [line.entry.item_id] if line.entry is not None else []
         claim.lock_work(stories.with_family(items))
@@ -111,7 +112,7 @@ def add_line(invoice: Invoice, *, user: User, text: str, quantity: Decimal, pric
     It has no task and no product, is worked on nobody's hours and counts for the last day of the period. Raises
     NotAllowed without text or reason, for figures that cannot be printed exactly, and where nothing would be left.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     words = clean_text(text)
     with transaction.atomic():
         row = guards.lock_draft(invoice.pk)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console import money
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import adjusting, content, creating, extras, four_eyes, marking, snapshots
 from invoicing import claim as claims
@@ -251,8 +252,7 @@ def changes_hours(deviation: Deviation) -> bool:
 
 def _lock(deviation: Deviation, reason: str) -> tuple[Invoice, Deviation]:
     """Items, entries, then the invoice: the order in which everybody takes them; then the deviation as it is now."""
-    if not reason.strip():
-        raise NotAllowed(_("Say why, in a few words: it stays in the history."))
+    reason_of(reason)
     lines = InvoiceLine.objects.filter(invoice=deviation.invoice_id, is_voided=False)
     items = lines.filter(entry__isnull=False).values_list("entry__item_id", flat=True)
     claims.lock_work(stories.with_family(list(items)))

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from billing_console import formats, money, shown
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import Reason
 from billing_console.values import number_of
 from invoicing import adjusting, as_shown, claim, content, guards
@@ -123,7 +124,7 @@ def carry_out(
 
     Raises NotAllowed without a reason, where the draft moved on, and where it would come to nothing.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     ids = [int(pk) for pk in seen]
     with transaction.atomic():
         if act == Act.PUT_OFF:

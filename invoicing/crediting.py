@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console import clock, money
 from billing_console.errors import Forbidden, NotAllowed, StaleRevision
+from billing_console.reason import reason_of
 from billing_console.states import DifferenceState, RecordState
 from invoicing import content, credit_use, twin_writes, twins
 from invoicing.creating_compare import describe
@@ -49,7 +50,7 @@ def request_credit(
     other client is billed, before tax) are what the person saw, the note is required. Raises NotAllowed where there
     can be none, StaleRevision when it comes to something else by now, IllegalTransition on a second click.
     """
-    reason = supplements.required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         entry_service.lock_and_load([difference.item_id])
         row = supplements.lock_open(difference, mark)
@@ -146,7 +147,7 @@ def give_up(credit: Credit, *, user: User, note: str) -> None:
 
     Raises NotAllowed when it does not wait, or may be there.
     """
-    reason = supplements.required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         parts = CreditedPart.objects.filter(credit=credit, difference__isnull=False)
         taken = Difference.objects.filter(credited_parts__in=parts)

@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import InvoiceState, RecordState
 from invoicing import content, creating, releasing
 from invoicing.ending_writes import END, is_to_end
 from invoicing.models import Invoice
-from sync import supplements
 from sync.models import RemoteRecord
 from sync.transitions import record
 
@@ -28,7 +28,7 @@ def request_end(invoice: Invoice, *, seal: str, user: User, note: str, again: st
     `seal` is what the person saw, the note is required.
     Locks the invoice and its record. Raises NotAllowed where it cannot be, and on a second click.
     """
-    reason = supplements.required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
         if why := why_not(row):
@@ -45,7 +45,7 @@ def request_end(invoice: Invoice, *, seal: str, user: User, note: str, again: st
 
 def keep(invoice: Invoice, *, user: User, note: str) -> Invoice:
     """Let an invoice live whose end waits for a person. Raises NotAllowed when none does."""
-    reason = supplements.required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
         if not is_stuck(row):

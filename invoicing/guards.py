@@ -41,12 +41,6 @@ def lock_line(invoice: Invoice, line_id: int, seen: Mapping[str, Any]) -> Invoic
     return row
 
 
-def need_reason(reason: str) -> None:
-    """Raises NotAllowed without a reason."""
-    if not reason.strip():
-        raise NotAllowed(_("Say why, in a few words: it stays in the history."))
-
-
 def need_money(invoice: Invoice) -> None:
     """A person's act may not leave a draft that bills nothing. Raises NotAllowed, so that the act is undone."""
     if invoice.net <= 0:

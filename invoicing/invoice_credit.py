@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console import formats, money
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import DifferenceState
 from billing_console.values import number_of
 from invoicing import content, credit_use, crediting, ending, four_eyes
@@ -28,7 +29,7 @@ from invoicing.credit_offer import CREDITABLE
 from invoicing.credit_use import OWED
 from invoicing.models import Credit, CreditedPart, CreditMeaning, CreditProposal, Invoice
 from invoicing.typed import as_sent_back
-from sync import doorbell, entries, hooks, settled, standing, supplements
+from sync import doorbell, entries, hooks, settled, standing
 from sync.models import Difference, TimeEntry
 from sync.transitions import record
 
@@ -68,7 +69,7 @@ def request_credit(invoice: Invoice, asked: Asked, *, mark: str, user: User, not
     `mark` is what the person saw (`mark_of`), the note is required. Locks the items of the lines, then the invoice.
     Raises NotAllowed with a sentence, also where it comes to something else by now, and on a second click.
     """
-    reason = supplements.required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         items = set()
         if asked.meaning == CreditMeaning.HOURS:

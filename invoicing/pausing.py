@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
 from billing_console.errors import NotAllowed
-from invoicing import guards
+from billing_console.reason import reason_of
 from invoicing.models import Invoice, ReminderPause
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def pause(
     asked for meanwhile. Raises NotAllowed without a reason, for a day that is over or more than a year away, and where
     another pause is in force by now.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     if not today() <= until <= today() + LONGEST:
         raise NotAllowed(
             _("Choose a day from %(first)s to %(last)s; who must never be reminded again is not a matter of days.")
@@ -130,7 +130,7 @@ def over(pause: ReminderPause) -> str:
 
 def lift(pause_id: int, *, reason: str, user: User) -> ReminderPause:
     """End a pause before its day; the invoice may be reminded at once. Raises NotAllowed where it ended already."""
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     with transaction.atomic():
         rows = ReminderPause.objects.select_for_update(of=("self",)).select_related("by", "client", "lifted_by")
         found = rows.filter(pk=pause_id).first()

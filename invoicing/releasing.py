@@ -21,11 +21,12 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from billing_console import formats
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import DifferenceState, EntryState, InvoiceState
 from invoicing import claim, content, copying
 from invoicing.models import Became, Credit, Invoice, InvoiceLine, Payment
 from invoicing.run import settle_run
-from sync import attention, entries, push, stories, supplements, writeback
+from sync import attention, entries, push, stories, writeback
 from sync.hooks import Question
 from sync.models import Difference, TimeEntry, WorkItem
 from sync.transitions import advance
@@ -47,7 +48,7 @@ def release(invoice: Invoice, *, user: User, note: str, again: str = Again.ANEW)
 
     The note is required. Raises NotAllowed where money came in, where a credit was given, and on a second click.
     """
-    reason = supplements.required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         lock_for_release(invoice)
         row = content.lock_invoice(invoice.pk)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from billing_console.errors import NotAllowed, StaleRevision
 from billing_console.formats import money
 from billing_console.money import exponent, to_five_cents
+from billing_console.reason import reason_of
 from billing_console.states import EntryState, InvoiceState, Reason, RecordState
 from invoicing import (
     adjusting,
@@ -63,7 +64,7 @@ def hold_line(line: InvoiceLine, *, seen: Words, user: User, reason: str) -> Inv
 
 
 def _take_off(line: InvoiceLine, *, seen: Words, user: User, reason: str, hold: Reason) -> Invoice:
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     with transaction.atomic():
         claim.lock_work([line.entry.item_id if line.entry else None])
         invoice = guards.lock_draft(line.invoice_id)
@@ -97,7 +98,7 @@ def edit_text(line: InvoiceLine, *, seen: Words, user: User, text: str, reason: 
     Reserved words are made harmless at once, so that what is shown is what is sent. Raises NotAllowed without text
     or reason. Returns the draft with its new revision.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     words = adjusting.clean_text(text)
     with transaction.atomic():
         invoice = guards.lock_draft(line.invoice_id)
@@ -128,7 +129,7 @@ def edit_text(line: InvoiceLine, *, seen: Words, user: User, text: str, reason: 
 
 def hold_draft(invoice: Invoice, *, revision: int, user: User, note: str) -> Invoice:
     """Keep a draft from being approved until somebody frees it. Raises NotAllowed without a note."""
-    guards.need_reason(note)
+    note = reason_of(note)
     with transaction.atomic():
         row = guards.lock_draft(invoice.pk, revision, states=(InvoiceState.DRAFT,))
         advance(row, InvoiceState.HELD, why=note, user=user, note=note)
@@ -149,7 +150,7 @@ def reject_draft(invoice: Invoice, *, revision: int, user: User, reason: str) ->
     A later run, or this one when it is asked for again, bills them anew, with what people wrote over them, and takes
     the lines along that were added by hand.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     with transaction.atomic():
         lines = InvoiceLine.objects.filter(invoice=invoice.pk, is_voided=False)
         claim.lock_work(lines.values_list("entry__item_id", flat=True))
@@ -297,7 +298,7 @@ def withdraw_approval(invoice: Invoice, *, user: User, reason: str) -> Invoice:
 
     Both rows move in one transaction; a worker that claims the record at the same moment wins.
     """
-    guards.need_reason(reason)
+    reason = reason_of(reason)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
         if row.state != InvoiceState.APPROVED:

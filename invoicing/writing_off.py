@@ -16,12 +16,13 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console import clock, formats, money
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import InvoiceState, RecordState
 from invoicing import content, creating, credit_use, crediting, ending
 from invoicing.credit_use import OWED
 from invoicing.models import Credit, CreditUse, Invoice, WriteOffCause
 from invoicing.typed import as_sent_back, number
-from sync import doorbell, supplements
+from sync import doorbell
 from sync.transitions import advance, record
 
 TEXT = "Rest of invoice {number}, written off"  # printed for clients: not translated
@@ -62,7 +63,7 @@ def request_write_off(invoice: Invoice, *, amount: str, cause: str, balance: str
     WriteOffCause, the note is required. Raises NotAllowed with a sentence, also on a second click and where something
     else is owed by now.
     """
-    reason, wanted = supplements.required(note), number(amount, money.exponent(invoice.currency))
+    reason, wanted = reason_of(note), number(amount, money.exponent(invoice.currency))
     chosen = _cause(cause)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
@@ -108,7 +109,7 @@ def accept_cancelled(invoice: Invoice, *, cause: str, rest: str, user: User, not
 
     `rest` is the amount that the person saw. Nothing is written there. Raises NotAllowed as `request_write_off`.
     """
-    reason, chosen = supplements.required(note), _cause(cause)
+    reason, chosen = reason_of(note), _cause(cause)
     with transaction.atomic():
         row = content.lock_invoice(invoice.pk)
         if why := why_not_accepted(row):

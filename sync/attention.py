@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from billing_console.errors import IllegalTransition, NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import TAKEN, DeliveryState, EntryState, ItemKind, Reason, RecordState
 from sync import attributes, doorbell, entries, pricing, push, reasons, stories, writeback
 from sync.marks import mark_dirty
@@ -36,7 +37,6 @@ SETTLES_ITSELF = (Reason.NEXT_RUN, Reason.REOPENED)
 # What still fails after so many tries is shown, though it is tried again by itself.
 TRIES_SHOWN = 5
 READINGS_SHOWN = 3
-_NOTE_LENGTH = 2000
 NEEDS_SOMEBODY = Q(held_by_person=True) | ~Q(reason__in=SETTLES_ITSELF)
 
 
@@ -77,7 +77,7 @@ def hold_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
 
     Raises NotAllowed without a note, IllegalTransition when it is not waiting or held by a person already.
     """
-    note = _required(note)
+    note = reason_of(note)
     with transaction.atomic():
         row = _locked(entry)
         if row.state not in entries.WAITING or row.held_by_person:
@@ -166,7 +166,7 @@ def exclude_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
 
     Its task in Invoice Ninja is archived. Raises NotAllowed without a note, IllegalTransition when it is claimed.
     """
-    note = _required(note)
+    note = reason_of(note)
     with transaction.atomic():
         row = _locked(entry)
         _leave(row, EntryState.EXCLUDED, user=user, why=note, reason="", reason_note=note)
@@ -178,7 +178,7 @@ def write_off_entry(entry: TimeEntry, *, user: User, note: str) -> TimeEntry:
 
     Raises NotAllowed without a note, IllegalTransition when it is claimed.
     """
-    note = _required(note)
+    note = reason_of(note)
     with transaction.atomic():
         row = _locked(entry)
         _leave(row, EntryState.WRITTEN_OFF, user=user, why=note, reason="", reason_note=note)
@@ -320,13 +320,6 @@ _BELLS = {
     "credit": "invoices",
     "credit_use": "invoices",
 }
-
-
-def _required(note: str) -> str:
-    note = note.strip()[:_NOTE_LENGTH]
-    if not note:
-        raise NotAllowed(_("Say why: the reason is kept with the entry."))
-    return note
 
 
 def _refused(row: TimeEntry, to: str, sentence: str) -> IllegalTransition:

@@ -16,6 +16,7 @@ from billing_console import formats
 from billing_console.admin_base import Confirmation, ConfirmView, act_on_shown, site_page
 from billing_console.errors import NotAllowed
 from billing_console.light import light
+from billing_console.reason import reason_of
 from billing_console.states import EntryState
 from sync import as_shown, attention, reasons
 from sync.models import TimeEntry
@@ -64,9 +65,7 @@ class ConfirmBrake(ConfirmView):
         return reverse("admin:sync_attention")
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        note = request.POST.get("reason", "").strip()
-        if not note:
-            raise NotAllowed(_("Say why, in a few words."))
+        note = reason_of(request.POST.get("reason", ""))
         found = TimeEntry.objects.filter(pk__in=[int(pk) for pk in self.seen]).select_related("item")
         done = act_on_shown(
             request,

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import DifferenceState, RecordState
 from sync import entries, push, supplements
 from sync.models import Difference, RecordKind, RemoteRecord
@@ -34,7 +35,7 @@ def adopt_record(record: RemoteRecord, *, user: User, note: str) -> None:
     The note is required. Only for what waits for a person, and a task only where it is known there. An invoice must
     equal what was approved. Raises NotAllowed, IllegalTransition.
     """
-    reason = _required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         row = lock(record.pk)
         if row is None or not can_adopt(row):
@@ -64,7 +65,7 @@ def ignore_difference(difference: Difference, *, user: User, note: str, mark: st
 
     Raises NotAllowed, StaleRevision when Taiga changed since, IllegalTransition on a second click.
     """
-    reason = _required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         entries.lock_and_load([difference.item_id])
         row = supplements.lock_open(difference, mark or difference.mark)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import money
 from billing_console.errors import IllegalTransition, NotAllowed, StaleRevision
+from billing_console.reason import reason_of
 from billing_console.states import DifferenceState, EntryState, ItemState
 from mappings.models import Client
 from sync import attributes, brakes, entries, words
@@ -25,8 +26,6 @@ from sync.world import World
 
 if TYPE_CHECKING:
     from accounts.models import User
-
-NOTE_LENGTH = 2000
 
 
 def preview(difference: Difference) -> tuple[TimeEntry | None, str]:
@@ -110,16 +109,8 @@ def check_open(row: Difference) -> None:
         )
 
 
-def required(note: str) -> str:
-    """What the person wrote. Raises NotAllowed for nothing."""
-    text = note.strip()[:NOTE_LENGTH]
-    if not text:
-        raise NotAllowed(_("Say why: the reason is kept in the history."))
-    return text
-
-
 def _open(difference: Difference, *, mark: str, user: User, note: str, is_given: bool) -> TimeEntry:
-    reason = required(note)
+    reason = reason_of(note)
     with transaction.atomic():
         items, by_item, world = entries.lock_and_load([difference.item_id])
         row = lock_open(difference, mark)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console import clock, formats
 from billing_console.errors import NotAllowed
+from billing_console.reason import reason_of
 from billing_console.states import InvoiceState
 from invoicing import certificate
 from invoicing.books import closed, figures, keeping
@@ -27,7 +28,6 @@ from invoicing.reports import REPORTS, files
 from invoicing.reports.filters import Wanted
 from invoicing.verdict import Proof, Verdict, prove
 from mappings.rules import Period, month, previous_month
-from sync import supplements
 
 PROVEN = (Verdict.BALANCES, Verdict.NOTHING)
 CERTIFICATE = "certificate.csv"
@@ -151,7 +151,7 @@ def why_not_reopened(closing: Closing) -> str:
 
 def reopen(closing: Closing, *, user: User, reason: str) -> Closing:
     """Let things be dated into the month again; its certificate stays. Raises NotAllowed, also without a reason."""
-    note = supplements.required(reason)
+    note = reason_of(reason)
     with transaction.atomic():
         closed.lock()
         row = Closing.objects.select_for_update(of=("self",)).get(pk=closing.pk)
@@ -181,7 +181,7 @@ def _needed(reason: str, found: Certificate) -> str:
             _("%(month)s is not proven: %(verdict)s. Put that right first, or say why it is closed all the same.")
             % words
         )
-    return supplements.required(reason)
+    return reason_of(reason)
 
 
 def _files(found: Certificate) -> list[tuple[str, bytes]]:
