@@ -6,13 +6,16 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init
+from celery.signals import beat_init, worker_shutting_down
+
+from billing_console import stopping
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_console.settings")
 
 app = Celery("billing_console")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+worker_shutting_down.connect(stopping.begin)
 
 
 @beat_init.connect

@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console import stopping
 from billing_console.errors import ConfigError, UpstreamError, said_by
 from billing_console.states import InvoiceState
 from invoicing import creating, mail_proof
@@ -110,7 +111,9 @@ def due() -> QuerySet[Sending]:
 
 
 def claim_first(rows: QuerySet[Sending]) -> Sending | None:
-    """Claim the oldest of `rows` that nobody else claims just now, for LEASE_SECONDS."""
+    """Claim the oldest of `rows` that nobody else claims just now, for LEASE_SECONDS; none where we are to stop."""
+    if stopping.is_stopping():
+        return None
     with transaction.atomic():
         sending = rows.select_for_update(skip_locked=True, of=("self",)).order_by("id").first()
         if sending is not None:

@@ -19,6 +19,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console import stopping
 from billing_console.errors import ConfigError, NoPdfEngine, NotAllowed, UpstreamError
 from billing_console.states import InvoiceState
 from invoicing.creating_compare import describe, differences, wanted
@@ -45,7 +46,7 @@ def fetch_due(limit: int = 200) -> int:
     """
     want_missing()
     done = fetched = 0
-    while done < limit and gate.may_call(Server.NINJA) and (row := _claim_next()):
+    while done < limit and not stopping.is_stopping() and gate.may_call(Server.NINJA) and (row := _claim_next()):
         done += 1
         try:
             fetched += _fetch(row)

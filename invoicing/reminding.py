@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console import clock, formats
+from billing_console import clock, formats, stopping
 from billing_console.errors import ClaimLost, ConfigError, NotAllowed, UpstreamError, said_by
 from billing_console.states import ReminderState
 from invoicing import late_proof, mail_proof, payments, reminding_rules
@@ -142,7 +142,12 @@ def in_flight() -> QuerySet[Reminder]:
 
 
 def _claim_next() -> Reminder | None:
-    """Claim the oldest one that is due, one with a lapsed lease too: its state says how far it came."""
+    """Claim the oldest one that is due, one with a lapsed lease too: its state says how far it came.
+
+    None where this process is to stop.
+    """
+    if stopping.is_stopping():
+        return None
     with transaction.atomic():
         rows = due().select_for_update(skip_locked=True, of=("self",))
         rows = rows.select_related("invoice__remote", "invoice__client", "by", "allowed_by")

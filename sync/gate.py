@@ -140,8 +140,8 @@ def ask_now(server: str, *, user: User | None = None) -> None:
 
 
 def is_answered(call: Call) -> bool:
-    """Whether the server answered sensibly, be it a no: a sign of life."""
-    return call.error not in TROUBLE and call.error != "Throttled"
+    """Whether the server answered sensibly, be it a no: a sign of life. What we did not wait for is none."""
+    return call.status is not None and call.error not in TROUBLE and call.error != "Throttled"
 
 
 def note_call(call: Call, *, failures: int) -> None:
@@ -153,7 +153,7 @@ def note_call(call: Call, *, failures: int) -> None:
         heartbeats.note_failure(call.upstream, rests.begin(call.upstream, call.wait_seconds))
     elif call.error in TROUBLE:
         _count_failure(call)
-    elif failures:
+    elif failures and is_answered(call):
         UpstreamGate.objects.filter(server=call.upstream, failures__gt=0, open_since__isnull=True).update(failures=0)
         rests.end(call.upstream)
         heartbeats.note(call.upstream)

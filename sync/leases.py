@@ -21,7 +21,7 @@ from django.db.models import Model, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from billing_console.errors import ClaimLost
+from billing_console.errors import ClaimLost, UpstreamError
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +86,16 @@ class Fence:
 def taken_back(fence: Fence, take_back: Callable[[], None], what: str) -> Iterator[None]:
     """Whoever surely did not call takes back that it was about to, and nobody is asked what became of it.
 
-    The lease ran out, or the answer to the commit was lost: no byte of the call left. `what` is for the log.
+    The lease ran out, the answer to the commit was lost, it was stopped, or had no memory or thread to call with: no
+    byte of the call left. What an UpstreamError means is the block's own business. `what` is for the log.
     """
     try:
         yield
-    except (ClaimLost, OperationalError) as error:
+    except UpstreamError:
+        raise
+    except BaseException as error:
         if not fence.wrote:
-            logger.warning("%s: nothing was called: %s", what, error)
+            logger.warning("%s: nothing was called: %s", what, error or type(error).__name__)
             after_the_outage(take_back)
         raise
 

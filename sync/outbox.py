@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import timedelta
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console import stopping
 from billing_console.errors import (
     ClaimLost,
     ConfigError,
@@ -32,8 +31,9 @@ from billing_console.states import RecordState
 from sync import doorbell, gate, leases
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, WorkItem
+from sync.outcomes import ask_person, doubt, look_up_wait, postpone, prove
 from sync.transitions import advance, take
-from sync.waits import back_off, wait_after
+from sync.waits import back_off
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +76,11 @@ _FIRST_DUE: Final = """
 def claim_next(kind: RecordKind) -> Claim | None:
     """Claim the oldest record of `kind` that is due, or None. Skips rows that another worker is just claiming.
 
-    None, too, where its server may not be written to now: the gate is asked by the statement that claims.
+    None, too, where its server may not be written to now: the gate is asked by the statement that claims. And where
+    this process is to stop.
     """
+    if stopping.is_stopping():
+        return None
     claim_id = uuid.uuid4()
     try:
         record = take(
@@ -110,7 +113,7 @@ def expire_leases(kind: RecordKind) -> int:
             only_if=Q(claim_id=record.claim_id) & leases.has_ended(),
             claim=record.claim_id,
             lost_at=timezone.now(),
-            not_before=timezone.now() + _look_up_wait(),
+            not_before=timezone.now() + look_up_wait(),
             sentence=_(
                 "The worker that wrote this has not said in time what became of it: it stopped, or it is only slow. "
                 "It is looked up before anything is repeated."
@@ -125,90 +128,13 @@ def _give_back(rows: QuerySet[RemoteRecord], claim_id: uuid.UUID) -> None:
         advance(
             record,
             RecordState.RETRY,
-            why=_("nothing was written: its worker slept, or the database was away"),
+            why=_("nothing was written: its worker slept or was stopped, or the database was away"),
             only_if=Q(claim_id=claim_id),
             claim=claim_id,
             claim_id=None,
             lease_until=None,
             not_before=timezone.now() + back_off(record.attempts),
         )
-
-
-# --- outcomes: each raises ClaimLost, and changes nothing, when the claim is no longer ours ------------------------
-
-
-def _settle(claim: Claim, to: str, why: str, **changes: Any) -> None:
-    moved = advance(
-        claim.record,
-        to,
-        why=why,
-        only_if=Q(claim_id=claim.claim_id),
-        claim=claim.claim_id,
-        claim_id=None,
-        lease_until=None,
-        **changes,
-    )
-    if not moved:
-        raise ClaimLost
-
-
-def prove(
-    record: RemoteRecord, proof: Proof, revision: int, *, claim: Claim | None = None, only_if: Q | None = None
-) -> None:
-    """Write down that the server holds `revision` of the record; a newer one that came meanwhile is pending again.
-
-    Without a claim the record is in doubt, or a person adopts it. Raises ClaimLost when it moved on meanwhile, or
-    `only_if` no longer holds.
-    """
-    changes: dict[str, Any] = {
-        "remote_id": proof.remote_id,
-        "seen": proof.seen,
-        "seen_at": timezone.now(),
-        "synced_revision": revision,
-        "not_before": None,
-        "reason": "",
-        "sentence": "",
-        "attempts": 0,
-    }
-    if claim is not None:
-        _settle(claim, RecordState.SYNCED, _("read back and equal"), read_back="revision", **changes)
-    elif not advance(
-        record, RecordState.SYNCED, why=_("looked up and equal"), only_if=only_if, read_back="revision", **changes
-    ):
-        raise ClaimLost
-    if record.revision > revision:
-        advance(record, RecordState.PENDING, why=_("a newer revision waits"))
-
-
-def _postpone(claim: Claim, error: ConsoleError) -> None:
-    _settle(
-        claim,
-        RecordState.RETRY,
-        type(error).__name__,
-        not_before=timezone.now() + wait_after(error, claim.record.attempts),
-        sentence=error.sentence,
-    )
-
-
-def _doubt(claim: Claim, error: ConsoleError) -> None:
-    _settle(
-        claim,
-        RecordState.IN_DOUBT,
-        type(error).__name__,
-        not_before=timezone.now() + _look_up_wait(),
-        sentence=error.sentence,
-    )
-
-
-def _ask_person(claim: Claim, handler: Handler, reason: str, sentence: str) -> None:
-    with transaction.atomic():
-        handler.lock_first(claim.record)
-        _settle(claim, RecordState.ATTENTION, reason, reason=reason, sentence=sentence, not_before=None)
-        handler.after_question(claim.record)
-
-
-def _look_up_wait() -> timedelta:
-    return timedelta(seconds=settings.LOOK_UP_AFTER_SECONDS)
 
 
 def lock_item(record: RemoteRecord) -> None:
@@ -234,30 +160,37 @@ def write_one(claim: Claim, handler: Handler) -> None:
     except (ClaimLost, OperationalError) as error:
         # Whoever expires the lease decides, and looks it up; but who wrote nothing need not be looked up.
         logger.warning("claim %s on %s was lost before its outcome was written", claim.claim_id, claim.record)
-        if not claim.wrote:
-            rows = RemoteRecord.objects.filter(pk=claim.record.pk)
-            leases.after_the_outage(lambda: _give_back(rows, claim.claim_id))
+        _give_back_unwritten(claim)
         if isinstance(error, OperationalError):
             raise
         doorbell.ring("payments")  # what it wrote after all, beside another, is found at once
+    except BaseException:  # it is stopped, or has no memory even to say what went wrong
+        _give_back_unwritten(claim)
+        raise
+
+
+def _give_back_unwritten(claim: Claim) -> None:
+    if not claim.wrote:
+        rows = RemoteRecord.objects.filter(pk=claim.record.pk)
+        leases.after_the_outage(lambda: _give_back(rows, claim.claim_id))
 
 
 def _write(claim: Claim, handler: Handler) -> None:
     try:
         proof = handler.write(claim)
     except NeedsPerson as question:
-        _ask_person(claim, handler, question.reason, question.sentence)
+        ask_person(claim, handler, question.reason, question.sentence)
     except UpstreamError as error:
         if error.is_outcome_unknown or (claim.wrote and error.is_read):
-            _doubt(claim, error)
+            doubt(claim, error)
         elif error.is_permanent and error.status in (400, 422):
-            _ask_person(claim, handler, "refused", error.sentence)
+            ask_person(claim, handler, "refused", error.sentence)
         elif isinstance(error, Forbidden):
-            _ask_person(claim, handler, "not_allowed", error.sentence)  # a right is missing: repeating gives nobody one
+            ask_person(claim, handler, "not_allowed", error.sentence)  # a right is missing: repeating gives nobody one
         else:
-            _postpone(claim, error)
+            postpone(claim, error)
     except ConfigError as error:
-        _postpone(claim, error)
+        postpone(claim, error)
     except (ClaimLost, OperationalError):
         raise
     except Exception:
@@ -285,7 +218,7 @@ def _settle_proof(claim: Claim, handler: Handler, proof: Proof) -> None:
 
 def _fail(claim: Claim) -> None:
     """A fault of our own: this record waits with a sentence, and every other goes on."""
-    (_doubt if claim.wrote else _postpone)(claim, ConsoleFailed())
+    (doubt if claim.wrote else postpone)(claim, ConsoleFailed())
 
 
 def look_up_doubtful(handler: Handler, limit: int = 100) -> int:
@@ -295,9 +228,11 @@ def look_up_doubtful(handler: Handler, limit: int = 100) -> int:
     ).select_related("item")
     settled = 0
     for record in due.order_by("not_before")[:limit]:
+        if stopping.is_stopping():
+            break
         # Moving the wait is a small claim of its own: two workers do not look at the same record, and who sleeps
         # after his look-up settles nothing once the record was in doubt anew.
-        reserved_until = timezone.now() + _look_up_wait()
+        reserved_until = timezone.now() + look_up_wait()
         rows = RemoteRecord.objects.filter(pk=record.pk, state=RecordState.IN_DOUBT, not_before=record.not_before)
         if rows.update(not_before=reserved_until):
             settled += _settle_doubt(record, handler, Q(not_before=reserved_until))

@@ -20,7 +20,7 @@ from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing_console import clock
+from billing_console import clock, stopping
 from billing_console.errors import ConsoleError, NotFound, said_by
 from billing_console.states import DeliveryState, EntryState, ItemKind, ItemState
 from mappings.models import Membership, ProjectMapping
@@ -58,6 +58,8 @@ def sweep_all() -> int:
     lists.ensure_lists()
     swept = 0
     for mapping in ProjectMapping.objects.filter(is_active=True).order_by("pk"):
+        if stopping.is_stopping():
+            return swept
         if why := gate.why_not_called(Server.TAIGA):
             heartbeats.note_failure(HEARTBEAT, why)
             return swept

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from billing_console import stopping
 from billing_console.errors import ConsoleError
 from mappings.models import Company
 from sync import gate, leases
@@ -42,7 +43,7 @@ def read_due(limit: int = 200) -> int:
         if not batch:
             break
         for start in range(0, len(batch), _STORED_TOGETHER):
-            if not gate.may_call(Server.TAIGA):
+            if stopping.is_stopping() or not gate.may_call(Server.TAIGA):
                 return done  # what is dirty stays dirty, and no attempt is used up
             done += read_items(batch[start : start + _STORED_TOGETHER])
         last = batch[-1]
@@ -80,7 +81,7 @@ def read_items(item_ids: Iterable[int]) -> int:
     claim, items = _claim(item_ids)
     readings: list[tuple[WorkItem, Reading, uuid.UUID]] = []
     for count, item in enumerate(items):
-        if _is_too_late(until):
+        if stopping.is_stopping() or _is_too_late(until):
             _let_go(items[count:], claim)
             items = items[:count]
             break

@@ -209,6 +209,9 @@ class JsonClient:
             except UpstreamError as failure:
                 status, error, wait_seconds = failure.status, type(failure).__name__, failure.wait_seconds
                 raise
+            except BaseException as failure:  # of our own: stopped, or out of memory
+                error = type(failure).__name__
+                raise
             finally:
                 if self._journal is not None and not watch.was_kept_back:
                     duration_ms = round((time.monotonic() - started) * 1000)

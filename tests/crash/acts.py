@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts.models import User
 from invoicing import adopting, creating, reminding, sending
 from invoicing.models import Deviation, Invoice, Meaning, Reminder, Sending
-from sync import attention, outbox, push, sweep, upstreams, work_items, writeback
+from sync import attention, outcomes, push, sweep, upstreams, work_items, writeback
 from sync.claims import Proof
 from sync.models import RemoteRecord, TimeEntry
 from sync.transitions import advance
@@ -41,7 +41,7 @@ def adopt(record_id: int, remote_id: str) -> None:
     """A person takes over what is there."""
     record = RemoteRecord.objects.get(pk=record_id)
     with transaction.atomic():
-        outbox.prove(record, Proof(remote_id, {}), record.revision)
+        outcomes.prove(record, Proof(remote_id, {}), record.revision)
 
 
 def drop(record_id: int) -> None:

@@ -42,14 +42,18 @@ class Nursery:
         *args: Any,
         die_at: tuple[str, str, str, str] | None = None,
         freeze_at: tuple[str, int, str] | None = None,
+        stop_at: tuple[str, str, int, str] | None = None,
         middle: Callable[[int], None] | None = None,
     ) -> int:
-        """Run `call`; `middle` is given the pid while it works. Returns the exit code, -9 for a kill."""
+        """Run `call`; `middle` is given the pid while it works. Returns the exit code, -9 for a kill.
+
+        `freeze_at` and `stop_at` are points as `nursery` has them, the second with its signal, SIGINT or SIGTERM.
+        """
         order = {
             "call": call,
             "args": args,
             "die_at": die_at,
-            "freeze_at": freeze_at,
+            "signal_at": ("SIGSTOP", *freeze_at) if freeze_at else stop_at,
             "database": connection.settings_dict["NAME"],
             "settings": {name: getattr(settings, name) for name in PASSED_ON},
         }
@@ -103,12 +107,12 @@ def near(world: World) -> World:
     return world
 
 
-def kill_when(is_done: Callable[[], bool]) -> Callable[[int], None]:
-    """For `run(middle=…)`: kill the process as soon as `is_done`, at most ten seconds later."""
+def kill_when(is_done: Callable[[], bool], by: signal.Signals = signal.SIGKILL) -> Callable[[int], None]:
+    """For `run(middle=…)`: kill the process as soon as `is_done`, at most ten seconds later, or send it `by`."""
 
     def middle(pid: int) -> None:
         wait_for(is_done)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, by)
 
     return middle
 

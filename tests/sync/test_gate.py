@@ -434,6 +434,17 @@ def call_that_no_journal_takes() -> None:
         line.journal(Call(Server.NINJA, "GET", "/ping", 200, -(2**40), "", timezone.now()))
 
 
+def test_a_call_that_nobody_waited_for_is_no_sign_of_life(db: None) -> None:
+    """It was stopped, or had no memory for the answer: that says nothing of the server."""
+    UpstreamGate.objects.update_or_create(server=Server.NINJA, defaults={"failures": 2})
+    line = slots.Line(Server.NINJA)
+    with line.limit():
+        line.journal(Call(Server.NINJA, "POST", "/tasks", None, 5, "KeyboardInterrupt", timezone.now()))
+
+    assert not Heartbeat.objects.filter(name=Server.NINJA).exists()
+    assert UpstreamGate.objects.get(server=Server.NINJA).failures == 2
+
+
 def held_slots() -> int:
     with connection.cursor() as cursor:
         cursor.execute(

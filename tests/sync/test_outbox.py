@@ -29,7 +29,7 @@ from billing_console.errors import (
     Unreachable,
 )
 from billing_console.states import RecordState
-from sync import outbox, waits
+from sync import outbox, outcomes, waits
 from sync.attention import try_again
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
 from sync.gate import may_write
@@ -116,7 +116,7 @@ def _try_again(record: RemoteRecord, server: Server_) -> None:
 
 def _prove_an_old_revision(record: RemoteRecord, server: Server_) -> None:
     RemoteRecord.objects.filter(pk=record.pk).update(state=RecordState.IN_DOUBT, revision=2)
-    outbox.prove(fresh(record), PROOF, 1)
+    outcomes.prove(fresh(record), PROOF, 1)
 
 
 ACTS: dict[tuple[str, str], Act] = {
@@ -134,7 +134,7 @@ ACTS: dict[tuple[str, str], Act] = {
     ("in_doubt", "pending"): _look_up(NotThere()),
     ("in_doubt", "attention"): _look_up(NeedsPerson("deleted_there", "Look.")),
     ("attention", "pending"): _try_again,
-    ("attention", "synced"): lambda record, server: outbox.prove(record, PROOF, record.revision),
+    ("attention", "synced"): lambda record, server: outcomes.prove(record, PROOF, record.revision),
     ("dropped", "pending"): _move("pending"),
 }
 

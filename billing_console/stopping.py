@@ -1,0 +1,28 @@
+"""Whether this process was asked to stop: then it finishes what it has begun, and begins nothing more.
+
+A drain takes up to hundreds of rows, one after the other. A worker that is to stop waits for its threads, and what it
+has not finished in time is killed in the middle; so whoever claims asks here first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_asked = False  # no lock: it is set in a signal handler
+
+
+def is_stopping() -> bool:
+    """True once this process was asked to stop."""
+    return _asked
+
+
+def begin(**_kwargs: Any) -> None:
+    """It was asked to stop (what Celery calls in its signal handler)."""
+    global _asked
+    _asked = True
+
+
+def forget() -> None:
+    """It goes on after all; for tests, whose process outlives many a stop."""
+    global _asked
+    _asked = False

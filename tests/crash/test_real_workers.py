@@ -1,0 +1,161 @@
+"""Real workers, as `manage.py console` starts them, are stopped while a server works on what they asked for.
+
+Their calls are made in threads, which no signal reaches: a worker that is to stop finishes the calls in flight, stores
+what became of them and begins nothing more. What is killed all the same is looked up by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection
+from kombu import Connection
+
+from billing_console.celery import app
+from billing_console.processes import CLONE, choose_free_ports, console_programs
+from sync.models import RemoteRecord
+from tests.crash.conftest import PASSED_ON
+from tests.crash.rounds import add_entry, sweep
+from tests.crash.test_invoice_kills import EMAIL, ask, sweep_sendings
+from tests.crash.test_kills import POST_TASK, assert_one_task_each
+from tests.outbound import fresh, states_of
+from tests.standins import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("real workers")]
+
+PUSH, SEND = "sync.tasks.push_tasks", "invoicing.tasks.send_invoices"
+
+
+def environment() -> dict[str, str]:
+    """What a process of the console is given here: the test's database and stand-ins."""
+    return {
+        **os.environ,
+        "DATABASE_URL": os.environ["DATABASE_URL"].replace("/billing?", f"/{connection.settings_dict['NAME']}?"),
+        "DJANGO_SETTINGS_MODULE": "billing_console.settings",
+        "ENV_FILE": "",
+        "SANDBOX_CLOCK_FILE": "",
+        "CALL_DEADLINE_SECONDS": "20",
+        "LEASE_SECONDS": "60",
+        **{name: str(getattr(settings, name)) for name in PASSED_ON},
+    }
+
+
+@contextmanager
+def running(argv: Sequence[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(argv, cwd=CLONE, env=env)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        with redis.Redis.from_url(os.environ["REDIS_URL"]) as queue:
+            queue.delete(settings.CELERY_TASK_DEFAULT_QUEUE)
+
+
+def running_worker() -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """One of the console's workers."""
+    env = environment()
+    program = next(one for one in console_programs(env, host="", port=0) if one.name == "worker-1")
+    return running(program.argv, {**env, **program.env})
+
+
+def running_console(var_dir: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    (port,) = choose_free_ports(1)
+    argv = [sys.executable, "manage.py", "console", "--port", str(port)]
+    return running(argv, {**environment(), "VAR_DIR": str(var_dir)})
+
+
+def ring(task: str) -> None:
+    url = os.environ["REDIS_URL"].replace("unix://", "redis+socket://", 1)
+    with Connection(url) as broker:
+        app.send_task(task, connection=broker, ignore_result=True)
+
+
+def wait_long_for(is_done: Callable[[], bool]) -> None:
+    """A worker needs seconds to start, on a busy machine many."""
+    until = time.monotonic() + 60
+    while not is_done():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_is_to_stop_finishes_what_is_in_flight_and_begins_nothing_more(near: World) -> None:
+    for number in range(3):
+        add_entry(near, f"Stopped {number}")
+    near.fail("ninja", kind="delay", seconds=1, after=True, count=3, **POST_TASK)
+
+    with running_worker() as worker:
+        ring(PUSH)
+        wait_long_for(lambda: len(near.tasks()) == 1)
+        worker.terminate()
+        assert worker.wait(30) == 0
+
+    assert len(near.tasks()) == 1
+    assert sorted(RemoteRecord.objects.filter(kind="task").values_list("state", "claim_id")) == [
+        ("pending", None), ("pending", None), ("synced", None),
+    ]  # fmt: skip
+    sweep("task")
+    assert_one_task_each(near)
+
+
+def test_a_mail_in_flight_is_finished_by_a_worker_that_is_to_stop(near: World) -> None:
+    invoice = ask(near, 0)
+    near.fail("ninja", kind="delay", seconds=2, after=True, **EMAIL)
+
+    with running_worker() as worker:
+        ring(SEND)
+        wait_long_for(lambda: len(near.mails()) == 1)
+        worker.terminate()
+        assert worker.wait(30) == 0
+
+    assert (fresh(invoice).state, near.mails()) == ("sent", ["billing@acme.example"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("presses", [1, 2, 3])
+def test_a_mail_in_flight_under_ctrl_c_leaves_once_and_asks_nobody(near: World, presses: int) -> None:
+    """Once: it is finished. Three times: the worker goes at once, and the next one proves it."""
+    invoice = ask(near, 0)
+    near.fail("ninja", kind="delay", seconds=3, after=True, **EMAIL)
+
+    with running_worker() as worker:
+        ring(SEND)
+        wait_long_for(lambda: len(near.mails()) == 1)
+        for _press in range(presses):
+            worker.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        assert worker.wait(30) == 1  # Celery calls it a failure; the console's own stop is SIGTERM
+
+    assert fresh(invoice).state == ("sending" if presses == 3 else "sent")
+    sweep_sendings()
+    assert (fresh(invoice).state, near.mails()) == ("sent", ["billing@acme.example"])
+    assert "attention" not in states_of(fresh(invoice))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [3, 14], ids=["is finished", "takes longer than a stop and is proven"])
+def test_a_mail_in_flight_under_ctrl_c_of_the_console_leaves_once(near: World, tmp_path: Path, seconds: int) -> None:
+    invoice = ask(near, 0)
+    near.fail("ninja", kind="delay", seconds=seconds, after=True, **EMAIL)
+
+    with running_console(tmp_path / "var") as console:
+        wait_long_for(lambda: len(near.mails()) == 1)
+        began = time.monotonic()
+        console.send_signal(signal.SIGINT)
+        assert console.wait(30) == 0
+        assert time.monotonic() - began < 15
+
+    assert fresh(invoice).state == ("sent" if seconds == 3 else "sending")
+    sweep_sendings()
+    assert (fresh(invoice).state, near.mails()) == ("sent", ["billing@acme.example"])
+    assert "attention" not in states_of(fresh(invoice))
