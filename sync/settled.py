@@ -100,9 +100,12 @@ def settled_hours(pieces: Iterable[Piece]) -> Decimal:
 
 
 def moved_hours(pieces: Sequence[Piece], hours_now: Decimal) -> Decimal:
-    """Hours to bill more (+) or to give back (−) when the item has `hours_now`; 0 where all is settled."""
+    """Hours to bill more (+) or to give back (−) when the item has `hours_now`; 0 where all is settled.
+
+    Hours that were given away are not given back: nobody was billed for them.
+    """
     more = hours_now - settled_hours(pieces)
-    return more if more >= 0 else hours_of(_keep(pieces, hours_now)) - hours_of(pieces)
+    return more if more >= 0 else _asked_for(_keep(pieces, hours_now)) - _asked_for(pieces)
 
 
 def deltas(pieces: Sequence[Piece], hours_now: Decimal, rate_now: Decimal | None, currency: str) -> list[Delta]:
@@ -133,6 +136,11 @@ def deltas(pieces: Sequence[Piece], hours_now: Decimal, rate_now: Decimal | None
 def total(parts: Iterable[Delta]) -> Decimal:
     """What a change comes to, with its sign."""
     return money.total(part.amount for part in parts)
+
+
+def _asked_for(pieces: Iterable[Piece]) -> Decimal:
+    """The printed hours that somebody was billed for."""
+    return hours_of(piece for piece in pieces if not piece.is_given)
 
 
 def _keep(pieces: Sequence[Piece], hours_now: Decimal) -> list[Piece]:

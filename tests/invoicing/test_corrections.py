@@ -140,10 +140,14 @@ def test_hours_written_off_are_a_cycle_of_their_own_and_what_comes_later_is_bill
     assert residues() == []
     later = change(world, entry, hours=3.5)
     assert (later.billed_hours, later.hours_now, later.amount) == (3, Decimal("3.5"), Decimal("37.50"))
-    # Back to what was billed: what was given away costs nobody anything.
-    back = change(world, entry, hours=2.5)
-    assert (back.pk, back.amount) == (later.pk, Decimal("0.00"))
-    assert credit_offer.offer(back)[0] is None
+    # Some of what was given away is gone: nobody was billed for it, so nothing is asked.
+    world.set_values(entry.item.taiga_id, hours=2.5)
+    world.read(entry.item.taiga_id)
+    assert (fresh(later).state, Difference.objects.filter(state="open").count()) == ("closed", 0)
+    assert residues() == []
+    # An hour that was billed is gone too: that one is given back.
+    fewer = change(world, entry, hours=1)
+    assert (fewer.hours_now, fewer.amount) == (1, Decimal("-75.00"))
     assert residues() == []
 
 

@@ -35,6 +35,7 @@ MORE = (Decimal("-0.5"), Decimal("-0.25"), Decimal("0.25"), Decimal(1))
 AGAIN = (releasing.Again.COPY, releasing.Again.COPY, releasing.Again.ANEW, releasing.Again.WRITE_OFF)
 CLIENTS = (scenario.WEBSITE.client_id, scenario.MOBILE.client_id)
 REFUSED = (NotAllowed, StaleRevision)
+ASKED_TO_CONFIRM = ("said_otherwise", "brake_client", "brake_late")
 # Acts on a draft, on an invoice in Invoice Ninja that was not sent, on one that may be ended, and in Taiga.
 ON_DRAFTS = ("write", "write", "write_text", "add_by_hand", "put_off", "hold", "reject", "reopen", "refresh")
 ON_INVOICES = ("change_there", "change_there", "cancel")
@@ -281,7 +282,7 @@ class Desk:
     def answer(self) -> bool:
         """One of the open questions is answered: a credit, the next cycle, given away, or left as it is."""
         rows = list(Difference.objects.filter(state="open").select_related("item", "entry").order_by("pk"))
-        held = TimeEntry.objects.filter(state="held", reason__in=("said_otherwise", "brake_client"))
+        held = TimeEntry.objects.filter(state="held", reason__in=ASKED_TO_CONFIRM)
         asked = list(held.select_related("item").order_by("pk"))
         if not rows and not asked:
             return False

@@ -53,6 +53,7 @@ class Typed:
     is_billable: bool = True
     is_closed: bool = False
     is_gone: bool = False
+    has_story: bool = True  # of a task without one Taiga tells nothing: the sweep finds what changed
 
     @property
     def billed(self) -> Decimal:
@@ -84,6 +85,7 @@ class Office(RuleBasedStateMachine):
         self.desk = Desk(self)
         self.desk.ledger.rates = [(dt.date.min, RATE)]
         self.is_exact = True  # nothing was typed since everything came to rest
+        self.is_untold = False  # Taiga told nothing of what was typed
         self.tokens: dict[Any, str] = {}
         self.pass_time()
 
@@ -123,6 +125,7 @@ class Office(RuleBasedStateMachine):
         if typed.is_closed:
             item.days.add(self.now.astimezone(BRUSSELS).date())
         self.is_exact = False
+        self.is_untold = self.is_untold or not typed.has_story
 
     def move(self, typed: Typed, *, is_closed: bool) -> None:
         typed.is_closed = is_closed
@@ -145,7 +148,7 @@ class Office(RuleBasedStateMachine):
         if row is None:
             rows = self.taiga("GET", f"/tasks?project={self.world.mapping.taiga_project_id}&page_size=1000")
             row = next(row for row in rows if row["subject"] == subject)
-        typed = self.typed[int(row["id"])] = Typed(int(row["id"]), hours, row["ref"])
+        typed = self.typed[int(row["id"])] = Typed(int(row["id"]), hours, row["ref"], has_story=has_story)
         if types_late:
             self.move(typed, is_closed=True)
             self.set_values(typed)
@@ -317,6 +320,9 @@ class Office(RuleBasedStateMachine):
         """The same after one act on what had come to rest: what Taiga tells arrives, and what is due is done."""
         self.pass_time()
         self.deliver_all()
+        if self.is_untold:
+            DRAINS["sweep"]()
+            self.is_untold = False
         rest.come_to_rest_again(self.world)
         self.account()
 
