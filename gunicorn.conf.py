@@ -18,3 +18,10 @@ graceful_timeout = 5
 keepalive = 5
 control_socket_disable = True
 raw_env = ["DATABASE_POOL=true"]
+
+
+def post_worker_init(worker: object) -> None:
+    """From now on the process tells every few seconds how it is."""
+    from sync import presence  # noqa: PLC0415 -- Django is set up only now
+
+    presence.tell_of("web")

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-_LEFT_OUT: Final = frozenset({"django_migrations", "django_session"})
+_LEFT_OUT: Final = frozenset({"django_migrations", "django_session", "sync_consoleprocess"})
 _CHUNK: Final = 256 * 1024
 _APPLICATION: Final = "billing-console %"  # as the settings name every connection of the console
 # What reading a file that was cut or changed may raise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ipaddress
 import os
 import secrets
@@ -88,6 +89,14 @@ def load_secret_files(environ: MutableMapping[str, str] = os.environ) -> None:
                 raise UnreadableSecretFile(
                     f"{name}_FILE names {path}, which cannot be read ({error}). Correct it, or set {name} itself."
                 ) from error
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file; "" where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def kept_secret(path: Path) -> str:

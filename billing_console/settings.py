@@ -12,16 +12,18 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing_console.env import kept_secret, load_secret_files, make_once, networks_of
+from billing_console.env import digest_of, kept_secret, load_secret_files, make_once, networks_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 # ENV_FILE names another file, or, empty, none: the demo must not see an installation's tokens.
-if (env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))) and Path(env_file).is_file():
-    environ.Env.read_env(env_file)
-else:
-    env_file = ""
-ENV_FILE = env_file
+env_file = os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))
+ENV_FILE = env_file if env_file and Path(env_file).is_file() else ""
+# A part of `manage.py console` has what that one read when it started: it does not read the file anew.
+ENV_FILE_DIGEST = os.environ.get("ENV_FILE_DIGEST", "")
+if ENV_FILE and not ENV_FILE_DIGEST:
+    ENV_FILE_DIGEST = digest_of(Path(ENV_FILE))
+    environ.Env.read_env(ENV_FILE)
 load_secret_files()
 VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var")))
 
@@ -128,6 +130,7 @@ MIDDLEWARE = [
     "simple_history.middleware.HistoryRequestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "billing_console.fit_only.FitOnly",
 ]
 ROOT_URLCONF = "billing_console.urls"
 WSGI_APPLICATION = "billing_console.wsgi.application"

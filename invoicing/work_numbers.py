@@ -32,6 +32,7 @@ from invoicing.models import Invoice, InvoiceLine, PollCursor, UnappliedPayment
 from invoicing.run import DEAD
 from mappings.models import RuleSet
 from mappings.rules import Period, next_run_after
+from sync import presence
 from sync.attention import NEEDS_SOMEBODY
 from sync.doctor.findings import SEVERITIES
 from sync.heartbeats import FAILED
@@ -226,7 +227,7 @@ def coverage(since: dt.datetime) -> Coverage:
 
 
 def machine() -> Machine:
-    """Heartbeats, paused servers, open alarms and what the doctor found, in one query."""
+    """Heartbeats, paused servers, open alarms, what processes say of themselves and the doctor found, in one query."""
     beats = Heartbeat.objects.order_by().values_list(Value("seen"), "name", "at", "detail")
     pauses = (
         UpstreamPin.objects.filter(is_paused=True)
@@ -251,13 +252,19 @@ def machine() -> Machine:
     )
     late = PollCursor.objects.filter(ahead_until__gt=clock.now() + AHEAD).order_by()
     ahead = late.values_list(Value("ahead"), "name", "ahead_until", Value(""))
-    rows = list(beats.union(pauses, gates, alarms, found, passed, ahead, all=True))
+    unfit = presence.live().exclude(trouble="").order_by()
+    processes = unfit.values_list(Value("process"), "host", "seen_at", "trouble")
+    rows = list(beats.union(pauses, gates, alarms, found, passed, ahead, processes, all=True))
+    own = [
+        (sentence, "") for what, _name, _at, trouble in rows if what == "process" for sentence in trouble.splitlines()
+    ]
+    said = [(sentence, name) for what, name, _at, sentence in rows if what == "alarm"]
     last = next(((int(count), at) for what, count, at, _nothing in rows if what == "passed"), (0, None))
     return Machine(
         seen={name: at for what, name, at, _detail in rows if what == "seen"},
         paused={name: reason for what, name, _at, reason in rows if what == "paused"},
         failures=_failures({name: (at, sentence) for what, name, at, sentence in rows if what == "seen"}),
-        alarms=tuple((sentence, name) for what, name, _at, sentence in rows if what == "alarm"),
+        alarms=tuple(dict([*own, *said]).items()),
         findings=tuple(
             (severity, sentence, url)
             for severity, url, _since, sentence in sorted(

@@ -2,7 +2,7 @@
 
 A machine boots with its hardware clock in local time, works for some minutes, and is set right by the network. Whoever
 asks "was this done within a minute?" then hears yes for an hour. Seen by a heartbeat or a schedule that lies in the
-future; set right by whoever sees it, beat and every look of `watch`. All times are real time.
+future of PostgreSQL; set right by whoever sees it, beat and every look of `watch`. All times are PostgreSQL's.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final
 
 from django.apps import apps
 from django.conf import settings
+from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Max, Model, Value
 from django.db.models.functions import Greatest, Least
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
@@ -47,7 +47,7 @@ def set_right() -> dt.timedelta | None:
     What waits for a time (a lease, a pause, the next try) waits as much shorter, but never less than it would from now:
     what is in flight is left alone for as long as ever. Safe to run by many at once; may raise OperationalError.
     """
-    now = timezone.now()
+    now = _present()
     newest = [
         Heartbeat.objects.aggregate(at=Max("at"))["at"],
         PeriodicTask.objects.aggregate(at=Max("last_run_at"))["at"],
@@ -75,6 +75,14 @@ def set_right() -> dt.timedelta | None:
     _to_now(Heartbeat, ("at",), now)
     logger.error("%s", sentence)
     return step
+
+
+def _present() -> dt.datetime:
+    """PostgreSQL's: the clock of a process alone says nothing about what others noted, and ends nobody's lease."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        present: dt.datetime = cursor.fetchone()[0]
+    return present
 
 
 def _ours() -> list[type[Model]]:

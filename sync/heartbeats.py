@@ -1,11 +1,11 @@
-"""When each part of the machine last did its work, in real time."""
+"""When each part of the machine last did its work, by PostgreSQL's clock."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from sync.models import Heartbeat
 
@@ -20,7 +20,7 @@ def note(name: str, detail: str = "") -> None:
     Those of the servers (taiga, invoice_ninja) say when they last answered a call; `sync.slots` and `sync.gate` note
     them, at most every ten seconds.
     """
-    Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now(), "detail": detail})
+    Heartbeat.objects.update_or_create(name=name, defaults={"at": Now(), "detail": detail})
 
 
 def note_failure(name: str, sentence: str) -> None:
@@ -30,5 +30,4 @@ def note_failure(name: str, sentence: str) -> None:
 
 def is_alive(name: str, within: timedelta) -> bool:
     """Whether `name` did its work within the last `within`; a time that has not come yet proves nothing."""
-    now = timezone.now()
-    return Heartbeat.objects.filter(name=name, at__gte=now - within, at__lte=now + AHEAD).exists()
+    return Heartbeat.objects.filter(name=name, at__gte=Now() - within, at__lte=Now() + AHEAD).exists()

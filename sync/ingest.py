@@ -64,7 +64,7 @@ _INSERT: Final = """
         uuid, fingerprint, raw_body, headers, received_at, remote_address, project_mapping_id, verdict, event_type,
         action, event_at, by_taiga_user_id, by_username, taiga_project_id, item_kind, item_taiga_id, item_ref,
         item_subject, duplicates, state, attempts, error
-    ) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, 0, '')
+    ) VALUES (%s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, 0, '')
     ON CONFLICT (fingerprint) DO UPDATE SET duplicates = sync_webhookdelivery.duplicates + 1
     RETURNING uuid, verdict, duplicates
 """
@@ -92,7 +92,6 @@ def receive(
                 fingerprint,
                 raw,
                 json.dumps(headers),
-                timezone.now(),
                 address,
                 mapping.pk if mapping is not None else None,
                 verdict,

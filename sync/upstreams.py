@@ -19,6 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing_console import settings_prints
 from billing_console.errors import ConfigError, NotAllowed
 from billing_console.fields import cipher
 from sync.clients.deadline import DeadlineAdapter
@@ -182,14 +183,16 @@ class SharedLogin:
 def check_pin(server: str) -> UpstreamPin:
     """Make sure that `server` is the one our ids belong to; pins it at first contact. Call before a write.
 
-    Asks the server who it is at first, when its address changed and every ten minutes (real time). Raises ConfigError
-    while writing is paused, or when another server answers; UpstreamError when nobody does.
+    Asks the server who it is at first, when its address or our login is another one than was checked last (by whatever
+    process), and every ten minutes (real time). Raises ConfigError while writing is paused, or when another server
+    answers; UpstreamError when nobody does.
     """
     pin = UpstreamPin.objects.filter(server=server).first()
     base_url = _base_url(server)
     is_due = (
         pin is None
         or pin.base_url != base_url
+        or pin.checked_with != _login_print(server, base_url)
         or pin.checked_at is None
         or pin.checked_at < timezone.now() - CHECK_AGAIN_AFTER
     )
@@ -226,6 +229,15 @@ def _base_url(server: str) -> str:
     return _required("TAIGA_API" if server == Server.TAIGA else "INVOICE_NINJA_API").strip().rstrip("/")
 
 
+def _login_print(server: str, base_url: str) -> str:
+    """A keyed hash of where and as whom this process writes; another process may have been started otherwise."""
+    logins = {
+        Server.TAIGA: (settings.TAIGA_TOKEN, settings.TAIGA_USERNAME, settings.TAIGA_PASSWORD),
+        Server.NINJA: (settings.INVOICE_NINJA_TOKEN,),
+    }
+    return settings_prints.keyed(server, base_url, *logins[Server(server)])
+
+
 def _identity(server: str) -> str:
     if server == Server.TAIGA:
         return str(taiga_client().me().id)
@@ -247,6 +259,6 @@ def _compare(server: str, base_url: str, identity: str) -> UpstreamPin:
                 "Another %(server)s answers at %(address)s than the one the console was set up with. Nothing is "
                 "written until an administrator confirms the new server, or the address is corrected."
             ) % {"server": Server(server).label, "address": base_url}
-        pin.checked_at = timezone.now()
+        pin.checked_at, pin.checked_with = timezone.now(), _login_print(server, base_url)
         pin.save()
     return pin

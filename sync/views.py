@@ -17,6 +17,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from billing_console import fitness
 from billing_console.database_errors import ailment_of
 from billing_console.fields import UnreadableSecret
 from mappings.models import ProjectMapping
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_HEADERS: Final = ("User-Agent", "Content-Type", "Content-Length")
 _LINE_LENGTH: Final = 120
+_LOOK_SECONDS: Final = 1.0  # many deliveries come at once; whether somebody changes the tables is asked once for them
 MOST_FORWARDED: Final = 500  # characters of X-Forwarded-For from its end: a dozen proxies
 
 
@@ -56,13 +58,15 @@ class TaigaWebhookView(APIView):
     schema = None
 
     def post(self, request: Request, hook: uuid.UUID | None = None) -> HttpResponse:
-        """Store the delivery; 413, 403 or 400 with one sentence otherwise, 503 while the database is down."""
+        """Store the delivery; 413, 403 or 400 with one sentence otherwise, 503 while nothing can be stored."""
         plain = request._request
         address = sender_address(plain)
         try:
             raw = _read_body(plain)
             if raw is None:
                 return _refuse(address, 413, "too_large", _("The delivery is larger than 1 MiB."))
+            if why := fitness.look(at_most_old=_LOOK_SECONDS).tables:
+                return _refuse(address, 503, "tables", why, is_counted=False)
             mapping = _mapping_of(hook)
             keys = _keys(hook, mapping)
             readable = [key for key in keys if isinstance(key, str)]

@@ -14,18 +14,18 @@ from django.utils.translation import gettext as _
 
 from billing_console import formats
 from mappings.models import ProjectMapping
-from sync import alarms, tokens
+from sync import alarms, presence, tokens
 from sync.models import Alarm, FoundBy, ProjectSweep, Server, UpstreamGate, WorkItem
 
 UNSWEPT: Final = dt.timedelta(hours=6)
 _PROJECTS: Final = "admin:mappings_projectmapping_changelist"
 _SERVERS: Final = "admin:sync_upstreamgate_changelist"
-_KINDS: Final = ("silent-", "unswept-", "token-", "resting-")
+_KINDS: Final = ("silent-", "unswept-", "token-", "resting-", "process-")
 
 
 def watch() -> list[str]:
     """Raise and clear what this module knows of; returns the keys that are open now."""
-    found = {**_token(), **_projects(), **_resting()}
+    found = {**_token(), **_projects(), **_resting(), **_processes()}
     for key, (sentence, url_name) in found.items():
         alarms.raise_alarm(key, sentence, url_name=url_name)
     for key in Alarm.objects.filter(cleared_at__isnull=True).values_list("key", flat=True):
@@ -37,6 +37,11 @@ def watch() -> list[str]:
 def _token() -> dict[str, tuple[str, str]]:
     sentence = tokens.warning_of(settings.TAIGA_TOKEN, timezone.now())
     return {"token-taiga": (sentence, _SERVERS)} if sentence else {}
+
+
+def _processes() -> dict[str, tuple[str, str]]:
+    """What processes say of themselves; one that does nothing cannot alarm anybody itself."""
+    return {key: (sentence, "admin:doctor") for key, sentence in presence.troubles().items()}
 
 
 def _resting() -> dict[str, tuple[str, str]]:

@@ -6,12 +6,13 @@ from sync.models.doctor import DoctorCheck, DoctorFinding
 from sync.models.entries import TimeEntry
 from sync.models.items import FoundBy, TaigaAttributes, WorkItem
 from sync.models.records import RecordKind, RemoteRecord, Server
-from sync.models.system import Alarm, Heartbeat, ProjectSweep, UpstreamGate, UpstreamPin
+from sync.models.system import Alarm, ConsoleProcess, Heartbeat, ProjectSweep, UpstreamGate, UpstreamPin
 from sync.models.transitions import CallSummary, Transition, UpstreamCall
 
 __all__ = [
     "Alarm",
     "CallSummary",
+    "ConsoleProcess",
     "Difference",
     "DoctorCheck",
     "DoctorFinding",

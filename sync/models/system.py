@@ -66,6 +66,33 @@ class Heartbeat(models.Model):
         return self.name
 
 
+class ConsoleProcess(models.Model):
+    """One process of the console, as it last told of itself. All times are PostgreSQL's.
+
+    `ahead` is its own clock minus PostgreSQL's; `begun` counts what it is doing; `is_idle` says that it begins nothing
+    more. `trouble` holds one sentence a line. `prints` holds a keyed hash of each setting that it was started with.
+    """
+
+    kind = models.CharField(_("what"), max_length=20)
+    host = models.CharField(_("machine"), max_length=255)
+    pid = models.PositiveIntegerField(_("process"))
+    started_at = models.DateTimeField(_("started"))
+    seen_at = models.DateTimeField(_("last seen"))
+    ahead = models.DurationField(_("ahead of PostgreSQL"))
+    begun = models.PositiveIntegerField(_("steps begun"), default=0)
+    is_idle = models.BooleanField(_("does nothing"), default=False)
+    trouble = models.TextField(_("trouble"), blank=True)
+    prints = models.JSONField(_("settings"), default=dict, editable=False)
+
+    class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
+        constraints = [models.UniqueConstraint(fields=["host", "pid"], name="process_once_per_machine")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.pid}"
+
+
 def new_mark() -> str:
     """A mark that no other console has."""
     return f"console-{secrets.token_hex(6)}"
@@ -84,6 +111,12 @@ class UpstreamPin(models.Model):
     is_paused = models.BooleanField(_("writing paused"), default=False)
     pause_reason = models.TextField(_("why paused"), blank=True)
     checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
+    checked_with = models.CharField(
+        max_length=32,
+        blank=True,
+        editable=False,
+        help_text=_("A keyed hash of the address and the login that were checked."),
+    )
     mark = models.CharField(
         _("our mark"),
         max_length=30,

@@ -11,14 +11,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from billing_console import checks, health
+from billing_console import checks, fitness, health
 from sync.signature import sign
 from tests.billing_console.redis_server import redis_on_a_port
-
-
-@pytest.fixture(autouse=True)
-def _forget_the_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_is_migrated", False)
 
 
 def test_alive_touches_nothing(client: Client) -> None:
@@ -32,7 +27,7 @@ def test_ready_with_everything(client: Client) -> None:
     answer = client.get("/readyz")
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "database": "ok", "migrations": "ok", "redis": "ok"}
+    assert answer.json() == {"status": "ready", "database": "ok", "migrations": "ok", "clock": "ok", "redis": "ok"}
     assert "no-store" in answer["Cache-Control"]
 
 
@@ -47,6 +42,7 @@ def test_without_redis_it_is_slow_but_still_takes_deliveries(client: Client, set
         "status": "slow",
         "database": "ok",
         "migrations": "ok",
+        "clock": "ok",
         "redis": "unreachable: check REDIS_URL and that Redis runs",
     }
 
@@ -60,7 +56,10 @@ def test_a_missing_migration_is_not_ready(client: Client) -> None:
 
     assert answer.status_code == 503
     assert answer.json()["status"] == "not ready"
-    assert answer.json()["migrations"] == "missing: run `manage.py prepare`"
+    assert answer.json()["migrations"] == (
+        "The tables lack 1 migration of this version: accounts.0001_initial. Nothing is done until `manage.py prepare` "
+        "has made it."
+    )
 
 
 def test_without_a_database_it_is_not_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +69,7 @@ def test_without_a_database_it_is_not_ready(client: Client, monkeypatch: pytest.
 
             raise OperationalError("no server")
 
-    monkeypatch.setattr(health, "connection", Broken())
+    monkeypatch.setattr(fitness, "connection", Broken())
 
     answer = client.get("/readyz")
 

@@ -40,7 +40,9 @@ class Command(BaseCommand):
                 stack.enter_context(raising_on_signals())
                 stack.enter_context(hold_lock(settings.VAR_DIR / "console.lock"))
                 insist_on_free_port(host, port)
-                environment = {**os.environ, "PORT": str(port), **_services(stack)}
+                # Whatever starts again later has the settings of all others, also after the file was changed.
+                read = {"ENV_FILE_DIGEST": settings.ENV_FILE_DIGEST} if settings.ENV_FILE else {}
+                environment = {**os.environ, **read, "PORT": str(port), **_services(stack)}
                 if run_step([sys.executable, "manage.py", "prepare"], environment, say, "prepare") != 0:
                     raise CommandError("The console was not started: preparing it failed, see above.")
                 programs = console_programs(environment, host=host, port=port)

@@ -6,10 +6,11 @@ import json
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from invoicing.books import closing as closings
 from invoicing.management.commands.reconcile import month, read_now
@@ -19,7 +20,7 @@ from invoicing.reconcile_months import name_of
 REFUSED, NOT_READ = 1, 3
 
 
-class Command(BaseCommand):
+class Command(FitCommand):
     help = (
         "Close a month: keep its certificate and lists, and date nothing into it any more. Exits with 0 when it is "
         "closed, with 1 when that was refused, with 3 when the servers could not be read."

@@ -9,13 +9,14 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console import clock
+from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from billing_console.formats import hours, money, period
 from billing_console.money import quantize
@@ -31,7 +32,7 @@ from sync import push, work_items
 Plan = dict[RunKey, dict[Client, RuleSet]]
 
 
-class Command(BaseCommand):
+class Command(FitCommand):
     """Builds the drafts of a month and waits until they stand. Exit code 0: all built; 1: one sentence says why not."""
 
     help = "Build the draft invoices of a month; they then wait for review."

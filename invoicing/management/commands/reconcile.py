@@ -7,10 +7,11 @@ import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from billing_console import money
+from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from invoicing import readings
 from invoicing.identities import Identity, Term
@@ -32,7 +33,7 @@ def month(text: str) -> Period:
     return found
 
 
-class Command(BaseCommand):
+class Command(FitCommand):
     help = (
         "Prove that what was worked in a month is what was billed. Exits with 0 when it balances or nothing is to be "
         "proven, with 1 when something differs, with 3 when our side balances but the servers were not read since."

@@ -6,10 +6,11 @@ import json
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from billing_console.commands import FitCommand
 from sync.views import ninja_hook_secret
 
 # By Invoice Ninja's own numbers; each of them tells of money or of the end of an invoice.
@@ -23,7 +24,7 @@ EVENTS: Final = {
 }
 
 
-class Command(BaseCommand):
+class Command(FitCommand):
     """Exit code 0: printed; 1: a variable is missing. Calls nobody. What it prints is a secret: it lets a stranger
 
     have the console look at Invoice Ninja, nothing more.

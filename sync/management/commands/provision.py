@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from billing_console.states import ItemKind, RecordState
 from mappings.matching import suggest_each
@@ -20,7 +21,7 @@ from sync.provision_preview import MAKE, THERE, Thing
 from sync.provisioning import Target
 
 
-class Command(BaseCommand):
+class Command(FitCommand):
     """Exit code 0: everything is there and the test arrived; 1: one sentence for each thing that is not."""
 
     help = "List Taiga's projects, or connect one: who pays, its attributes, its webhook, and a test of it."

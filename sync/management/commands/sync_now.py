@@ -10,9 +10,10 @@ from argparse import ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from billing_console.formats import hours, money
 from billing_console.states import Reason
@@ -30,7 +31,7 @@ def day(text: str) -> dt.date:
         raise ArgumentTypeError(f"{text!r} is no day; write it as 2025-11-01.") from error
 
 
-class Command(BaseCommand):
+class Command(FitCommand):
     """Exit code 0: every project was looked at and everything read; 1: one sentence says what was not."""
 
     help = "Sweep all billed projects now, compare them as a whole with Taiga, and read what differs."
