@@ -19,6 +19,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from billing_console.processes import CLONE
+from billing_console.spawn import stop_process
 from sync import schedule
 from tests.dates import find_library
 
@@ -36,7 +37,8 @@ def bells(tmp_path: Path) -> Iterator[redis.Redis]:
 
 
 @contextmanager
-def running_beat(library: Path, clock: Path) -> Iterator[None]:
+def under_clock(argv: list[str], library: Path, clock: Path) -> Iterator[None]:
+    """A process of the console on the tests' database, by the clock whose shift stands in the file `clock`."""
     environment = {
         **os.environ,
         "DATABASE_URL": os.environ["DATABASE_URL"].replace("/billing?", f"/{connection.settings_dict['NAME']}?"),
@@ -48,12 +50,11 @@ def running_beat(library: Path, clock: Path) -> Iterator[None]:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
-    process = subprocess.Popen(BEAT, cwd=CLONE, env=environment)
+    process = subprocess.Popen(argv, cwd=CLONE, env=environment)
     try:
         yield
     finally:
-        process.kill()
-        process.wait()
+        stop_process(process, seconds=20)
 
 
 def rings(bells: redis.Redis) -> int:
@@ -81,14 +82,14 @@ def test_beat_rings_when_the_clock_of_the_machine_goes_back_an_hour(
     clock = tmp_path / "clock"
     clock.write_text("+3600")
 
-    with running_beat(library, clock):
+    with under_clock(BEAT, library, clock):
         wait_for_rings(bells)
         clock.write_text("+0")
         wait_for_rings(bells)
     ahead = timezone.now() + timedelta(hours=1)
     PeriodicTask.objects.update(last_run_at=ahead)
     PeriodicTasks.update_changed()
-    with running_beat(library, clock):
+    with under_clock(BEAT, library, clock):
         wait_for_rings(bells)
 
     assert not PeriodicTask.objects.filter(last_run_at__gt=timezone.now()).exists()

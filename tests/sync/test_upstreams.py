@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from billing_console.errors import ConfigError, Unauthorized
 from sandbox import scenario
-from sync import upstreams
-from sync.models import UpstreamCall, UpstreamPin
+from sandbox.server import serve
+from sync import push, upstreams
+from sync.models import RemoteRecord, UpstreamCall, UpstreamPin
 from tests.standins import MORNING, World
 from tests.sync.clients.scripted import ScriptedServer, reply
 
@@ -178,6 +179,41 @@ def test_another_address_pauses_too(world: World) -> None:
     UpstreamPin.objects.update(base_url="https://taiga.elsewhere.example/api/v1")
     with pytest.raises(ConfigError):
         upstreams.check_pin("taiga")
+
+
+def test_a_worker_that_was_started_with_another_server_writes_nothing_and_the_others_go_on(
+    world: World, settings: Any
+) -> None:
+    ours, other = settings.INVOICE_NINJA_API, serve()
+    try:
+        other.ninja.seed(scenario.ninja_seed())
+        upstreams.check_pin("invoice_ninja")
+        world.read(world.add_task("A task", billable=True, hours=1))
+        settings.INVOICE_NINJA_API = f"{other.ninja.url}/api/v1"
+
+        push.push_due()
+
+        assert other.ninja.state()["tasks"] == world.tasks() == []
+        assert "than the one the console was set up with" in RemoteRecord.objects.get().sentence
+        settings.INVOICE_NINJA_API = ours  # the other worker, at the same time
+        RemoteRecord.objects.update(not_before=None)
+        push.push_due()
+        assert len(world.tasks()) == 1
+        assert not UpstreamPin.objects.filter(is_paused=True).exists()
+    finally:
+        other.stop()
+
+
+def test_who_has_another_login_asks_itself_whose_it_is_before_it_writes(world: World, settings: Any) -> None:
+    """Another company may be behind the same address: that a colleague asked minutes ago says nothing about it."""
+    upstreams.check_pin("invoice_ninja")
+    world.read(world.add_task("A task", billable=True, hours=1))
+    calls = UpstreamCall.objects.filter(upstream="invoice_ninja", method="POST")
+    settings.INVOICE_NINJA_TOKEN = "of another company"
+
+    push.push_due()
+
+    assert (calls.count(), world.tasks()) == (0, [])
 
 
 def test_a_pause_for_another_reason_is_not_lifted_by_a_check(world: World) -> None:
