@@ -76,6 +76,7 @@ BREAKER_PROBE_SECONDS = env.float("BREAKER_PROBE_SECONDS", default=2.0 if _quick
 THROTTLE_SECONDS = env.float("THROTTLE_SECONDS", default=1.0 if _quick else 60.0)
 ALARM_AFTER_SECONDS = env.float("ALARM_AFTER_SECONDS", default=5.0 if _quick else 300.0)
 REMINDER_GAP_DAYS = env.int("REMINDER_GAP_DAYS", default=7)
+LATE_MAIL_DAYS = env.int("LATE_MAIL_DAYS", default=1)
 KEEP_BODIES_DAYS = env.int("KEEP_BODIES_DAYS", default=365)
 KEEP_CALLS_DAYS = env.int("KEEP_CALLS_DAYS", default=90)
 KEEP_PDFS_DAYS = env.int("KEEP_PDFS_DAYS", default=0)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from billing_console.errors import ConsoleError
 from billing_console.states import InvoiceState
-from invoicing import oddities, receivers, review, sending
+from invoicing import late_mails, oddities, receivers, review, sending
 from invoicing.models import Decision, Deviation, Invoice, RunClient
 from sync.models import RecordKind, RemoteRecord, Transition
 
@@ -42,7 +43,8 @@ def approve_clean(row: RunClient) -> int:
 def send_created() -> int:
     """Ask for every invoice to be mailed that was approved by rule and is in Invoice Ninja; returns how many.
 
-    What would not reach exactly the contacts who want mail, or in another currency, is left to a person.
+    What would not reach exactly the contacts who want mail, or in another currency, or later than LATE_MAIL_DAYS after
+    its approval, is left to a person.
     """
     rows = Invoice.objects.filter(
         state=InvoiceState.CREATED,
@@ -57,6 +59,8 @@ def send_created() -> int:
     rows = rows.exclude(Exists(marked)).exclude(Exists(differed))
     asked = 0
     for invoice in rows.select_related("client", "remote").order_by("pk")[:200]:
+        if late_mails.days_late(invoice.approved_at, invoice.timezone) > settings.LATE_MAIL_DAYS:
+            continue  # it bears a date of days ago: a person gives it today's, or sends it as it is
         if receivers.known(invoice).why_not() or invoice.currency != invoice.client.currency:
             continue
         try:

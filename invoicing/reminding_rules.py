@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
 from billing_console.states import ReminderState
-from invoicing import pausing, receivers
+from invoicing import late_mails, pausing, receivers
 from invoicing.models import Invoice, Reminder, ReminderPause, ReminderText
 from invoicing.payments import OWED
 from invoicing.sending_checks import not_these, other_currency
@@ -109,6 +109,8 @@ def refusal(reminder: Reminder, there: NinjaInvoice, client: NinjaClient, *, cur
             "open": formats.money(there.balance, invoice.currency),
             "number": number,
         }
+    if late := late_mails.too_late(reminder.asked_at, invoice.timezone):
+        return late
     if early := too_early(invoice, besides=reminder):
         return early
     if why := other_currency(invoice, currency):

@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console.errors import ClaimLost, ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating, deviations, late_proof, mail_proof, marking, receivers
+from invoicing import creating, deviations, late_mails, late_proof, mail_proof, marking, receivers
 from invoicing.mail_proof import Verdict
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
@@ -190,6 +190,7 @@ def _step(sending: Sending) -> None:
         currency=currencies.code_of(ninja, contacts),
         shown_to=sending.shown_to,
         has_called=has_called,
+        late=late_mails.too_late(sending.asked_at, invoice.timezone),
     )
     if refused is not None:
         if refused.is_changed:

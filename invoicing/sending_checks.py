@@ -30,12 +30,14 @@ def refusal(
     currency: str,
     shown_to: Sequence[str] = (),
     has_called: bool = False,
+    late: str = "",
 ) -> Refused | None:
     """Why the invoice, as just read, must not be mailed; None when it may.
 
     It must still be a draft there (or sent, where `has_called` says that we asked for its mail before), be exactly what
     was sealed, and in `currency`, the client's of this moment. Its invitations must be the contacts who want mail, each
     with an address (without one the server says "sent" although nothing was), and, where a person looked, `shown_to`.
+    `late` says why it is too late for it.
     """
     number = there.number or there.id
     if there.is_deleted or there.status_id in (CANCELLED, REVERSED):
@@ -54,7 +56,7 @@ def refusal(
             % {"number": number, "differences": describe(wrong)},
             is_changed=True,
         )
-    if why := other_currency(invoice, currency) or not_these(receivers.of(there, client), shown_to):
+    if why := late or other_currency(invoice, currency) or not_these(receivers.of(there, client), shown_to):
         return Refused(why)
     return None
 

@@ -42,8 +42,8 @@ def ring() -> None:
 @pytest.mark.long
 def test_a_worker_a_day_ahead_takes_no_bell_and_works_once_its_clock_is_right(
     transactional_db: None,
-    bells: redis.Redis,
-    tmp_path: Path,  # noqa: F811
+    bells: redis.Redis,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     if (library := find_library(tmp_path)) is None:
         pytest.skip("libfaketime is for x86-64 Linux")
