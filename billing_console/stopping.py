@@ -1,19 +1,21 @@
-"""Whether this process was asked to stop: then it finishes what it has begun, and begins nothing more.
+"""Whether this process is to begin nothing more: it was asked to stop, or is not fit any more (`fitness`).
 
 A drain takes up to hundreds of rows, one after the other. A worker that is to stop waits for its threads, and what it
-has not finished in time is killed in the middle; so whoever claims asks here first.
+has not finished in time is killed in the middle; so whoever claims asks here first. It finishes what it has begun.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from billing_console import fitness
+
 _asked = False  # no lock: it is set in a signal handler
 
 
 def is_stopping() -> bool:
-    """True once this process was asked to stop."""
-    return _asked
+    """True once this process was asked to stop; and while its last word was that it may not work. Asks nobody."""
+    return _asked or bool(fitness.seen().why_idle)
 
 
 def begin(**_kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from billing_console import fitness, tables
 from invoicing.models import Invoice
-from sync import doorbell, schedule
+from sync import doorbell, outbox, presence, schedule
 from sync.models import RemoteRecord
 from sync.signature import sign
 from tests.clocks import contents, own_clock
@@ -269,3 +269,45 @@ def test_no_command_works_by_a_wrong_clock(command: tuple[str, ...]) -> None:
     with own_clock(DAY), pytest.raises(CommandError, match="24 hours ahead of PostgreSQL's"):
         call_command(*command)
     assert contents() == before
+
+
+# --- in the middle ----------------------------------------------------------------------------------------------------
+
+
+def migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_migration()
+
+
+def clock_jumped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitness, "_ahead", lambda *times: DAY)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("happens", [migrated, clock_jumped])
+def test_who_is_in_the_middle_of_a_round_ends_what_it_began_and_begins_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch, happens: Any
+) -> None:
+    for number in range(3):
+        world.read(world.add_task(f"Task {number}", billable=True, hours=2))
+    once: list[int] = []
+
+    def when_it_writes(*_args: Any) -> None:
+        if not once and world.tasks():
+            once.append(1)
+            happens(monkeypatch)
+            presence.tell()  # as the thread of the worker does every few seconds
+
+    monkeypatch.setattr(outbox, "claim_next", seen_by(outbox.claim_next, when_it_writes))
+    import_string("sync.tasks.push_tasks")()
+
+    assert len(world.tasks()) == 1
+    states = RemoteRecord.objects.filter(kind="task").values_list("state", flat=True)
+    assert sorted(states) == ["pending", "pending", "synced"]
+
+
+def seen_by(act: Any, look: Any) -> Any:
+    def acting(*args: Any) -> Any:
+        look()
+        return act(*args)
+
+    return acting
