@@ -41,7 +41,7 @@ class Task(CeleryTask):
 class Console(Celery):
     """Bells are dated by PostgreSQL's clock: a beat whose own is wrong rings none that have ended already."""
 
-    task_cls = Task
+    task_cls = "billing_console.celery:Task"
 
     def now(self) -> datetime:
         """The present, in the zone of the schedule, as PostgreSQL has it when this process last asked."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 
-from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from billing_console.errors import ConsoleError
@@ -59,7 +58,7 @@ def send_created() -> int:
     rows = rows.exclude(Exists(marked)).exclude(Exists(differed))
     asked = 0
     for invoice in rows.select_related("client", "remote").order_by("pk")[:200]:
-        if late_mails.days_late(invoice.approved_at, invoice.timezone) > settings.LATE_MAIL_DAYS:
+        if invoice.approved_at and late_mails.too_late(invoice.approved_at, invoice.timezone):
             continue  # it bears a date of days ago: a person gives it today's, or sends it as it is
         if receivers.known(invoice).why_not() or invoice.currency != invoice.client.currency:
             continue

@@ -71,7 +71,7 @@ def troubles() -> dict[str, str]:
 def tell() -> None:
     """Write down how this process is. Raises DatabaseError."""
     begun, look = fitness.begun(), fitness.look()
-    own = {"host": socket.gethostname()[:255], "pid": os.getpid()}
+    own: dict[str, Any] = {"host": socket.gethostname()[:255], "pid": os.getpid()}
     prints = settings_prints.prints()
     sentences = [look.clock, look.tables, *_about_settings(own, prints)]
     trouble = "\n".join(sentence for sentence in sentences if sentence)
