@@ -176,7 +176,6 @@ def _write_difference(
         pieces = settled.as_printed(pieces)
     if rate_now is not None and all(piece.rate == rate_now for piece in pieces if not piece.is_given):
         rate_now = None
-    latest = Difference.objects.filter(item=item).order_by("-id").first()
     columns: dict[str, Any] = {
         "entry": last,
         "billed_hours": settled.hours_of(pieces),
@@ -190,9 +189,10 @@ def _write_difference(
     if not settled.moved_hours(pieces, hours_now) and columns["amount"] == 0 and not _is_unreadable(item):
         _close_difference(item, _("Taiga says again what stands billed."), user)
         return
-    if latest is not None and latest.state == DifferenceState.OPEN:
-        Difference.objects.filter(pk=latest.pk, state=DifferenceState.OPEN).update(**columns)
+    # The open one need not be the newest: what a person credits meanwhile is a credited one, of that moment.
+    if Difference.objects.filter(item=item, state=DifferenceState.OPEN).update(**columns):
         return
+    latest = Difference.objects.filter(item=item).order_by("-id").first()
     is_decided = latest is not None and latest.state == DifferenceState.IGNORED
     if latest is not None and is_decided and latest.hours_now == hours_now and latest.amount == columns["amount"]:
         return

@@ -231,6 +231,21 @@ def test_a_credit_of_taigas_hours_and_one_of_a_person_count_in_their_order(sent:
     assert (asked.billed_hours, asked.hours_now, asked.amount) == (2, 3, D("95.00"))
 
 
+def test_hours_credited_while_a_difference_is_open_are_taken_off_it(sent: Invoice) -> None:
+    change_hours(TimeEntry.objects.get(item__ref=5), "3")
+    question = Difference.objects.get(state="open")
+    assert (question.billed_hours, question.hours_now, question.amount) == (4, 3, -95)
+
+    give(sent, "hours", lines={5: ("0.5", "")})
+
+    rows = list(Difference.objects.order_by("pk").values_list("pk", "state", "billed_hours", "hours_now", "amount"))
+    assert rows[0] == (question.pk, "open", D("3.5"), 3, D("-47.50"))
+    assert [row[1] for row in rows] == ["open", "credited"]
+
+    change_hours(TimeEntry.objects.get(item__ref=5), "3.5")
+    assert [row.state for row in Difference.objects.order_by("pk")] == ["closed", "credited"]
+
+
 def test_a_credit_that_is_given_up_takes_nothing_off_the_work(sent: Invoice) -> None:
     credit = give(sent, "hours", lines={5: ("1", "")}, against=str(sent.pk))
     RemoteRecord.objects.filter(pk=credit.remote_id).update(state="attention")
