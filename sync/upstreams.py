@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import threading
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
@@ -67,9 +67,14 @@ def taiga_client(
     """A client for Taiga, for one thread; its calls are journaled with `item_id`, `correlation_id` and `attempt`.
 
     With a `fence` they are made under that claim, and raise ClaimLost once its lease is over. Raises ConfigError when
-    the address or the login is missing.
+    the address or the login is missing, or is not that of the server that our ids belong to (`check_pin`).
     """
-    line = Line(Server.TAIGA, item_id=item_id, correlation_id=correlation_id, attempt=attempt, fence=fence)
+    _insist_on_ours(Server.TAIGA)
+    return _taiga(item_id=item_id, correlation_id=correlation_id, attempt=attempt, fence=fence)
+
+
+def _taiga(**about: Any) -> TaigaClient:
+    line = Line(Server.TAIGA, **about)
     return TaigaClient(
         _required("TAIGA_API"),
         authorization=_taiga_authorization(),
@@ -92,9 +97,14 @@ def ninja_client(
     """A client for Invoice Ninja, for one thread; its calls are journaled with `item_id`, `correlation_id`, `attempt`.
 
     With a `fence` they are made under that claim, and raise ClaimLost once its lease is over. Raises ConfigError when
-    the address or the token is missing.
+    the address or the token is missing, or is not that of the server that our ids belong to (`check_pin`).
     """
-    line = Line(Server.NINJA, item_id=item_id, correlation_id=correlation_id, attempt=attempt, fence=fence)
+    _insist_on_ours(Server.NINJA)
+    return _ninja(item_id=item_id, correlation_id=correlation_id, attempt=attempt, fence=fence)
+
+
+def _ninja(**about: Any) -> InvoiceNinjaClient:
+    line = Line(Server.NINJA, **about)
     return InvoiceNinjaClient(
         _required("INVOICE_NINJA_API"),
         _required("INVOICE_NINJA_TOKEN"),
@@ -203,6 +213,20 @@ def check_pin(server: str) -> UpstreamPin:
     return pin
 
 
+def _insist_on_ours(server: str) -> None:
+    """Read nothing from another server either: its items bear the same ids. One query where nothing is odd.
+
+    Raises as `check_pin`, which asks the server only where this process was started with another address or login than
+    was asked with last, or where another server answered.
+    """
+    pin = UpstreamPin.objects.filter(server=server).first()
+    if pin is None or not pin.checked_with:
+        return
+    is_other = pin.checked_with != _login_print(server, _base_url(server))
+    if is_other or (pin.is_paused and pin.seen_identity):
+        check_pin(server)
+
+
 def confirm_pin(pin: UpstreamPin, *, user: User, note: str) -> None:
     """An administrator says that the server that was seen last is the right one; writing goes on. Calls nobody.
 
@@ -240,8 +264,8 @@ def _login_print(server: str, base_url: str) -> str:
 
 def _identity(server: str) -> str:
     if server == Server.TAIGA:
-        return str(taiga_client().me().id)
-    return ninja_client().company().company_key
+        return str(_taiga().me().id)
+    return _ninja().company().company_key
 
 
 def _compare(server: str, base_url: str, identity: str) -> UpstreamPin:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -45,13 +46,13 @@ def services(clone: Path) -> Iterator[ServiceUrls]:
 class Console:
     """One console in a process of its own."""
 
-    def __init__(self, var_dir: Path, services: ServiceUrls) -> None:
+    def __init__(self, var_dir: Path, services: ServiceUrls, env_file: str = "") -> None:
         (self.port,) = choose_free_ports(1)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in VARIABLES},
             **services.environment(),
             "DJANGO_SETTINGS_MODULE": "billing_console.settings",
-            "ENV_FILE": "",
+            "ENV_FILE": env_file,
             "ENVIRONMENT": "sandbox",
             "VAR_DIR": str(var_dir),
         }
@@ -114,9 +115,9 @@ def wait_until(condition: Callable[[], object], console: Console, seconds: float
         time.sleep(0.1)
 
 
-def come_up(tmp_path: Path, services: ServiceUrls) -> Console:
-    console = Console(tmp_path / "var", services)
-    wait_until(lambda: console.readiness() == "ready" and console.children().keys() == set(PARTS), console)
+def come_up(tmp_path: Path, services: ServiceUrls, env_file: str = "") -> Console:
+    console = Console(tmp_path / "var", services, env_file)
+    wait_until(lambda: console.readiness() == "ready" and console.children().keys() == set(PARTS), console, 150)
     return console
 
 
@@ -177,6 +178,54 @@ def test_it_heals_is_alone_and_leaves_nothing(tmp_path: Path, services: ServiceU
         while again.family() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert again.family() == []
+    finally:
+        stop_process(console.process, seconds=30)
+
+
+@pytest.mark.long
+def test_its_parts_keep_one_set_of_settings_and_rest_on_tables_of_another_version(
+    tmp_path: Path, services: ServiceUrls
+) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text("TASK_NUMBER_PREFIX=ONE-\n")
+    console = come_up(tmp_path, services, str(file))
+
+    def ask(sql: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(services.database_url, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def told(what: str, besides: int = 0) -> list[Any]:
+        return [row[0] for row in ask(f"SELECT {what} FROM sync_consoleprocess WHERE pid <> {besides} ORDER BY kind")]
+
+    try:
+        # Those of the tests before were killed and said no goodbye.
+        ask("DELETE FROM sync_consoleprocess")
+        wait_until(lambda: told("kind") == ["beat", "web", "web", "worker", "worker"], console)
+        assert set(told("trouble")) == {""}
+
+        file.write_text("TASK_NUMBER_PREFIX=TWO-\n")
+        killed = console.children()["worker-1"]
+        os.kill(killed, signal.SIGKILL)
+        said = f"Restart the console: {file} was changed after it was started, and it runs with the old one."
+        wait_until(lambda: told("trouble", killed) == [said] * 5, console)
+        assert len(set(told("prints ->> 'TASK_NUMBER_PREFIX'"))) == 1
+
+        ask("INSERT INTO django_migrations (app, name, applied) VALUES ('sync', '0999_newer', now())")
+        wait_until(lambda: console.readiness() == "not ready", console)
+        living = "SELECT bool_and(is_idle) FROM sync_consoleprocess WHERE seen_at > now() - interval '30 s'"
+        wait_until(lambda: ask(living) == [(True,)], console)
+        stood_at = ask("SELECT at FROM sync_heartbeat WHERE name = 'worker'")
+        time.sleep(5)  # two rings of a sandbox
+        assert ask("SELECT at FROM sync_heartbeat WHERE name = 'worker'") == stood_at
+
+        ask("DELETE FROM django_migrations WHERE name = '0999_newer'")
+        wait_until(lambda: console.readiness() == "ready", console)
+        wait_until(lambda: ask("SELECT at FROM sync_heartbeat WHERE name = 'worker'") > stood_at, console)
+
+        console.process.send_signal(signal.SIGINT)
+        assert console.process.wait(timeout=20) == 0
+        assert told("pid") == [killed]  # the others said goodbye
     finally:
         stop_process(console.process, seconds=30)
 

@@ -15,8 +15,9 @@ from django.utils import timezone
 from billing_console.errors import ConfigError, Unauthorized
 from sandbox import scenario
 from sandbox.server import serve
-from sync import push, upstreams
-from sync.models import RemoteRecord, UpstreamCall, UpstreamPin
+from sync import push, tasks, upstreams
+from sync.marks import mark_dirty
+from sync.models import FoundBy, RemoteRecord, UpstreamCall, UpstreamPin, WorkItem
 from tests.standins import MORNING, World
 from tests.sync.clients.scripted import ScriptedServer, reply
 
@@ -200,6 +201,34 @@ def test_a_worker_that_was_started_with_another_server_writes_nothing_and_the_ot
         push.push_due()
         assert len(world.tasks()) == 1
         assert not UpstreamPin.objects.filter(is_paused=True).exists()
+    finally:
+        other.stop()
+
+
+def test_a_worker_that_was_started_with_another_server_reads_nothing_there(world: World, settings: Any) -> None:
+    """A copy of Taiga has the same numbers: what is typed there is nobody's hours."""
+    ours, other = settings.TAIGA_API, serve()
+    try:
+        other.taiga.seed(scenario.taiga_seed("http://127.0.0.1:9/webhooks/taiga", "another-secret"))
+        upstreams.check_pin("taiga")
+        entry = world.read(world.add_task("A task", billable=True, hours=2))
+        mark_dirty("T", entry.item.taiga_id, found_by=FoundBy.WEBHOOK, project_id=world.mapping.taiga_project_id)
+        settings.TAIGA_API = f"{other.taiga.url}/api/v1"
+
+        tasks.read_items()
+        tasks.sweep_projects()
+
+        entry.refresh_from_db()
+        assert (entry.raw_hours, entry.item.state) == (2, "closed")
+        assert (
+            not UpstreamCall.objects.filter(upstream="taiga")
+            .exclude(path__in=("/auth", "/users/me"))
+            .filter(at__gt=entry.evaluated_at)
+        )
+        settings.TAIGA_API = ours  # the other worker
+        WorkItem.objects.update(not_before=None)
+        tasks.read_items()
+        assert not WorkItem.objects.filter(is_dirty=True).exists()
     finally:
         other.stop()
 
