@@ -178,6 +178,8 @@ DATABASE_POOL_SIZE = 10  # connections of one process: its threads, and some to 
 # Set for processes whose threads share it, never where a process forks. Without it Celery closes a thread's connection
 # before and after each task, and every task pays for a new one.
 if env.bool("DATABASE_POOL", default=False):
+    import psycopg_pool as psycopg_pool  # now: when it is needed first there may be no descriptor to read it
+
     DATABASES["default"]["CONN_MAX_AGE"] = 0
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,

@@ -51,7 +51,10 @@ _ringer: threading.Thread | None = None
 
 
 def ring(bell: str) -> None:
-    """Ask the worker to look at the rows behind `bell`, soon. Returns at once; never raises for a broken broker."""
+    """Ask the worker to look at the rows behind `bell`, soon. Returns at once; never raises for a broken broker.
+
+    Nor where this machine has no thread for it.
+    """
     if bell not in TASKS:
         raise ValueError(f"there is no bell {bell!r}")
     if not settings.DOORBELL_ENABLED:
@@ -61,7 +64,10 @@ def ring(bell: str) -> None:
         _waiting.add(bell)
         if _ringer is None or not _ringer.is_alive():  # also after a fork: threads do not survive one
             _ringer = threading.Thread(target=_ring_forever, name="doorbell", daemon=True)
-            _ringer.start()
+            try:
+                _ringer.start()
+            except (RuntimeError, MemoryError) as error:  # no thread is to be had; the next ring tries again
+                logger.warning("the doorbell did not ring (%s): %s; beat will find the rows", bell, error)
     _something_waits.set()
 
 

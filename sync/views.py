@@ -86,6 +86,11 @@ class TaigaWebhookView(APIView):
             logger.exception("a delivery could not be stored")
             sentence = _("The delivery could not be stored. The database: %(why)s.") % {"why": ailment_of(error)}
             return _refuse(address, 503, "database", sentence, is_counted=False)
+        except (OSError, MemoryError) as error:
+            logger.exception("a delivery could not be stored")
+            sentence = _("The delivery could not be stored: this machine has nothing left for it (%(why)s).")
+            why = getattr(error, "strerror", None) or _("out of memory")
+            return _refuse(address, 503, "exhausted", sentence % {"why": why}, is_counted=False)
         webhook_log.info(
             "202 %s%s %s %s #%s %s project %s by %s from %s %s bytes %s",
             received.verdict,

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import (
     DeadlineExceeded,
+    MachineExhausted,
     NotJson,
     OutcomeUnknown,
     UnexpectedAnswer,
@@ -32,6 +33,7 @@ from billing_console.redaction import excerpt_of
 from sync.clients.addresses import check_base_url, check_header
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
+from sync.clients.lacks import lack_of
 from sync.clients.queries import Query, query_text, secrets_in
 from sync.clients.skew import skew_of
 from sync.clients.trust import trusted
@@ -344,6 +346,8 @@ def _failure_of(request: Request, failure: Exception, watch: Watch) -> UpstreamE
         if is_late:
             return DeadlineExceeded(*call, is_read=request.is_read)
         return OutcomeUnknown(*call, is_read=request.is_read, detail=_("the connection broke off"))
+    if lack := lack_of(failure):
+        return MachineExhausted(*call, is_read=request.is_read, detail=lack)
     if isinstance(failure, requests.exceptions.SSLError):
         detail = _("its certificate is not accepted")
     elif is_late:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -11,11 +12,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from billing_console.incoming import BODY_BYTES
 from billing_console.processes import choose_free_ports
-from billing_console.web_worker import BODY_BYTES, HEAD_BYTES, Incoming, TooLarge
+from tests.crash.test_real_workers import cpu_seconds
 from tests.test_deployment_files import CLONE
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -28,10 +28,17 @@ CHUNKED = (
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
+    with serving() as port:
+        yield port
+
+
+@contextlib.contextmanager
+def serving(workers: int = 2) -> Iterator[int]:
+    """The port of a gunicorn with the console's configuration and the tiny application."""
     (port,) = choose_free_ports(1)
     command = [sys.executable, "-m", "gunicorn", "tests.billing_console.tiny_web:app", "--bind", f"127.0.0.1:{port}"]
     command += ["--worker-class", "tests.billing_console.tiny_web.QuickWorker", "--log-level", "warning"]
-    process = subprocess.Popen(command, env={**os.environ, "ENVIRONMENT": "sandbox"})
+    process = subprocess.Popen([*command, "--workers", str(workers)], env={**os.environ, "ENVIRONMENT": "sandbox"})
     try:
         for _attempt in range(200):
             with contextlib.suppress(OSError), connected(port) as client:
@@ -163,35 +170,74 @@ def test_a_body_that_is_too_large_is_refused_before_it_comes(port: int, length: 
         assert client.recv(100) == b""
 
 
+def test_whether_it_lives_is_answered_while_every_thread_is_busy(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connected(port)) for _number in range(40)]  # five times the threads of a process
+        for client in slow:
+            client.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.5)
+
+        for path in (b"/healthz", b"/readyz", b"/healthz?x=1"):
+            began = time.monotonic()
+            with connected(port) as client:
+                client.sendall(GET.replace(b"/healthz", path))
+                assert answer(client).startswith(b"HTTP/1.1 200")
+            assert time.monotonic() - began < 1.5
+        with connected(port) as client:  # which anything else waits for
+            client.settimeout(1.5)
+            client.sendall(GET.replace(b"/healthz", b"/other"))
+            with pytest.raises(TimeoutError):
+                client.recv(100)
+
+
+def test_who_was_answered_and_leaves_its_end_open_stops_nobody(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for _number in range(30):
+            client = stack.enter_context(connected(port))
+            client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert answer(client).startswith(b"HTTP/1.1 200")
+
+        assert max(seconds_of_a_probe(port) for _number in range(5)) < 1.5
+        client.settimeout(4)
+        assert client.recv(1) == b""  # and it is closed after a while
+        time.sleep(2.5)
+        with contextlib.suppress(ConnectionError):
+            client.sendall(b"x")
+            time.sleep(0.2)
+        with pytest.raises(ConnectionError):
+            client.sendall(b"x")
+
+
+def test_who_is_kept_may_ask_the_one_and_the_other(port: int) -> None:
+    with connected(port) as client:
+        for request_ in (GET, POST, GET, POST):
+            client.sendall(request_)
+            assert answer(client).startswith(b"HTTP/1.1 200")
+
+
+def test_without_descriptors_who_comes_is_told_to_come_again_and_later_answered_by_the_same_process() -> None:
+    with serving(workers=1) as port:
+        with connected(port) as client:
+            client.sendall(b"GET /full HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            pid = int(answer(client).partition(b"\r\n\r\n")[2])
+        began, cpu = time.monotonic(), cpu_seconds(pid)
+        with contextlib.ExitStack() as stack:
+            words = [word_of(stack.enter_context(connected(port))) for _number in range(6)]
+        assert set(words) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}  # each second one gets the place of who waits longest
+        assert cpu_seconds(pid) - cpu < 0.5 * (time.monotonic() - began)
+
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+        time.sleep(1.1)
+        with connected(port) as client:
+            client.sendall(b"GET /full HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert int(answer(client).partition(b"\r\n\r\n")[2]) == pid
+
+
+def word_of(client: socket.socket) -> bytes:
+    with contextlib.suppress(ConnectionError):
+        client.sendall(GET)
+    return client.recv(12)
+
+
 def test_the_console_is_served_by_it() -> None:
     assert 'worker_class = "billing_console.web_worker.BufferingWorker"' in (CLONE / "gunicorn.conf.py").read_text()
-
-
-# --- how long a request is ---
-
-
-@pytest.mark.parametrize("request_", [GET, POST, CHUNKED])
-@given(data=st.data())
-def test_the_length_is_the_same_however_it_came(request_: bytes, data: st.DataObject) -> None:
-    incoming, rest, after = Incoming(), request_, data.draw(st.binary(max_size=20))
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        assert incoming.total() is None
-        incoming.data += rest[:size]
-        rest = rest[size:]
-    incoming.data += after
-    assert incoming.total() == len(request_)
-
-
-@given(st.binary(max_size=400))
-def test_any_bytes_have_a_length_or_none(raw: bytes) -> None:
-    for head in (b"", POST.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"):
-        incoming = Incoming(head + raw)
-        with contextlib.suppress(TooLarge):
-            total = incoming.total()
-            assert total is None or 0 <= total <= len(incoming.data)
-
-
-def test_a_head_without_end_is_gunicorns() -> None:
-    assert Incoming(b"G" * HEAD_BYTES).total() is None
-    assert Incoming(b"G" * (HEAD_BYTES + 1)).total() == HEAD_BYTES + 1

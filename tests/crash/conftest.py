@@ -43,17 +43,19 @@ class Nursery:
         die_at: tuple[str, str, str, str] | None = None,
         freeze_at: tuple[str, int, str] | None = None,
         stop_at: tuple[str, str, int, str] | None = None,
+        lacks_at: tuple[str, str, int, str] | None = None,
         middle: Callable[[int], None] | None = None,
     ) -> int:
         """Run `call`; `middle` is given the pid while it works. Returns the exit code, -9 for a kill.
 
-        `freeze_at` and `stop_at` are points as `nursery` has them, the second with its signal, SIGINT or SIGTERM.
+        `freeze_at` and `stop_at` are points as `nursery` has them, the second with its signal, SIGINT or SIGTERM,
+        and `lacks_at` with what it lacks, EMFILE or MemoryError.
         """
         order = {
             "call": call,
             "args": args,
             "die_at": die_at,
-            "signal_at": ("SIGSTOP", *freeze_at) if freeze_at else stop_at,
+            "strike_at": ("SIGSTOP", *freeze_at) if freeze_at else stop_at or lacks_at,
             "database": connection.settings_dict["NAME"],
             "settings": {name: getattr(settings, name) for name in PASSED_ON},
         }

@@ -3,14 +3,17 @@
 Orders and answers are JSON lines on standard input and output. A worker may be told where to die: at an arrow of a
 row's trail, right before its transaction commits or right after. It dies by SIGKILL, as a real one does. Or which
 signal it gets at a point: SIGSTOP freezes it, as on a machine that is paused, until somebody wakes it; SIGINT and
-SIGTERM unwind, as Ctrl-C and a stop do where the main thread works (`spawn.raising_on_signals`).
+SIGTERM unwind, as Ctrl-C and a stop do where the main thread works (`spawn.raising_on_signals`). Or what it lacks from
+there on: EMFILE (no file or socket can be opened any more), or once: MemoryError.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -46,8 +49,8 @@ def _work(order: dict[str, Any]) -> None:
         connections["default"].settings_dict["NAME"] = order["database"]
         if order["die_at"]:
             _die_at(*order["die_at"])
-        if order["signal_at"]:
-            _signal_at(*order["signal_at"])
+        if order["strike_at"]:
+            _strike_at(*order["strike_at"])
         signal.signal(signal.SIGINT, signal.default_int_handler)  # what started us may have ignored it
         module, _dot, function = order["call"].rpartition(".")
         with raising_on_signals():
@@ -75,19 +78,26 @@ def _die_at(model: str, from_state: str, to_state: str, moment: str) -> None:
     connection.execute_wrappers.append(watcher(told))
 
 
-def _signal_at(name: str, point: str, number: int, start: str) -> None:
-    """Signal `name` at the `number`-th: "slot" or "fence" before that statement, "flight" before those bytes leave.
+def _strike_at(what: str, point: str, number: int, start: str) -> None:
+    """`what` happens at the `number`-th: "slot" or "fence" before that statement, "flight" before those bytes leave.
 
-    "answered": before the statement that gives the slot of the first write back.
+    "read": when the answer of the first write is read; "answered": before the statement that gives its slot back.
     """
+    import requests
     from django.db import connection
 
     left = iter(range(number))
     fences: list[str] = []
 
     def strike() -> None:
-        if next(left, None) == number - 1:
-            os.kill(os.getpid(), signal.Signals[name])
+        if next(left, None) != number - 1:
+            return
+        if what == "MemoryError":
+            raise MemoryError
+        if what == "EMFILE":
+            _use_up_descriptors()
+        else:
+            os.kill(os.getpid(), signal.Signals[what])
 
     def watch(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
         is_slot = "AS holds" in sql and "pg_try_advisory_lock" in sql
@@ -105,8 +115,28 @@ def _signal_at(name: str, point: str, number: int, start: str) -> None:
             strike()
         send(sock, data, *args)
 
+    read = requests.Response.iter_content
+
+    def iter_content(response: requests.Response, *args: Any, **kwargs: Any) -> Any:
+        if point == "read" and fences:
+            strike()
+        return read(response, *args, **kwargs)
+
     connection.execute_wrappers.append(watch)
+    requests.Response.iter_content = iter_content  # type: ignore[method-assign, assignment]
     socket.socket.sendall = sendall  # type: ignore[method-assign, assignment]
+
+
+def _use_up_descriptors() -> None:
+    """No connection to a server is open any more, and none can be opened; PostgreSQL's stays."""
+    from sync import upstreams
+
+    for server in ("taiga", "invoice_ninja"):
+        upstreams._kept.adapter_of(server).poolmanager.clear()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with contextlib.suppress(OSError):
+        while True:
+            os.open(os.devnull, os.O_RDONLY)
 
 
 def _die() -> None:

@@ -6,7 +6,9 @@ what became of them and begins nothing more. What is killed all the same is look
 
 from __future__ import annotations
 
+import http.client
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,16 +25,19 @@ from kombu import Connection
 
 from billing_console.celery import app
 from billing_console.processes import CLONE, choose_free_ports, console_programs
-from sync.models import RemoteRecord
+from sync import signature
+from sync.models import RemoteRecord, UpstreamGate, WebhookDelivery
 from tests.crash.conftest import PASSED_ON
 from tests.crash.rounds import add_entry, sweep
 from tests.crash.test_invoice_kills import EMAIL, ask, sweep_sendings
 from tests.crash.test_kills import POST_TASK, assert_one_task_each
 from tests.outbound import fresh, states_of
 from tests.standins import World
+from tests.sync.test_payloads import TABLE, body_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("real workers")]
 
+NO_MORE = 3  # as a limit of descriptors: those that are open stay, and none is opened any more
 PUSH, SEND = "sync.tasks.push_tasks", "invoicing.tasks.send_invoices"
 
 
@@ -119,6 +124,89 @@ def test_a_mail_in_flight_is_finished_by_a_worker_that_is_to_stop(near: World) -
         assert worker.wait(30) == 0
 
     assert (fresh(invoice).state, near.mails()) == ("sent", ["billing@acme.example"])
+
+
+def test_a_worker_out_of_descriptors_waits_without_turning_and_goes_on(near: World) -> None:
+    """It lives on, blames no server, and is not busy with failing; with descriptors again it writes, once."""
+    add_entry(near, "Warm")
+    with running_worker() as worker:
+        ring(PUSH)
+        wait_long_for(lambda: len(near.tasks()) == 1)
+        time.sleep(1.2)  # connections that idle are not used again
+        soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (NO_MORE, hard))
+        entries = [add_entry(near, f"Without descriptors {number}") for number in range(3)]
+        began = cpu_seconds(worker.pid)
+        for _ring in range(4):
+            RemoteRecord.objects.filter(kind="task", state="retry").update(not_before=None)
+            ring(PUSH)
+            time.sleep(1)
+        assert (worker.poll(), len(near.tasks())) == (None, 1)
+        assert cpu_seconds(worker.pid) - began < 2.0
+        assert not UpstreamGate.objects.filter(failures__gt=0).exists()
+
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        RemoteRecord.objects.filter(kind="task", state="retry").update(not_before=None)
+        ring(PUSH)
+        wait_long_for(lambda: len(near.tasks()) == 4)
+        worker.terminate()
+        assert worker.wait(30) == 0
+
+    assert_one_task_each(near)
+    for entry in entries:
+        assert "attention" not in states_of(fresh(entry).remote_task)
+
+
+@pytest.mark.long
+def test_a_delivery_without_a_descriptor_for_postgresql_is_answered_503_and_later_ones_202(near: World) -> None:
+    """The process that had none answers again, without a restart."""
+    (port,) = choose_free_ports(1)
+    env = environment()
+    program = next(one for one in console_programs(env, host="127.0.0.1", port=port) if one.name == "web")
+    with running([*program.argv, "--workers", "1"], {**env, **program.env}) as web:
+        wait_long_for(lambda: status_of(port, "GET", "/healthz") == 200)  # which asks the database nothing
+        (pid,) = children_of(web.pid)
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        kept.request("GET", "/healthz")
+        kept.getresponse().read()
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (NO_MORE, hard))
+        assert deliver(kept) == 503
+        assert WebhookDelivery.objects.count() == 0
+
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        wait_long_for(lambda: status_of(port, "GET", "/readyz") == 200)
+        assert deliver(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) == 202
+        assert WebhookDelivery.objects.count() == 1
+        assert children_of(web.pid) == [pid]
+
+
+def deliver(client: http.client.HTTPConnection) -> int:
+    raw = body_of(next(iter(TABLE)))
+    headers = {"X-Taiga-Webhook-Signature": signature.sign(raw, settings.WEBHOOK_SECRET)}
+    client.request("POST", "/webhooks/taiga", raw, {**headers, "Content-Type": "application/json"})
+    return client.getresponse().status
+
+
+def status_of(port: int, method: str, path: str) -> int:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    try:
+        client.request(method, path)
+        return client.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        client.close()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process has used of a processor, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.long

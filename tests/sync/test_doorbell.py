@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +51,21 @@ def test_every_bell_names_a_task_that_exists() -> None:
     for name in doorbell.TASKS.values():
         module, _dot, function = name.rpartition(".")
         assert hasattr({"sync.tasks": sync.tasks, "invoicing.tasks": invoicing.tasks}[module], function)
+
+
+def test_a_bell_without_a_thread_raises_nothing_and_rings_with_the_next(
+    broker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(doorbell, "_ringer", None)
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", start)
+        doorbell.ring("push")
+    doorbell.ring("writeback")
+
+    assert sorted(heard(broker)) == ["sync.tasks.push_tasks", "sync.tasks.write_statuses"]
 
 
 def test_a_hundred_rings_are_one_task(broker: Any) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import random
+import resource
 import socket
 import time
 import uuid
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.db import connection
 from django.test import Client, RequestFactory
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -423,3 +425,33 @@ def test_the_same_delivery_from_many_at_once_is_one_row() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(send, order)) == {202}
     assert WebhookDelivery.objects.get().duplicates == 15
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_that_this_machine_has_no_descriptor_for_is_answered_503(door: Client) -> None:
+    raw = body_of(next(iter(TABLE)))
+    assert post(door, raw, key="wrong").status_code == 403  # what a refusal needs was read from the disk
+    connection.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        answer = post(door, raw)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert answer.status_code == 503
+    assert WebhookDelivery.objects.count() == 0
+    assert post(door, raw).status_code == 202
+
+
+def test_a_delivery_that_this_machine_has_no_memory_for_is_answered_503_and_says_so(door: Client) -> None:
+    def without_memory(*_statement: Any) -> None:
+        raise MemoryError
+
+    with connection.execute_wrapper(without_memory):
+        answer = post(door, body_of(next(iter(TABLE))))
+
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "error": "The delivery could not be stored: this machine has nothing left for it (out of memory)."
+    }
