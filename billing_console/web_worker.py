@@ -150,6 +150,7 @@ class BufferingWorker(ThreadWorker):
     def enqueue_req(self, conn: Any) -> None:
         """Give the request to a thread: to one of its own where it asks whether we live, or are ready."""
         pool = self.apart.get(getattr(conn, "lane", b""), self.tpool)
+        assert pool is not None  # since init_process
         answering = pool.submit(self.handle, conn)
         answering.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
