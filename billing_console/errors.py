@@ -267,15 +267,6 @@ class Unreachable(UpstreamError):
     )
 
 
-class MachineExhausted(Unreachable):
-    """This machine had no descriptor or memory for a connection: nothing was called, and no server is to blame."""
-
-    default_sentence = gettext_lazy(
-        "%(upstream)s was not asked: this machine has nothing left to ask with (%(detail)s). It is tried again by "
-        "itself. Stop what uses it up, or raise the limit (LimitNOFILE, MemoryMax)."
-    )
-
-
 class OutcomeUnknown(UpstreamError):
     """The request was on its way when the connection broke or the time ran out, or the answer is broken."""
 

@@ -22,7 +22,6 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import (
     DeadlineExceeded,
-    MachineExhausted,
     NotJson,
     OutcomeUnknown,
     UnexpectedAnswer,
@@ -33,7 +32,7 @@ from billing_console.redaction import excerpt_of
 from sync.clients.addresses import check_base_url, check_header
 from sync.clients.answers import Answer, Classify, Request, error_from
 from sync.clients.deadline import DeadlineAdapter, Watch
-from sync.clients.lacks import lack_of
+from sync.clients.lacks import MachineExhausted, lack_of
 from sync.clients.queries import Query, query_text, secrets_in
 from sync.clients.skew import skew_of
 from sync.clients.trust import trusted

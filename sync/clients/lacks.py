@@ -7,7 +7,20 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from django.utils.translation import gettext_lazy
+
+from billing_console.errors import Unreachable
+
 _LACKS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+
+class MachineExhausted(Unreachable):
+    """This machine had no descriptor or memory for a connection: nothing was called, and no server is to blame."""
+
+    default_sentence = gettext_lazy(
+        "%(upstream)s was not asked: this machine has nothing left to ask with (%(detail)s). It is tried again by "
+        "itself. Stop what uses it up, or raise the limit (LimitNOFILE, MemoryMax)."
+    )
 
 
 def lack_of(failure: BaseException) -> str:

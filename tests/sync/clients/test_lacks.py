@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from billing_console.errors import MachineExhausted, Unreachable
+from billing_console.errors import Unreachable
 from sync.clients.http import JsonClient
-from sync.clients.lacks import lack_of
+from sync.clients.lacks import MachineExhausted, lack_of
 
 
 @pytest.fixture
