@@ -1,8 +1,9 @@
 """The border of the pages: what no column and no page can take is refused before anything reads it.
 
 A NUL in an address, a cookie, a query or a form is no text of a person, and PostgreSQL refuses it: 400. A body is
-measured before a byte of it is read, because Django keeps files on the disk before it asks who sent them: 413. The
-doors of other programs are none of its business: they read, bound and answer by themselves.
+measured before a byte of it is read, because Django keeps files on the disk before it asks who sent them: 413. A long
+one is taken from who is signed in, which a cookie alone does not say: its session is looked up before. The doors of
+other programs are none of its business: they read, bound and answer by themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from billing_console.values import number_of
 
 NUL: Final = "\0"
 FROM_ANYBODY: Final = 64 * 1024  # bytes of a body of somebody who is not signed in: a name and a password
-FROM_THE_OFFICE: Final = 4 * 1024 * 1024  # bytes of a body with a session: the files of an import and their frame
+FROM_THE_OFFICE: Final = 4 * 1024 * 1024  # bytes of a body of who is signed in: the files of an import and their frame
 
 
 class Border:
@@ -37,7 +38,9 @@ class Border:
         return refusal(400) if any(NUL in text for text in texts) else self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_args: Any) -> HttpResponse | None:
-        """A form is looked at where its view would read it."""
+        """A form is looked at where its view would read it; before, who sends a long body is asked for by name."""
+        if is_page(request) and is_long(request) and not request.user.is_authenticated:
+            return refusal(413)
         is_form = request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data")
         if request.method != "POST" or not is_form or not is_page(request):
             return None
@@ -51,11 +54,21 @@ def is_page(request: HttpRequest) -> bool:
 
 
 def is_too_large(request: HttpRequest) -> bool:
-    """Whether the body is longer than whoever sends it may send; one without a length is empty to Django."""
-    declared = request.META.get("CONTENT_LENGTH") or "0"
-    length = number_of(declared)
-    is_signed_in = settings.SESSION_COOKIE_NAME in request.COOKIES
-    return length is None or length > (FROM_THE_OFFICE if is_signed_in else FROM_ANYBODY)
+    """Whether the body is longer than anybody may send who might be who the cookies say."""
+    length = _length_of(request)
+    is_somebody = settings.SESSION_COOKIE_NAME in request.COOKIES
+    return length is None or length > (FROM_THE_OFFICE if is_somebody else FROM_ANYBODY)
+
+
+def is_long(request: HttpRequest) -> bool:
+    """Whether only who is signed in may send so much."""
+    length = _length_of(request)
+    return length is None or length > FROM_ANYBODY
+
+
+def _length_of(request: HttpRequest) -> int | None:
+    """Bytes of the body; one without a length is empty to Django. None where what is told is no number."""
+    return number_of(request.META.get("CONTENT_LENGTH") or "0")
 
 
 def refusal(status: int) -> HttpResponse:

@@ -5,6 +5,7 @@ What a page reads is found by watching it read: the names it asks for, and those
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.sessions.models import Session
 from django.db import models, transaction
 from django.http import QueryDict
 from django.test import Client as Browser
@@ -21,6 +23,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.models import User
 from invoicing.models import Invoice, InvoiceLine, RunClient
 from tests.factories import TimeEntryFactory
 from tests.people import browser_of
@@ -283,15 +286,44 @@ def test_what_is_refused_says_so_and_changes_nothing() -> None:
         ("", "9" * 30, 413),
         ("", "-1", 413),
         ("", 64 * 1024, 200),
+        ("a cookie", 64 * 1024 + 1, 413),
+        ("a cookie", 64 * 1024, 200),
+        ("who was signed out", 64 * 1024 + 1, 413),
+        ("who may not sign in any more", 64 * 1024 + 1, 413),
+        ("administrator", 64 * 1024 + 1, 200),
     ],
 )
 def test_a_body_is_measured_before_it_is_read(who: str, length: Any, status: int) -> None:
-    browser = browser_of(who)
+    browser = sender(who)
     parts = {"CONTENT_LENGTH": str(length), "wsgi.input": NeverRead() if status == 413 else FakePayload(b"")}
 
     answer = browser.generic("POST", "/admin/login/", content_type="application/x-www-form-urlencoded", **parts)
 
     assert answer.status_code == status
+
+
+def sender(who: str) -> Browser:
+    if who in ("", "administrator"):
+        return browser_of(who)
+    if who == "a cookie":
+        browser = browser_of("")
+        browser.cookies["sessionid"] = "0" * 32
+        return browser
+    browser = browser_of("administrator")
+    if who == "who was signed out":
+        Session.objects.all().delete()
+    else:
+        User.objects.update(is_active=False)
+    return browser
+
+
+@pytest.mark.django_db
+def test_a_file_of_somebody_with_a_cookie_alone_never_reaches_the_disk() -> None:
+    """An import is posted as ever, with a session that is none."""
+    browser = sender("a cookie")
+    file = io.BytesIO(b"x" * 3_000_000)
+    assert browser.post("/admin/mappings/rate/import/", {"files": file}).status_code == 413
+    assert browser.post("/i18n/setlang/", {"files": io.BytesIO(b"x" * 3_000_000)}).status_code == 413
 
 
 class NeverRead:
