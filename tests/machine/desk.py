@@ -124,18 +124,24 @@ class Desk:
         review.exclude_line(line, seen=on_screen(line), user=rest.somebody(), reason=WHY)
         if line.is_manual:
             del self.ledger.by_hand[line.notes]
+        else:
+            self.ledger.leave_draft(number_of(line))
         return True
 
     def hold(self) -> bool:
         if (line := self.line()) is None:
             return False
         review.hold_line(line, seen=on_screen(line), user=rest.somebody(), reason=WHY)
+        self.ledger.leave_draft(number_of(line))
         return True
 
     def reject(self) -> bool:
         if (draft := self.draft()) is None:
             return False
+        numbers = [number_of(line) for line in lines_of(draft) if line.entry is not None]
         review.reject_draft(draft, revision=draft.revision, user=rest.somebody(), reason=WHY)
+        for number in numbers:
+            self.ledger.leave_draft(number)
         return True
 
     def refresh(self) -> bool:

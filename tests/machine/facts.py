@@ -65,12 +65,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Bill:
-    """An invoice as Invoice Ninja holds it; `has_ended`: cancelled or deleted before money came in."""
+    """An invoice as Invoice Ninja holds it; `has_ended`: cancelled or deleted before money came in. `was_refreshed`:
+    its draft was asked for again, which takes over what the rules say."""
 
     id: str
     client: str
     has_ended: bool
     lines: tuple[Line, ...]
+    was_refreshed: bool = False
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Cycle:
     copy: Line | None = None
     inputs: Inputs | None = None
     step: Decimal = QUARTER
+    has_left: bool = False  # the draft of the copy: held, put off, rejected or reopened
     is_reread: bool = False  # theirs was taken over: what it was priced by stays
     asked: Decimal = ZERO  # money: what is printed, less what was credited
     left_for: set[str] = field(default_factory=set)  # clients who do not pay it: a person left it at who does

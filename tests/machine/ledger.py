@@ -57,6 +57,11 @@ class Ledger:
         """Theirs has a line less: its hours wait for the next run."""
         self.items[number].cycles[key].bill = ""
 
+    def leave_draft(self, number: int) -> None:
+        """What waits of an item left its draft: held, put off, rejected, or reopened in Taiga."""
+        for cycle in self.items[number].cycles.values():
+            cycle.has_left = not cycle.bill
+
     def add_by_hand(self, text: str, client: str, amount: Decimal) -> None:
         """A line of one's own: it belongs to the client until it is billed or taken back."""
         self.by_hand[text] = (client, amount)
@@ -157,7 +162,9 @@ class Ledger:
         figures, word = (line.hours, line.rate), cycle.word
         is_last = cycle.key == list(item.cycles)[-1]
         is_same = is_exact and (cycle.inputs == item.inputs or not is_last)
-        if cycle.copy is not None and is_same:
+        # What left the draft of a copy, or was refreshed on it, is billed by the rules of that moment.
+        is_anew = cycle.step != self.step and (cycle.has_left or bill.was_refreshed)
+        if cycle.copy is not None and is_same and not is_anew:
             assert figures == (cycle.copy.hours, cycle.copy.rate), ("not billed again as it was", item, line)
             assert line.text == cycle.copy.text, ("another text than it was billed with", item, line)
         if word is not None:
@@ -178,6 +185,7 @@ class Ledger:
         if not cycle.is_reread and not is_copied:
             cycle.inputs, cycle.step = (item.inputs if is_exact else None), self.step
         cycle.bill, cycle.client, cycle.is_given, cycle.copy, cycle.is_reread = bill.id, bill.client, False, None, False
+        cycle.has_left = False
 
     def _check_asked(self, item: Item, cycle: Cycle, line: Line) -> None:
         """What comes after a person's word is billed only where another one said so."""

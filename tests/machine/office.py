@@ -133,6 +133,8 @@ class Office(RuleBasedStateMachine):
         status = self.names["statuses"]["Closed" if is_closed else "In progress"]
         self.taiga("PATCH", f"/tasks/{typed.task}", {"version": version, "status": status})
         self.note(typed)
+        if not is_closed:
+            self.desk.ledger.leave_draft(typed.task)
 
     @rule(target=tasks, hours=st.sampled_from(list(HOURS)), has_story=st.booleans(), types_late=st.booleans())
     def close(self, hours: Any, has_story: bool, types_late: bool) -> int:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,7 +21,15 @@ from invoicing.models import Invoice, InvoiceLine, RunClient, Sending
 from invoicing.reconcile import NOT_THERE_YET
 from sandbox import scenario
 from sync import attention, gate, ingest, push, reevaluate, sweep, work_items, writeback
-from sync.models import Difference, ProjectSweep, RemoteRecord, TimeEntry, UpstreamGate, WebhookDelivery, WorkItem
+from sync.models import (
+    Difference,
+    ProjectSweep,
+    RemoteRecord,
+    TimeEntry,
+    UpstreamGate,
+    WebhookDelivery,
+    WorkItem,
+)
 from tests.machine.facts import Bill, Line, Seen
 from tests.machine.ledger import Ledger
 from tests.standins import World
@@ -176,7 +184,7 @@ class Witness:
         difference = Difference.objects.filter(item__taiga_id=typed.task, state="open").first()
         off = difference.hours_now - difference.billed_hours if difference is not None else Decimal(0)
         wanted_hours = self.ledger.items[typed.task].hours_now(self.ledger.step)
-        assert hours + off == wanted_hours, (typed, live, difference)
+        assert hours + off == wanted_hours, (typed, live, difference, self.ledger.items[typed.task])
 
     def _compare_values(self, typed: Typed) -> None:
         values = self.taiga("GET", f"/tasks/custom-attributes-values/{typed.task}")["attributes_values"]
@@ -218,6 +226,9 @@ class Witness:
     def bills(self) -> list[Bill]:
         """What clients are asked for, by the memory of Invoice Ninja."""
         numbers = {task["id"]: task["number"] for task in self.there["tasks"]}
+        asked = RunClient.objects.filter(run=OuterRef("run"), client=OuterRef("client"))
+        refreshed = Invoice.objects.filter(Exists(asked.filter(asked_at__gt=OuterRef("created_at"))))
+        refreshed_there = set(refreshed.values_list("remote__remote_id", flat=True))
         return [
             Bill(
                 row["id"],
@@ -232,6 +243,7 @@ class Witness:
                     )
                     for line in row["line_items"]
                 ),
+                row["id"] in refreshed_there,
             )
             for row in self.there["invoices"]
         ]
