@@ -99,7 +99,8 @@ def tell_of_the_worker(**_kwargs: Any) -> None:
 @beat_init.connect
 def read_lists_at_the_start(**_kwargs: Any) -> None:
     """The first start shows clients and projects at once, not when the first schedule is due. Never fails the start."""
+    from billing_console import fitness  # noqa: PLC0415
     from sync import doorbell, presence  # noqa: PLC0415  # the apps are loaded when beat begins, not when this is imported
 
-    presence.tell_of("beat")
+    presence.tell_of(fitness.BEAT)
     doorbell.ring("lists")

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing_console import fitness
+from sync import presence
 
 
 class FitCommand(BaseCommand):
@@ -16,6 +17,8 @@ class FitCommand(BaseCommand):
         """Run it. Raises CommandError where it may not, DatabaseError where that cannot be asked."""
         if why := fitness.begin():
             raise CommandError(why)
+        if self._called_from_command_line:  # whoever changes the tables waits for it, too
+            presence.tell_of("command")
         try:
             return super().execute(*args, **options)
         finally:

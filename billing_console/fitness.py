@@ -24,6 +24,7 @@ from billing_console import tables
 logger = logging.getLogger(__name__)
 
 BOUND: Final = dt.timedelta(seconds=60)  # so far the clock of a process may be from PostgreSQL's
+BEAT: Final = "beat"
 _LOOK: Final = """
     SELECT clock_timestamp(), pg_try_advisory_xact_lock_shared(%s), count(*), max(id) FROM django_migrations
 """
@@ -51,7 +52,11 @@ class Look:
             if self.ahead > dt.timedelta()
             else _("The clock of %(process)s is %(span)s behind PostgreSQL's.")
         )
-        what = _("It does nothing until they agree: let both machines take their time from the network.")
+        what = (
+            _("It rings by PostgreSQL's until they agree: let both machines take their time from the network.")
+            if kind() == BEAT
+            else _("It does nothing until they agree: let both machines take their time from the network.")
+        )
         return f"{sentence % words} {what}"
 
     @property

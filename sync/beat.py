@@ -19,6 +19,8 @@ from sync import future_times
 
 logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 10.0
+
 
 class DatedEntry(ModelEntry):
     """An entry whose times in the database are PostgreSQL's, however wrong the clock of beat is."""
@@ -41,9 +43,12 @@ class SteadyScheduler(DatabaseScheduler):
     def enabled_models(self) -> list[Any]:
         """What is rung, as the database has it, in times of the clock of beat."""
         models: list[Any] = super().enabled_models()
+        ahead = fitness.look(at_most_old=_LOOK_SECONDS).ahead
         for model in models:
             if model.last_run_at is not None:
-                model.last_run_at += fitness.seen().ahead
+                model.last_run_at += ahead
+            elif model.start_time is None:  # never rung: reckoned from when it was set up
+                model.last_run_at = model.date_changed + ahead
         return models
 
     def tick(self, *args: Any, **kwargs: Any) -> float:

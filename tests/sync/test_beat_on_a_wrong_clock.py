@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from billing_console.processes import CLONE
 from billing_console.spawn import stop_process
 from sync import schedule
+from sync.models import ConsoleProcess
 from tests.dates import find_library
 
 RING_SECONDS = 20.0  # beat sleeps five seconds at most, and this machine may be busy
@@ -67,6 +69,38 @@ def wait_for_rings(bells: redis.Redis) -> None:
     while rings(bells) <= before + 5:
         assert time.monotonic() < deadline, "beat rings nothing"
         time.sleep(0.2)
+
+
+def expiries(bells: redis.Redis) -> list[datetime]:
+    """Until when each bell that waits in the queue is worth something, the newest last."""
+    messages = reversed(bells.lrange("console", 0, -1))  # type: ignore[arg-type]
+    return [datetime.fromisoformat(json.loads(message)["headers"]["expires"]) for message in messages]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shift", ["+86400", "-86400"])
+def test_the_bells_of_a_beat_whose_clock_alone_is_wrong_are_worth_as_much_as_ever(
+    transactional_db: None, bells: redis.Redis, settings: Any, tmp_path: Path, shift: str
+) -> None:
+    if (library := find_library(tmp_path)) is None:
+        pytest.skip("libfaketime is for x86-64 Linux")
+    for name in ("TICK_SECONDS", "SWEEP_SECONDS", "POLL_SECONDS", "BREAKER_PROBE_SECONDS"):
+        setattr(settings, name, 1.0)
+    PeriodicTask.objects.all().delete()
+    schedule.set_up()
+    clock = tmp_path / "clock"
+    clock.write_text(shift)
+
+    with under_clock(BEAT, library, clock):
+        wait_for_rings(bells)
+        (row,) = ConsoleProcess.objects.filter(kind="beat")
+        assert abs(row.ahead - timedelta(seconds=int(shift))) < timedelta(minutes=1)
+        bells.delete("console")
+        wait_for_rings(bells)
+        now = timezone.now()
+        assert all(now - timedelta(seconds=20) < at < now + timedelta(minutes=1) for at in expiries(bells))
+    last = PeriodicTask.objects.filter(task="sync.tasks.beat").get().last_run_at
+    assert abs(last - timezone.now()) < timedelta(minutes=1)
 
 
 @pytest.mark.long

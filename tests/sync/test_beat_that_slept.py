@@ -112,7 +112,6 @@ def test_a_beat_whose_clock_is_wrong_rings_on_and_notes_postgresqls_time(
     before = timezone.now()
 
     with own_clock(ahead):
-        fitness.look()
         listening = beat()
         assert rung(listening) == frequent  # nothing that is done once a day
         listening.sync()

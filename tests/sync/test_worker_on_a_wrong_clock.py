@@ -32,11 +32,13 @@ def wait_for(is_done: Callable[[], Any], seconds: float = 40.0) -> None:
         time.sleep(0.2)
 
 
-def ring() -> None:
-    """As beat does: the bell is worth something for two minutes."""
+def ring(task: str = "sync.tasks.beat", *, seconds: int = 120, times: int = 1) -> None:
+    """As beat does: the bell is worth something for so many seconds."""
     url = f"{os.environ['REDIS_URL'].replace('unix://', 'redis+socket://', 1)}?virtual_host=9"
     with current_app.connection_for_write(url) as broker:
-        current_app.send_task("sync.tasks.beat", connection=broker, queue="console", expires=120)
+        for _time in range(times):
+            expires = timezone.now() + timedelta(seconds=seconds)
+            current_app.send_task(task, connection=broker, queue="console", expires=expires)
 
 
 @pytest.mark.long
@@ -66,3 +68,24 @@ def test_a_worker_a_day_ahead_takes_no_bell_and_works_once_its_clock_is_right(
         assert bells.llen("console") == 0
         assert abs(Heartbeat.objects.get(name="worker").at - timezone.now()) < timedelta(minutes=1)
     assert not ConsoleProcess.objects.exists()
+
+
+@pytest.mark.long
+def test_the_bells_of_a_day_in_which_no_worker_ran_are_worth_nothing(
+    transactional_db: None,
+    bells: redis.Redis,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Beat rang on. What is done once a day is not done 1,440 times, nor what is done each minute."""
+    if (library := find_library(tmp_path)) is None:
+        pytest.skip("libfaketime is for x86-64 Linux")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    ring("sync.tasks.keep_house", seconds=-60, times=1440)
+    ring()
+
+    with under_clock(WORKER, library, clock):
+        wait_for(Heartbeat.objects.filter(name="worker").exists)
+
+    assert bells.llen("console") == 0
+    assert not Heartbeat.objects.filter(name="housekeeping").exists()
