@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 BOUND: Final = dt.timedelta(seconds=60)  # so far the clock of a process may be from PostgreSQL's
 BEAT: Final = "beat"
+COMMAND: Final = "command"
 _LOOK: Final = """
     SELECT clock_timestamp(), pg_try_advisory_xact_lock_shared(%s), count(*), max(id) FROM django_migrations
 """
@@ -70,7 +71,7 @@ class _Own:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.kind = "command"
+        self.kind = COMMAND
         self.begun = 0
         self.looked_at = float("-inf")
         self.look = Look(dt.timedelta(), "")

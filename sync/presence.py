@@ -175,7 +175,9 @@ def _try(act: Any) -> None:
     try:
         act()
     except (Error, OSError) as error:
-        logger.warning("this process could not tell how it is: %s", error)
+        # A command says by itself, in one sentence, what is the matter with the database.
+        level = logging.DEBUG if fitness.kind() == fitness.COMMAND else logging.WARNING
+        logger.log(level, "this process could not tell how it is: %s", error)
     finally:
         with contextlib.suppress(Error):
             connection.close()
