@@ -48,8 +48,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
         parts["clock"] = "differs from PostgreSQL's: take the time of both from the network" if look.clock else "ok"
         if not look.tables:
             _write()
-    except DatabaseError as error:
-        parts["database"] = ailment_of(error)
+    except (DatabaseError, OSError) as error:  # OSError: no descriptor for a connection
+        parts["database"] = getattr(error, "strerror", None) or ailment_of(error)
         parts["migrations"] = "unknown"
     is_ready = parts["database"] == parts["migrations"] == "ok"
     status = "ready" if is_ready and parts["clock"] == parts["redis"] == "ok" else "slow" if is_ready else "not ready"

@@ -103,7 +103,7 @@ def taken_back(fence: Fence, take_back: Callable[[], None], what: str) -> Iterat
 def after_the_outage(act: Callable[[], None]) -> None:
     """Do `act`, which writes what must be known, on a connection that works: now, or as soon as the database is back.
 
-    Raises OperationalError when it is not back within ten seconds of real time.
+    Raises OperationalError, or OSError, when it is not back within ten seconds of real time.
     """
     until = time.monotonic() + _OUTAGE_SECONDS
     while True:
@@ -111,7 +111,7 @@ def after_the_outage(act: Callable[[], None]) -> None:
             connection.close_if_unusable_or_obsolete()
         try:
             act()
-        except OperationalError:
+        except (OperationalError, OSError):  # OSError: no descriptor even to wait for a connection with
             if time.monotonic() >= until:
                 raise
             time.sleep(_PAUSE_SECONDS)

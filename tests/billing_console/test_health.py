@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import tempfile
 from pathlib import Path
@@ -160,3 +161,18 @@ def test_a_socket_that_every_user_may_open_lets_everybody_in(
             assert health.is_redis_open() is is_open
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_no_descriptor_for_the_database_is_not_ready(client: Client) -> None:
+    client.get("/readyz")  # what an answer needs was read from the disk
+    connection.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        answer = client.get("/readyz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+    assert client.get("/readyz").status_code == 200

@@ -4,7 +4,8 @@ Orders and answers are JSON lines on standard input and output. A worker may be 
 row's trail, right before its transaction commits or right after. It dies by SIGKILL, as a real one does. Or which
 signal it gets at a point: SIGSTOP freezes it, as on a machine that is paused, until somebody wakes it; SIGINT and
 SIGTERM unwind, as Ctrl-C and a stop do where the main thread works (`spawn.raising_on_signals`). Or what it lacks from
-there on: EMFILE (no file or socket can be opened any more), or once: MemoryError.
+there on: EMFILE (no file or socket can be opened any more), ENOMEM (a few megabytes are left), "database" (its
+connection is gone, and for two seconds there is no descriptor for another one); or once: MemoryError.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from billing_console.spawn import Stopped, raising_on_signals
@@ -96,6 +99,15 @@ def _strike_at(what: str, point: str, number: int, start: str) -> None:
             raise MemoryError
         if what == "EMFILE":
             _use_up_descriptors()
+        elif what == "ENOMEM":
+            _use_up_memory()
+        elif what == "database":
+            connection.close()
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            giving = threading.Timer(2, resource.setrlimit, (resource.RLIMIT_NOFILE, (soft, hard)))
+            giving.start()
+            _use_up_descriptors()
+            connection.ensure_connection()
         else:
             os.kill(os.getpid(), signal.Signals[what])
 
@@ -137,6 +149,11 @@ def _use_up_descriptors() -> None:
     with contextlib.suppress(OSError):
         while True:
             os.open(os.devnull, os.O_RDONLY)
+
+
+def _use_up_memory() -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 1024 * 1024, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _die() -> None:

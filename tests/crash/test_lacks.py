@@ -90,6 +90,55 @@ def test_without_memory_each_thing_is_done_once(near: World, nursery: Nursery, k
     assert "attention" not in states_of(row_of(kind, what))
 
 
+def long_ones(*kinds: str) -> list[Any]:
+    return [pytest.param(kind, marks=pytest.mark.long) for kind in kinds]
+
+
+LARGE = "x" * 40_000_000
+
+
+@pytest.mark.parametrize(
+    "kind", ["task", "mail", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("invoice", "credit"))]
+)
+def test_an_answer_that_no_memory_is_left_for_is_looked_up(near: World, nursery: Nursery, kind: str) -> None:
+    """For real: a few megabytes are left, and the answer has forty."""
+    case, call = WRITES[kind].case, WRITES[kind].call
+    what = case.ask(near, 0)
+    near.fail(**{"server": "ninja", **call}, kind="status", status=200, body={"data": LARGE}, after=True)
+
+    assert nursery.run(case.worker, lacks_at=("ENOMEM", "fence", 1, "")) == 0
+
+    if kind == "mail":
+        assert (Sending.objects.get().is_called, len(near.mails())) == (True, 1)
+    else:
+        assert row_of(kind, what).state == RecordState.IN_DOUBT
+    case.rounds()
+    case.assert_once(near, 0, what)
+    assert "attention" not in states_of(row_of(kind, what))
+
+
+@pytest.mark.parametrize(
+    "kind", ["task", "mail", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("status", "invoice"))]
+)
+def test_without_a_descriptor_for_postgresql_what_was_not_written_is_given_back(
+    near: World, nursery: Nursery, kind: str
+) -> None:
+    """The connection is gone when it is asked whether the bytes may leave, and comes back two seconds later."""
+    case = WRITES[kind].case
+    what = case.ask(near, 0)
+
+    assert nursery.run(case.worker, lacks_at=("database", "fence", 1, "")) in (0, 1)  # 1: the task fails
+
+    if kind == "mail":
+        row = Sending.objects.get()
+        assert (row.is_called, row.lease_until, near.mails()) == (False, None, [])
+    else:
+        assert (row_of(kind, what).state, row_of(kind, what).claim_id) == (RecordState.RETRY, None)
+    case.rounds()
+    case.assert_once(near, 0, what)
+    assert "attention" not in states_of(row_of(kind, what))
+
+
 @pytest.mark.parametrize(
     "lack", [("EMFILE", "slot", 5, ""), ("MemoryError", "fence", 1, ""), ("MemoryError", "read", 1, "")]
 )

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from kombu import Connection
 
 from billing_console.celery import app
@@ -181,8 +182,28 @@ def test_a_delivery_without_a_descriptor_for_postgresql_is_answered_503_and_late
         assert children_of(web.pid) == [pid]
 
 
-def deliver(client: http.client.HTTPConnection) -> int:
-    raw = body_of(next(iter(TABLE)))
+def test_a_slow_database_hides_nothing_of_the_webs_health(near: World) -> None:
+    """Every thread waits for a lock; whether the process lives, and is ready, is answered meanwhile."""
+    (port,) = choose_free_ports(1)
+    env = environment()
+    program = next(one for one in console_programs(env, host="127.0.0.1", port=port) if one.name == "web")
+    with running([*program.argv, "--workers", "1"], {**env, **program.env}), ThreadPoolExecutor(12) as senders:
+        wait_long_for(lambda: status_of(port, "GET", "/readyz") == 200)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE sync_webhookdelivery IN ACCESS EXCLUSIVE MODE")
+            raw = [body_of(name) for name in list(TABLE)[:12]]
+            sent = [senders.submit(deliver, http.client.HTTPConnection("127.0.0.1", port), one) for one in raw]
+            time.sleep(1)
+            for path in ("/healthz", "/readyz") * 3:
+                began = time.monotonic()
+                assert status_of(port, "GET", path) == 200
+                assert time.monotonic() - began < 1.5
+            assert not any(one.done() for one in sent)
+        assert {one.result() for one in sent} == {202}
+
+
+def deliver(client: http.client.HTTPConnection, raw: bytes = b"") -> int:
+    raw = raw or body_of(next(iter(TABLE)))
     headers = {"X-Taiga-Webhook-Signature": signature.sign(raw, settings.WEBHOOK_SECRET)}
     client.request("POST", "/webhooks/taiga", raw, {**headers, "Content-Type": "application/json"})
     return client.getresponse().status
