@@ -26,13 +26,14 @@ from mappings.models import ProjectMapping
 from sync import attributes, entries, rests, stories, writeback
 from sync.attribute_names import is_left_behind
 from sync.bounds import bounded_values
+from sync.clients.lacks import MachineExhausted
 from sync.clients.taiga_rows import TaigaItem
 from sync.marks import Mark, mark_many
 from sync.models import WorkItem
 from sync.readings import Reading
 from sync.texts import clean_json, clean_text
 from sync.transitions import advance
-from sync.waits import back_off
+from sync.waits import back_off, wait_after
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +71,16 @@ def _are_stored_together(
 
 def postpone(item: WorkItem, claim: uuid.UUID, error: Exception) -> None:
     """Let the item wait and be read again, with what went wrong as its sentence, if it is still ours by `claim`."""
-    wait = back_off(item.read_attempts + 1)
-    if isinstance(error, UpstreamError) and error.wait_seconds is not None:
+    attempts = item.read_attempts + 1
+    wait = back_off(attempts)
+    if isinstance(error, MachineExhausted):
+        wait = wait_after(error, attempts)
+    elif isinstance(error, UpstreamError) and error.wait_seconds is not None:
         wait = max(wait, min(dt.timedelta(seconds=error.wait_seconds), rests.LONGEST))
     WorkItem.objects.filter(pk=item.pk, reading_claim=claim).update(
         reading_claim=None,
         reading_until=None,
-        read_attempts=item.read_attempts + 1,
+        read_attempts=attempts,
         not_before=timezone.now() + wait,
         error=said_by(error).sentence,
     )

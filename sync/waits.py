@@ -10,8 +10,11 @@ from django.conf import settings
 
 from billing_console.errors import ConsoleError, DuplicateRequest, UpstreamError
 from sync import rests
+from sync.clients.lacks import MachineExhausted
 
 LONGEST_WAIT: Final = timedelta(hours=6)
+# No server's breaker is open then, whose end would make due what waits.
+LACK_WAIT: Final = timedelta(minutes=1)
 
 
 def back_off(attempts: int) -> timedelta:
@@ -25,8 +28,10 @@ def wait_after(error: ConsoleError, attempts: int) -> timedelta:
     """The back-off after a failure, or what the server asked for where that is longer, for minutes at most.
 
     What was taken for a repetition waits a little longer than the second that the server remembers one; the jitter
-    keeps two that met from meeting again.
+    keeps two that met from meeting again. What this machine lacked it may have again at any time: a minute at most.
     """
+    if isinstance(error, MachineExhausted):
+        return min(back_off(attempts), LACK_WAIT)
     if isinstance(error, DuplicateRequest):
         return timedelta(seconds=1.1 + random.random() * min(max(attempts, 1), 10))  # noqa: S311 -- spreads load
     asked = error.wait_seconds if isinstance(error, UpstreamError) else None

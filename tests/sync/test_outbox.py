@@ -32,6 +32,7 @@ from billing_console.states import RecordState
 from sync import outbox, outcomes, waits
 from sync.attention import try_again
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.clients.lacks import MachineExhausted
 from sync.gate import may_write
 from sync.models import RecordKind, RemoteRecord, Server, Transition, UpstreamGate
 from sync.slots import Line
@@ -303,6 +304,11 @@ def test_what_was_taken_for_a_repetition_waits_more_than_its_second_and_not_long
     pauses = [waits.wait_after(failed(DuplicateRequest, status=400), attempts) for _number in range(200)]
     assert timedelta(seconds=1.1) <= min(pauses) <= max(pauses) <= timedelta(seconds=1.1 + max(min(attempts, 10), 1))
     assert len(set(pauses)) > 150  # two that met do not meet again
+
+
+@pytest.mark.parametrize("attempts", [0, 1, 5, 100])
+def test_what_this_machine_lacked_is_tried_again_within_a_minute_however_often_it_failed(attempts: int) -> None:
+    assert waits.wait_after(failed(MachineExhausted), attempts) <= timedelta(minutes=1)
 
 
 ODD = ZeroDivisionError("nobody thought of this")

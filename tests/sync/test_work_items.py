@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,10 +16,10 @@ from django.utils import timezone
 from billing_console import clock
 from billing_console.states import EntryState, ItemState, Reason, RecordState
 from mappings.models import Membership, Person, Rate, Role
-from sync import push, work_items, writeback
+from sync import push, upstreams, work_items, writeback
 from sync.clients.taiga import TaigaClient
 from sync.marks import Mark, mark_dirty, mark_many
-from sync.models import RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, WorkItem
+from sync.models import RemoteRecord, TaigaAttributes, TimeEntry, UpstreamCall, UpstreamGate, WorkItem
 from tests.standins import MORNING, World
 
 pytestmark = pytest.mark.django_db
@@ -442,3 +443,23 @@ def test_many_marks_cost_a_few_statements_and_kinds_are_not_mixed_up(
     with django_assert_max_num_queries(1):
         mark_many(marks, found_by="webhook")
     assert sorted(WorkItem.objects.filter(taiga_id=1).values_list("kind", flat=True)) == ["I", "T", "U"]
+
+
+def test_an_item_that_could_not_be_read_for_want_of_descriptors_is_read_within_a_minute(
+    world: World, settings: Any
+) -> None:
+    settings.RETRY_BASE_SECONDS = 600
+    item = mark(world, world.add_task("No descriptor", billable=True, hours=1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    upstreams._kept.adapter_of("taiga").poolmanager.clear()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        work_items.read_due()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    item.refresh_from_db()
+    assert item.error.startswith("Taiga was not asked: this machine has nothing left to ask with")
+    assert item.not_before is not None
+    assert timedelta(seconds=50) < item.not_before - timezone.now() <= timedelta(minutes=1)
+    assert not UpstreamGate.objects.filter(failures__gt=0).exists()
