@@ -14,6 +14,7 @@ from django.db.models import OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from invoicing import cursors, old_copies
 from invoicing.models import Credit, Invoice, Payment
 from invoicing.reading_rows import shares_of, written_off_by
 from sync.clients.ninja_rows import NinjaPayment
@@ -24,10 +25,14 @@ _READ = ("amount", "refunded", "by_credit", "by_write_off", "status", "paid_on",
 def observe(rows: Iterable[NinjaPayment]) -> set[int]:
     """Keep every payment that was applied to one of our invoices, as it is now; the last of several readings counts.
 
-    Returns our ids of the invoices whose payments are not as they were known. What was deleted, or moved to another
+    Returns our ids of the invoices whose payments are not as they were known. An older reading than what is known takes
+    nothing back (`old_copies`). What was deleted, or moved to another
     invoice, no longer names ours: our row stays, marked as deleted.
     """
-    rows = {row.id: row for row in rows}.values()
+    newest = {row.id: row for row in rows}
+    read = Payment.objects.filter(ninja_id__in=newest).select_related("invoice__remote")
+    older = old_copies.older_payments(newest.values(), read)
+    rows = [row for row in newest.values() if row.id not in older]
     now = timezone.now()
     wanted: dict[tuple[str, str], dict[str, Any]] = {}
     write_offs = _write_offs(rows)
@@ -46,9 +51,10 @@ def observe(rows: Iterable[NinjaPayment]) -> set[int]:
     ours = {invoice.remote.remote_id: invoice for invoice in found.select_related("remote") if invoice.remote}
     known = {
         (payment.invoice.remote.remote_id, payment.ninja_id): payment
-        for payment in Payment.objects.filter(ninja_id__in=[row.id for row in rows]).select_related("invoice__remote")
-        if payment.invoice.remote
+        for payment in read
+        if payment.invoice.remote and payment.ninja_id not in older
     }
+    changed_at = {str(row.id): cursors.as_known(row.updated_at) for row in rows}
     changed = {
         pair: columns for pair, columns in wanted.items() if pair[0] in ours and _differs(known.get(pair), columns)
     }
@@ -56,18 +62,26 @@ def observe(rows: Iterable[NinjaPayment]) -> set[int]:
     with transaction.atomic():
         Payment.objects.bulk_create(
             [
-                Payment(invoice=ours[invoice_id], ninja_id=payment_id, seen_at=now, **columns)
+                Payment(
+                    invoice=ours[invoice_id],
+                    ninja_id=payment_id,
+                    seen_at=now,
+                    remote_updated_at=changed_at[payment_id],
+                    **columns,
+                )
                 for (invoice_id, payment_id), columns in changed.items()
             ],
             update_conflicts=True,
             unique_fields=["invoice", "ninja_id"],
-            update_fields=[*_READ, "seen_at"],
+            update_fields=[*_READ, "seen_at", "remote_updated_at", "older_seen_at"],
         )
         Payment.objects.filter(pk__in=[payment.pk for payment in gone]).update(is_deleted=True, seen_at=now)
         touched = {ours[invoice_id].pk for invoice_id, _payment in changed} | {payment.invoice_id for payment in gone}
         _sum_up(touched)
-    same = [payment.pk for pair, payment in known.items() if pair in wanted and pair not in changed]
-    Payment.objects.filter(pk__in=same).update(seen_at=now)
+    same = [payment for pair, payment in known.items() if pair not in changed]
+    for payment in same:
+        payment.seen_at, payment.remote_updated_at, payment.older_seen_at = now, changed_at[payment.ninja_id], None
+    Payment.objects.bulk_update(same, ["seen_at", "remote_updated_at", "older_seen_at"], batch_size=500)
     return touched
 
 

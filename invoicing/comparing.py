@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating_checks, deviations
+from invoicing import creating_checks, deviations, old_copies
 from invoicing.creating_compare import differences, wanted
 from invoicing.models import Decision, Deviation, Invoice
 from sync import alarms, doorbell
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaId, NinjaInvoice
+from sync.clients.ninja_rows import NinjaInvoice
 from sync.models import RemoteRecord
 from sync.transitions import advance
 
@@ -68,7 +68,10 @@ def compare_asked(ninja: InvoiceNinjaClient) -> int:
     invoices = list(rows.select_related("client", "remote").order_by("pk")[:_AT_ONCE])
     for invoice in invoices:
         assert invoice.remote is not None
-        there = ninja.invoice(NinjaId(invoice.remote.remote_id or ""))
+        try:
+            there = old_copies.read_invoice(invoice.remote, ninja)
+        except old_copies.OldCopy:
+            continue  # it is asked for still
         _compare(invoice, there, ninja)
         asked = Invoice.objects.filter(pk=invoice.pk, compare_asked_at=invoice.compare_asked_at)
         asked.update(compare_asked_at=None)

@@ -19,8 +19,8 @@ from billing_console import money
 from billing_console.errors import NotAllowed
 from billing_console.states import EntryState, InvoiceState, RecordState
 from invoicing import claim as claims
-from invoicing import cursors, deviations, releasing, twin_writes, twins
-from invoicing.creating_checks import check_tasks_free, find_invoice, is_to_change, prove_invoice
+from invoicing import cursors, deviations, old_copies, releasing, twin_writes, twins
+from invoicing.creating_checks import check_tasks_free, find_invoice, find_made, is_to_change, prove_invoice
 from invoicing.creating_compare import change_body, invoice_body, wanted
 from invoicing.ending_writes import after_end, is_to_end, look_up_end, write_end
 from invoicing.inviting_writes import after_inviting, is_to_invite, look_up_invitations, write_invitations
@@ -30,6 +30,7 @@ from sync import doorbell, upstreams, writeback
 from sync.claims import Claim, Handler, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain
+from sync.outcomes import keep_id
 from sync.transitions import advance, record
 
 # --- what we want there -------------------------------------------------------------------------------------------
@@ -138,8 +139,8 @@ def write_invoice(claim: Claim) -> Proof:
     if found is None:
         check_tasks_free(remote, ninja)
         created = ninja.create_invoice(invoice_body(remote.desired))
-        # By our key: where a worker that slept has made it too, at this moment, both are there.
-        found = find_invoice(remote, ninja) or ninja.invoice(created.id)
+        keep_id(claim, created.id)
+        found = find_made(remote, ninja)
     if is_to_change(found, remote):
         check_tasks_free(remote, ninja, besides=found.id)
         ninja.update_invoice(found.id, change_body(wanted(remote), found))
@@ -189,6 +190,7 @@ def _after_sync(remote: RemoteRecord) -> None:
     invoice = Invoice.objects.get(remote=remote)
     deviations.end(invoice)
     if invoice.state != InvoiceState.APPROVED:
+        old_copies.note_proof(invoice, remote)
         return
     seen = remote.seen
     advance(
@@ -244,4 +246,4 @@ def refresh_statuses(invoice: Invoice) -> None:
         writeback.request_status(item)
 
 
-HANDLER = Handler(RecordKind.INVOICE, write_invoice, look_up_invoice, _after_sync, _lock_first)
+HANDLER = Handler(RecordKind.INVOICE, write_invoice, look_up_invoice, _after_sync, _lock_first, makes_another=True)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
+from billing_console.errors import NotFound
 from billing_console.states import Reason
-from invoicing import deviations, snapshots, twins
+from invoicing import deviations, old_copies, snapshots, twins
 from invoicing.creating_compare import (
     Differences,
     as_it_was,
@@ -24,17 +25,20 @@ from invoicing.creating_compare import (
 )
 from invoicing.models import Invoice
 from sync import task_readings, whose
-from sync.claims import NeedsPerson, Proof
+from sync.claims import Missing, NeedsPerson, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import DRAFT, NinjaId, NinjaInvoice, NinjaTask
 from sync.models import RemoteRecord
 
-DELETED_THERE, DIFFERS_THERE = "deleted_there", "differs_there"
+DELETED_THERE, DIFFERS_THERE, GONE_THERE = "deleted_there", "differs_there", "gone_there"
 
 
 def find_invoice(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice | None:
-    """The living invoice that is ours. One that a person deleted is asked about once; tried again, it is made anew."""
-    known = [ninja.invoice(NinjaId(remote.remote_id))] if remote.remote_id else []
+    """The living invoice that is ours. One that a person deleted is asked about once; tried again, it is made anew.
+
+    Raises Missing for one that Invoice Ninja made and does not show, OldCopy where it shows an older state than before.
+    """
+    known = [_by_id(remote, ninja)] if remote.remote_id else []
     if not known or known[0].is_deleted or remote.reason == twins.FOUND_TWICE:
         known += ninja.find_invoices(remote.our_key)
     living = {row.id: row for row in known if not row.is_deleted}
@@ -50,6 +54,31 @@ def find_invoice(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoic
             % {"number": known[0].number},
         )
     return next(iter(living.values()), None)
+
+
+def _by_id(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice:
+    try:
+        return old_copies.read_invoice(remote, ninja)
+    except NotFound:
+        raise Missing(
+            GONE_THERE,
+            _(
+                "Invoice %(number)s was in Invoice Ninja and is not there any more: it was erased with its client, or "
+                "an older backup was restored there. Restore it there and try again, or cancel it here."
+            )
+            % {"number": remote.seen.get("number") or remote.remote_id},
+        ) from None
+
+
+def find_made(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaInvoice:
+    """What was just made, by our key: where a worker that slept has made it too, both are there. Raises NeedsPerson.
+
+    By its id where the list does not show it: a copy that is older than the POST may have answered.
+    """
+    rows = ninja.find_invoices(remote.our_key)
+    if sentence := twins.notice(remote, rows, was_just_made=True):
+        raise NeedsPerson(twins.FOUND_TWICE, sentence)
+    return next((row for row in rows if row.id == remote.remote_id), None) or _by_id(remote, ninja)
 
 
 def is_to_change(found: NinjaInvoice, remote: RemoteRecord) -> bool:

@@ -24,7 +24,7 @@ from billing_console.states import InvoiceState, RecordState
 from invoicing import content
 from invoicing.models import Credit, CreditUse, Invoice, OpenCredit
 from sync import doorbell, upstreams
-from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.claims import Claim, Handler, Missing, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaId, NinjaPayment
 from sync.models import RecordKind, RemoteRecord, Server
@@ -181,9 +181,9 @@ def write_use(claim: Claim) -> Proof:
             refused = error  # it was made before: then it is found now
         found = _find(remote, ninja)
         if found is None and refused is not None:
-            raise NeedsPerson("use_gone", _gone())
+            raise Missing("use_gone", _gone())
         if found is None:
-            raise NeedsPerson(
+            raise Missing(
                 "not_there", _("Invoice Ninja accepted the use of the credit but shows no payment. Look at it there.")
             )
     return _prove(found, remote)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console import clock, money
-from billing_console.errors import Forbidden, NotAllowed, StaleRevision
+from billing_console.errors import Forbidden, NotAllowed, NotFound, StaleRevision
 from billing_console.reason import reason_of
 from billing_console.states import DifferenceState, RecordState
 from invoicing import content, credit_use, twin_writes, twins
@@ -28,11 +28,12 @@ from invoicing.fees import net_of
 from invoicing.models import Credit, CreditedPart, CreditUse, Invoice, InvoiceLine
 from sync import doorbell, supplements, upstreams
 from sync import entries as entry_service
-from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.claims import Claim, Handler, Missing, NeedsPerson, NotThere, Proof
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaCredit
+from sync.clients.ninja_rows import NinjaCredit, NinjaId
 from sync.models import Difference, RecordKind, RemoteRecord, Server
 from sync.outbox import drain
+from sync.outcomes import keep_id
 from sync.transitions import advance, record
 
 PRODUCT_LINE = "1"  # a line that bills no task: it must not take one over
@@ -206,15 +207,11 @@ def write_credit(claim: Claim) -> Proof:
     found = find_credit(remote, ninja)
     if found is None:
         try:
-            ninja.create_credit(credit_body(remote.desired))
+            created = ninja.create_credit(credit_body(remote.desired))
         except Forbidden:
             raise NeedsPerson("no_credits", _no_right()) from None
-        found = find_credit(remote, ninja)
-        if found is None:
-            raise NeedsPerson(
-                "not_there",
-                _("Invoice Ninja accepted the credit but does not list it. Look at the client's credits there."),
-            )
+        keep_id(claim, created.id)
+        found = find_credit(remote, ninja) or ninja.credit(created.id)
     return _prove(found, remote)
 
 
@@ -241,7 +238,20 @@ def find_credit(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaCredit 
             _("Somebody deleted credit %(number)s in Invoice Ninja. Restore it there, then try again.")
             % {"number": ours[0].number},
         )
+    if not living and remote.remote_id:
+        return _by_id(remote, ninja)
     return living[0] if living else None
+
+
+def _by_id(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaCredit:
+    """The credit that Invoice Ninja made and that its list does not show: an older copy of the list, or it is gone."""
+    try:
+        return ninja.credit(NinjaId(remote.remote_id or ""))
+    except NotFound:
+        raise Missing(
+            "not_there",
+            _("Invoice Ninja made the credit, but does not show it any more. Look at the client's credits there."),
+        ) from None
 
 
 def credit_body(desired: Mapping[str, Any]) -> dict[str, Any]:
@@ -323,4 +333,4 @@ def _after_sync(remote: RemoteRecord) -> None:
     credit_use.request_planned(credit)
 
 
-HANDLER = Handler(RecordKind.CREDIT, write_credit, look_up_credit, _after_sync)
+HANDLER = Handler(RecordKind.CREDIT, write_credit, look_up_credit, _after_sync, makes_another=True)

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console.states import InvoiceState
-from invoicing import releasing
+from invoicing import old_copies, releasing
 from invoicing.creating_compare import facts_of
 from invoicing.models import Invoice
 from sync import upstreams
 from sync.claims import Claim, NeedsPerson, NotThere, Proof
-from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, NinjaId, NinjaInvoice
+from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, NinjaInvoice
 from sync.models import RemoteRecord
 from sync.transitions import advance, can_advance
 
@@ -34,7 +34,7 @@ def write_end(claim: Claim) -> Proof:
     """Read the invoice, delete or cancel it unless it ended already, read it back."""
     remote = claim.record
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
-    found = ninja.invoice(NinjaId(remote.remote_id or ""))
+    found = old_copies.read_invoice(remote, ninja)
     if not has_ended(found):
         _check_may_end(found, remote)
         if found.status_id == DRAFT:
@@ -48,7 +48,7 @@ def write_end(claim: Claim) -> Proof:
 def look_up_end(remote: RemoteRecord) -> Proof:
     """What became of an end whose outcome is unknown. Raises NotThere when the invoice still lives."""
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
-    found = ninja.invoice(NinjaId(remote.remote_id or ""))
+    found = old_copies.read_invoice(remote, ninja)
     if not has_ended(found):
         raise NotThere
     return _prove(found)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing_console.states import InvoiceState
-from invoicing import creating_checks, receivers
+from invoicing import creating_checks, old_copies, receivers
 from invoicing.creating_compare import describe, differences, facts_of, wanted
 from invoicing.models import Invoice
 from invoicing.sending_checks import other_currency
@@ -38,7 +38,7 @@ def write_invitations(claim: Claim) -> Proof:
     """1. GET invoice and client, and compare; 2. PUT the complete list, unless it is so already; 3. GET."""
     remote = claim.record
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
-    found = ninja.invoice(NinjaId(remote.remote_id or ""))
+    found = old_copies.read_invoice(remote, ninja)
     contacts = _contacts(remote.desired)
     _check(remote, ninja, found, contacts)
     if _invited(found) != contacts:
@@ -51,7 +51,7 @@ def write_invitations(claim: Claim) -> Proof:
 def look_up_invitations(remote: RemoteRecord) -> Proof:
     """What became of a change whose outcome is unknown. Raises NotThere when the old people are invited still."""
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id)
-    found = ninja.invoice(NinjaId(remote.remote_id or ""))
+    found = old_copies.read_invoice(remote, ninja)
     contacts = _contacts(remote.desired)
     if _invited(found) != contacts:
         raise NotThere

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from billing_console import stopping
 from billing_console.errors import ConfigError, UpstreamError, said_by
 from billing_console.states import InvoiceState
-from invoicing import creating, mail_proof
+from invoicing import creating, mail_proof, old_copies
 from invoicing.mail_proof import Mark, Verdict
 from invoicing.models import ContactMail, Invoice, Sending
 from sync import gate, leases, upstreams, waits
@@ -134,7 +134,7 @@ def _settle(sending: Sending) -> None:
     remote = sending.invoice.remote
     if remote is None or remote.remote_id is None:
         raise ValueError(f"invoice {sending.invoice_id} was mailed but is not in Invoice Ninja")
-    mails, verdict = look(ninja, sending, ninja.invoice(NinjaId(remote.remote_id)))
+    mails, verdict = look(ninja, sending, old_copies.read_invoice(remote, ninja))
     with transaction.atomic():
         invoice = Invoice.objects.select_for_update(of=("self",)).get(pk=sending.invoice_id)
         ours = waiting().select_for_update(of=("self",), no_key=True).filter(pk=sending.pk, claim_id=sending.claim_id)

@@ -18,12 +18,12 @@ from accounts.models import User
 from billing_console.errors import NotAllowed
 from billing_console.states import InvoiceState, RecordState
 from invoicing import claim as claims
-from invoicing import creating, deviations
+from invoicing import creating, deviations, old_copies
 from invoicing.creating_compare import describe, differences, facts_of, wanted
 from invoicing.models import Invoice, InvoiceLine
 from sync import doorbell, outbox, upstreams
 from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
-from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, NinjaId, NinjaInvoice
+from sync.clients.ninja_rows import CANCELLED, DRAFT, REVERSED, NinjaInvoice
 from sync.models import RecordKind, RemoteRecord, Server
 from sync.transitions import advance, record
 
@@ -92,7 +92,7 @@ def write_mark(claim: Claim) -> Proof:
     remote = claim.record
     upstreams.check_pin(Server.NINJA)
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts, fence=claim.fence)
-    there = ninja.invoice(NinjaId(remote.desired["invoice_id"]))
+    there = old_copies.read_invoice(remote, ninja)
     proof = _proof_of(there, by_hand=remote.attempts == 1)
     _compare(remote, there, is_sent=proof is not None)
     if proof is None:
@@ -110,7 +110,7 @@ def write_mark(claim: Claim) -> Proof:
 def look_up_mark(remote: RemoteRecord) -> Proof:
     """Whether it is sent there by now. Raises NotThere when it is not."""
     ninja = upstreams.ninja_client(correlation_id=remote.correlation_id, attempt=remote.attempts)
-    proof = _proof_of(ninja.invoice(NinjaId(remote.desired["invoice_id"])), by_hand=False)
+    proof = _proof_of(old_copies.read_invoice(remote, ninja), by_hand=False)
     if proof is None:
         raise NotThere
     return proof

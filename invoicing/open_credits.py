@@ -13,11 +13,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from billing_console.errors import Forbidden
+from billing_console.errors import Forbidden, NotFound
 from invoicing.models import Credit, OpenCredit
 from mappings.models import Client
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaCredit
+from sync.clients.ninja_rows import NinjaCredit, NinjaId
 from sync.texts import clean_text
 
 _KEY = re.compile(r"bc-([0-9a-f-]{36});")
@@ -30,11 +30,24 @@ def read(ninja: InvoiceNinjaClient) -> None:
         rows = ninja.open_credits()
     except Forbidden:
         rows = []
-    observe(rows)
+    listed = {row.id for row in rows}
+    unlisted = OpenCredit.objects.exclude(ninja_id__in=listed).values_list("ninja_id", flat=True)
+    observe([*rows, *_asked(list(unlisted), ninja)])
+
+
+def _asked(ids: Iterable[str], ninja: InvoiceNinjaClient) -> list[NinjaCredit]:
+    """Those that the list does not show any more, by their ids: it may be an old copy's, or have changed while read."""
+    found = []
+    for credit_id in ids:
+        try:
+            found.append(ninja.credit(NinjaId(credit_id)))
+        except (Forbidden, NotFound):
+            continue
+    return [row for row in found if row.archived_at is None]
 
 
 def observe(rows: Iterable[NinjaCredit]) -> None:
-    """Keep exactly these credits, the open ones of clients that we know; one that is not listed has nothing left."""
+    """Keep exactly these credits, the open ones of clients that we know; what has nothing left is forgotten."""
     listed = {row.id: row for row in rows if row.balance > 0 and not row.is_deleted}
     clients = dict(
         Client.objects.filter(ninja_id__in={row.client_id for row in listed.values()}).values_list("ninja_id", "pk")

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from billing_console import clock, formats
 from billing_console.batches import in_batches
-from billing_console.errors import ConfigError, ConsoleError, UpstreamError, said_by
+from billing_console.errors import ConfigError, ConsoleError, NotFound, UpstreamError, said_by
 from billing_console.states import InvoiceState
 from invoicing import (
     applied,
@@ -29,6 +29,7 @@ from invoicing import (
     creating,
     cursors,
     deviations,
+    old_copies,
     open_credits,
     receivers,
     twins,
@@ -99,6 +100,7 @@ def poll() -> int:
         _poll_payments(ninja)
         open_credits.read(ninja)
         faults += _catch_up(ninja)
+        faults += _read_older_again(ninja)
         comparing.watch_currencies()
         comparing.compare_asked(ninja)
     except OperationalError:
@@ -144,8 +146,9 @@ def _poll_payments(ninja: InvoiceNinjaClient) -> None:
 def observe_invoices(rows: Iterable[NinjaInvoice], *, after: Mapping[int, dt.datetime | None] | None = None) -> int:
     """Take over status, balance and what was paid of those rows that are ours; returns how many are.
 
-    `after` says of invoices (by our id) which time of change was known when they were asked for: where that still
-    stands the reading is the newer one, whatever its own time says. Raises NotTakenOver, after all others, for those on
+    A reading that is older than what is known is an old copy's, and changes nothing. `after` says of invoices (by our
+    id) which time of change was known when they were asked for: where that still stands, and nothing newer was shown
+    for hours, the older one counts after all (`old_copies`). Raises NotTakenOver, after all others, for those on
     which the console itself failed.
     """
     by_id = {row.id: row for row in rows}
@@ -188,7 +191,9 @@ def _observe(invoice: Invoice, there: NinjaInvoice, after: dt.datetime | None) -
         rows = Invoice.objects.select_for_update(of=("self",), no_key=True).select_related("client", "remote")
         locked = rows.get(pk=invoice.pk)
         known = locked.remote_updated_at
-        if known != after and cursors.is_older(there.updated_at, known):
+        is_newest = known == after and old_copies.is_believed(locked.older_seen_at)
+        if cursors.is_older(there.updated_at, known) and not is_newest:
+            old_copies.note(locked, there)
             return None  # an older reading never overwrites a newer one
         facts: dict[str, Any] = {
             # The server renames what is deleted; people know it by its first number.
@@ -199,6 +204,7 @@ def _observe(invoice: Invoice, there: NinjaInvoice, after: dt.datetime | None) -
             "fees": fees_of(there, locked.currency).gross,
             "cancelled_rest": _rest(locked, there),
             "remote_updated_at": cursors.as_known(there.updated_at),
+            "older_seen_at": None,
             "next_reminder_at": there.next_reminder_at,
             "reminded_on": [day.isoformat() if day else None for day in there.reminded_on],
             "last_mail_on": there.last_sent_on,
@@ -308,6 +314,20 @@ def _catch_up(ninja: InvoiceNinjaClient) -> list[ConsoleError]:
                 read_again(invoice, ninja)
             except NotTakenOver as fault:
                 faults.append(fault)
+    return faults
+
+
+def _read_older_again(ninja: InvoiceNinjaClient) -> list[ConsoleError]:
+    """Ask once more for what was shown older than we know it, by its id: an old copy answered, or it is so by now."""
+    faults: list[ConsoleError] = []
+    for invoice in old_copies.unsettled():
+        try:
+            read_again(invoice, ninja)
+        except NotFound:
+            logger.warning("invoice %s is not shown by Invoice Ninja", invoice)
+        except NotTakenOver as fault:
+            faults.append(fault)
+    old_copies.clear_when_over()
     return faults
 
 

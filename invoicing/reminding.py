@@ -27,14 +27,14 @@ from accounts.models import User
 from billing_console import clock, formats, stopping
 from billing_console.errors import ClaimLost, ConfigError, NotAllowed, UpstreamError, said_by
 from billing_console.states import ReminderState
-from invoicing import late_proof, mail_proof, payments, reminding_rules
+from invoicing import late_proof, mail_proof, old_copies, payments, reminding_rules
 from invoicing.mail_proof import Mark
 from invoicing.models import Invoice, Reminder
 from invoicing.sending import MAX_PROOF_PAUSE_SECONDS, PROOF_PAUSE_SECONDS
 from invoicing.sending_checks import receivers_of
 from sync import currencies, discovery, doorbell, gate, leases, upstreams, waits
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaId, NinjaInvoice
+from sync.clients.ninja_rows import NinjaInvoice
 from sync.models import Server
 from sync.transitions import advance, record
 
@@ -167,7 +167,7 @@ def _step(reminder: Reminder) -> None:
     remote = reminder.invoice.remote
     if remote is None or remote.remote_id is None:
         raise ValueError(f"invoice {reminder.invoice_id} is to be reminded but is not in Invoice Ninja")
-    there = ninja.invoice(NinjaId(remote.remote_id))
+    there = old_copies.read_invoice(remote, ninja)
     if reminder.state in (ReminderState.SENDING, ReminderState.ATTENTION):
         _look_for_proof(reminder, ninja, there)
         return

@@ -1,4 +1,4 @@
-"""Once a day what is open is read again by its id, and every payment, without believing any time that a server tells.
+"""Once a day what is open is read again by its id, and every payment, whatever position a poll has come to.
 
 What changes is found by times of change (`payments`). A clock that was wrong, there or here, an old copy of the server
 that answered once, a change that was committed late: each may hide one for good. This reading finds it. Nothing is
@@ -71,7 +71,7 @@ def _read_all() -> tuple[int, list[ConsoleError]]:
 
 def _take(rows: list[NinjaPayment], ninja: InvoiceNinjaClient) -> set[int]:
     touched = applied.observe(rows)
-    unapplied.observe(rows, ninja, believes_times=False)
+    unapplied.observe(rows, ninja)
     return touched
 
 

@@ -22,13 +22,13 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing_console.errors import ClaimLost, ConfigError, ConsoleError, NotAllowed, UpstreamError, said_by
 from billing_console.states import InvoiceState, RecordState
-from invoicing import creating, deviations, late_mails, late_proof, mail_proof, marking, receivers
+from invoicing import creating, deviations, late_mails, late_proof, mail_proof, marking, old_copies, receivers
 from invoicing.mail_proof import Verdict
 from invoicing.models import ContactMail, Invoice, Selection, Sending
 from invoicing.sending_checks import receivers_of, refusal
 from sync import currencies, discovery, doorbell, gate, leases, upstreams, waits
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import SENT, NinjaClient, NinjaId, NinjaInvoice
+from sync.clients.ninja_rows import SENT, NinjaClient, NinjaInvoice
 from sync.models import Server
 from sync.transitions import advance
 
@@ -166,7 +166,7 @@ def _step(sending: Sending) -> None:
     invoice = sending.invoice
     if invoice.remote is None or invoice.remote.remote_id is None:
         raise ValueError(f"invoice {invoice.pk} is being sent but is not in Invoice Ninja")
-    there = ninja.invoice(NinjaId(invoice.remote.remote_id))
+    there = old_copies.read_invoice(invoice.remote, ninja)
     if sending.is_called:
         _look_for_proof(sending, ninja, there)
         return

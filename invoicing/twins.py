@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -34,6 +34,7 @@ FOUND_TWICE: Final = "found_twice"
 WISH: Final = "twin"  # in what is wanted of a record: the other one is to end
 PAGE_URL: Final = "admin:invoicing_twin_changelist"
 LOOK_FOR: Final = dt.timedelta(days=30)  # after a lease that nobody settled: so long may its worker sleep, and be found
+LOOK_FOR_INVOICES: Final = dt.timedelta(days=1)  # one that is made late is polled; this is for what an old copy hid
 _MOST: Final = 100
 
 Row = NinjaInvoice | NinjaCredit
@@ -68,16 +69,18 @@ def _age(row: Row) -> tuple[bool, dt.datetime, str]:
 # --- noticing -----------------------------------------------------------------------------------------------------
 
 
-def notice(record: RemoteRecord, rows: Sequence[Row]) -> str:
+def notice(record: RemoteRecord, rows: Sequence[Row], *, was_just_made: bool = False) -> str:
     """Note what Invoice Ninja lists under the record's key, where it is more than one living row, and say so.
 
-    Returns the sentence, "" where there is nothing to say. The id of the one that is kept stands on the record.
+    Returns the sentence, "" where there is nothing to say. The id of the one that is kept stands on the record: the
+    oldest, where the one that it names `was_just_made`.
     """
-    both = tell_apart(rows, record.remote_id)
+    both = tell_apart(rows, None if was_just_made else record.remote_id)
     if both is None:
         return ""
-    if record.remote_id is None:
-        RemoteRecord.objects.filter(pk=record.pk, remote_id__isnull=True).update(remote_id=both.kept.id)
+    if was_just_made or record.remote_id is None:
+        unproven = RemoteRecord.objects.filter(pk=record.pk, synced_revision=0)
+        unproven.update(remote_id=both.kept.id)
     for other in both.others:
         sentence = _sentence(record, both.kept, other)
         facts = {
@@ -121,22 +124,41 @@ def _alarm(record: RemoteRecord, other_id: str) -> str:
 
 
 def notice_doubled(invoices: Iterable[NinjaInvoice], ninja: InvoiceNinjaClient) -> None:
-    """With every poll: list by its key what changed there under a key of ours and is not what our books name."""
+    """With every poll: list by its key what changed there under a key of ours and is not what our books name.
+
+    What is shown under the key of a record whose outcome is unknown is ours: its id is kept, so that no older copy of
+    the server can say later that it is not there.
+    """
+    invoices = list(invoices)
+    _keep_ids(invoices)
     for record in _doubled(invoices):
         notice(record, ninja.find_invoices(record.our_key))
 
 
 def look_again(ninja: InvoiceNinjaClient) -> None:
-    """With every poll: credits that may have been made once more, and whether what was found is over.
+    """With every poll: what may have been made once more, and whether what was found is over.
 
-    Drafts of credits are in no list that is polled: those whose worker once let its lease run out are listed.
+    Drafts of credits are in no list that is polled, and an invoice that an old copy hid was changed before the last
+    poll: those whose worker once let its lease run out, or that were made again, are listed by their key.
     """
     lost = RemoteRecord.objects.filter(kind=RecordKind.CREDIT, lost_at__gt=timezone.now() - LOOK_FOR)
     for record in lost.exclude(state=RecordState.IN_FLIGHT).order_by("-lost_at")[:_MOST]:
         notice(record, credits_of(record, ninja))
+    lost = RemoteRecord.objects.filter(kind=RecordKind.INVOICE, lost_at__gt=timezone.now() - LOOK_FOR_INVOICES)
+    for record in lost.exclude(state=RecordState.IN_FLIGHT).exclude(remote_id=None).order_by("-lost_at")[:_MOST]:
+        notice(record, ninja.find_invoices(record.our_key))
     for twin in open_twins().select_related("record")[:_MOST]:
         if not lives(there(twin, ninja)):
             _ended_by_hand(twin)
+
+
+def _keep_ids(invoices: Iterable[NinjaInvoice]) -> None:
+    ids = {key: row.id for row in invoices if lives(row) and (key := whose.key_of(row))}
+    rows = RemoteRecord.objects.filter(server=Server.NINJA, kind=RecordKind.INVOICE, our_key__in=ids)
+    doubtful = Q(state=RecordState.IN_DOUBT) | Q(state__in=(RecordState.PENDING, RecordState.RETRY), attempts__gt=0)
+    for record in rows.filter(doubtful, remote_id__isnull=True):
+        kept = RemoteRecord.objects.filter(doubtful, pk=record.pk, remote_id__isnull=True)
+        kept.update(remote_id=ids[record.our_key])
 
 
 def _doubled(invoices: Iterable[NinjaInvoice]) -> list[RemoteRecord]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing_console import formats
-from invoicing import cursors
+from invoicing import cursors, old_copies
 from invoicing.models import Invoice, UnappliedPayment
 from invoicing.reading_rows import unapplied_of
 from mappings.models import Client
@@ -23,24 +23,28 @@ from sync.clients.invoice_ninja import InvoiceNinjaClient
 from sync.clients.ninja_rows import NinjaPayment
 from sync.texts import clean_text
 
-_READ = ("client_ninja_id", "number", "reference", "currency", "received", "amount", "paid_on", "remote_updated_at")
+_SAID = ("client_ninja_id", "number", "reference", "currency", "received", "amount", "paid_on")
+_READ = (*_SAID, "remote_updated_at", "older_seen_at")
 
 
-def observe(rows: Iterable[NinjaPayment], ninja: InvoiceNinjaClient, *, believes_times: bool = True) -> None:
-    """Keep what of each of these payments is on no invoice, as it is now; an older reading changes nothing.
+def observe(rows: Iterable[NinjaPayment], ninja: InvoiceNinjaClient) -> None:
+    """Keep what of each of these payments is on no invoice, as it is now; an older reading changes nothing until it is
+    believed (`old_copies`).
 
-    Without `believes_times` what was read counts, whatever its time of change says. A payment of which everything is on
+    A payment of which everything is on
     invoices makes no row. Raises UpstreamError where a currency's code has to be asked for.
     """
     newest = {row.id: row for row in rows}
-    known = {row.ninja_id: row for row in UnappliedPayment.objects.filter(ninja_id__in=newest)}
+    read = UnappliedPayment.objects.filter(ninja_id__in=newest)
+    older = old_copies.older_payments(newest.values(), read)
+    known = {row.ninja_id: row for row in read}
     now = timezone.now()
     changed = []
     for row in newest.values():
         left, before = unapplied_of(row), known.get(row.id)
         if before is None and not left:
             continue
-        if believes_times and before and cursors.is_older(row.updated_at, before.remote_updated_at):
+        if row.id in older:
             continue
         columns: dict[str, Any] = {
             "client_ninja_id": row.client_id,
@@ -50,7 +54,8 @@ def observe(rows: Iterable[NinjaPayment], ninja: InvoiceNinjaClient, *, believes
             "received": row.amount - row.refunded,
             "amount": left,
             "paid_on": row.date,
-            "remote_updated_at": row.updated_at,
+            "remote_updated_at": cursors.as_known(row.updated_at),
+            "older_seen_at": None,
         }
         if before is None or any(getattr(before, name) != value for name, value in columns.items()):
             changed.append(UnappliedPayment(ninja_id=row.id, changed_at=now, **columns))

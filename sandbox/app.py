@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from sandbox.clock import Clock, parse_instant
 from sandbox.faults import Fault, Faults
-from sandbox.http_server import ConnectionDropped
+from sandbox.http_server import AnswerCut, ConnectionDropped
 from sandbox.memory import Memory
 
 PageTable = tuple[str, Sequence[str], Sequence[Sequence[object]]]
@@ -46,13 +46,26 @@ class StandIn:
         self.clock = clock
         self.faults = Faults()
         self.url = ""
+        self._copy: StandIn | None = None
         self._counting = threading.Lock()
         self._calls: Counter[str] = Counter()
         self._in_flight = 0
         self._most_in_flight = 0
         self._busy_seconds = 0.0
 
+    def keep_copy(self) -> None:
+        """Remembers all that it holds now, for `old_copy`: a replica that lags, a cache, a copy that was restored."""
+        self._copy = self.copy_of(self.memory.copy())
+
     # hooks
+
+    def copy_of(self, memory: Memory) -> StandIn:
+        """One like this over another memory; of it only reads are asked."""
+        return type(self)(memory, self.clock)
+
+    def is_read(self, request: Request) -> bool:
+        """Whether an old copy may answer this call: it changes nothing."""
+        return request.method in ("GET", "HEAD")
 
     def answer(self, request: Request) -> Response:
         """Does the API's work and answers; called on many threads at once."""
@@ -127,6 +140,9 @@ class StandIn:
     def _answer_with_faults(self, request: Request) -> Response:
         faults = self.faults.take(request.method, request.full_path.rstrip("?"))
         for fault in faults:
+            if fault.kind == "meanwhile" and fault.act is not None:
+                fault.act()
+        for fault in faults:
             if fault.kind == "delay" and not fault.after:
                 time.sleep(fault.seconds)
         for fault in faults:
@@ -140,7 +156,8 @@ class StandIn:
             if fault.kind == "status" and not fault.after:
                 return self.fault_response(fault)
         try:
-            response = self.answer(request)
+            is_old = any(fault.kind == "old_copy" for fault in faults) and self.is_read(request)
+            response = (self._copy if is_old and self._copy is not None else self).answer(request)
         except ConnectionDropped:
             raise
         except Exception as error:  # noqa: BLE001 - a server answers 500 where it broke, and remembers why
@@ -152,6 +169,8 @@ class StandIn:
         for fault in faults:
             if fault.kind == "lost_answer":
                 raise ConnectionDropped
+            if fault.kind == "half":
+                raise AnswerCut(response)
             if fault.kind == "status" and fault.after:
                 return self.fault_response(fault)
             if fault.kind == "headers":
@@ -180,8 +199,12 @@ class StandIn:
                 case ("DELETE", "/sandbox/faults"):
                     self.faults.clear()
                     return json_response([])
+                case ("POST", "/sandbox/copy"):
+                    self.keep_copy()
+                    return json_response({"kept": True})
                 case ("POST", "/sandbox/reset"):
                     self.faults.clear()
+                    self._copy = None
                     self.reset()
                     with self._counting:
                         self._calls.clear()

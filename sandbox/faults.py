@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("lost_answer", "delay", "status", "refused", "html", "redirect", "headers")
+KINDS = ("lost_answer", "delay", "status", "refused", "html", "redirect", "headers", "half", "old_copy", "meanwhile")
 FIELDS = {
     "kind",
     "method",
@@ -20,6 +21,8 @@ FIELDS = {
     "body",
     "wait_seconds",
     "location",
+    "every",
+    "act",
 }
 
 
@@ -30,9 +33,11 @@ class Fault:
     kind: `lost_answer` (the work is done, the connection drops without an answer), `refused` (it drops
     before any work), `delay` (`seconds` before the work, or after it with `after`), `status` (answers that
     instead of the work, or after it with `after`; 429 with `wait_seconds` tells when to come back), `html`
-    (200 with a page), `redirect` (302 to `location`), `headers` (the answer, with these `headers`).
+    (200 with a page), `redirect` (302 to `location`), `headers` (the answer, with these `headers`), `half` (the work
+    is done, and the connection drops in the middle of the answer), `old_copy` (reads are answered as the server was
+    when `keep_copy` was called), `meanwhile` (somebody does `act` right before the work; in this process only).
     method: one method or "*"; path: a regular expression searched in the path with its query; count: how many
-    calls it hits, None = for ever.
+    calls it hits, None = for ever; every: 3 leaves two calls out between two that it hits.
     """
 
     kind: str
@@ -46,7 +51,10 @@ class Fault:
     body: Any = None
     wait_seconds: int | None = None
     location: str = "/login"
+    every: int = 1
+    act: Callable[[], object] | None = None
     hits: int = 0
+    passed: int = 0
 
     def matches(self, method: str, path: str) -> bool:
         """Whether a call with this method and path (query included) is hit."""
@@ -86,7 +94,12 @@ class Faults:
     def take(self, method: str, path: str) -> list[Fault]:
         """The switches that hit this call, each used up by one."""
         with self._lock:
-            hit = [fault for fault in self._faults if fault.matches(method, path)]
+            hit = []
+            for fault in self._faults:
+                if fault.matches(method, path):
+                    fault.passed += 1
+                    if fault.passed % fault.every == 0:
+                        hit.append(fault)
             for fault in hit:
                 fault.hits += 1
                 if fault.count is not None:

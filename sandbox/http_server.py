@@ -21,6 +21,14 @@ class ConnectionDropped(Exception):
     """Raised by an application that wants the connection closed without an answer."""
 
 
+class AnswerCut(Exception):
+    """Raised by an application whose answer breaks off in the middle; `response` is the whole one."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "sandbox"
@@ -85,13 +93,16 @@ class _Handler(BaseHTTPRequestHandler):
             key = "HTTP_" + name.upper().replace("-", "_")
             if key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):
                 environ[key] = f"{environ[key]},{value}" if key in environ else value
+        is_cut = False
         try:
             response = self.server.application(Request(environ))
-            data = response.get_data()
+        except AnswerCut as cut:
+            is_cut, response = True, cut.response
         except ConnectionDropped:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        data = response.get_data()
         self.send_response_only(response.status_code, response.status.partition(" ")[2])
         has_body = response.status_code not in (204, 304) and response.status_code >= 200
         for name, value in response.headers.items():
@@ -105,8 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if has_body and self.command != "HEAD":
-            self.wfile.write(data)
+            self.wfile.write(data[: len(data) // 2] if is_cut else data)
         self.wfile.flush()
+        if is_cut:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: Any) -> None:
         return

@@ -206,6 +206,15 @@ class Memory:
         with self.lock:
             return {name: table.all() for name, table in sorted(self._tables.items())}
 
+    def copy(self) -> Memory:
+        """A memory of its own with the same rows, without a journal; its tables are declared by who uses it."""
+        with self.lock:
+            fresh = Memory("copy")
+            fresh._unclaimed = {
+                name: ({row["id"]: row for row in table.all()}, table.last_id) for name, table in self._tables.items()
+            }
+            return fresh
+
     def close(self) -> None:
         """Gives the journal back to the system; no change is possible afterwards."""
         with self.lock:

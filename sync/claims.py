@@ -20,6 +20,13 @@ class NeedsPerson(ConsoleError):
         self.reason = reason
 
 
+class Missing(NeedsPerson):
+    """What is known to have been there is not shown. A person is asked when it is missing again, some time later.
+
+    A replica that lags, a cache or a restored copy of the server answers for a while as it was before.
+    """
+
+
 class NotThere(ConsoleError):
     """A look-up found nothing under our key: the write was not done."""
 
@@ -61,6 +68,9 @@ class Handler:
     it, and call nobody; `after_question` runs, after `lock_first`, in the one that makes the record wait for a person.
     `lock_first` takes the locks that they need: whoever evaluates an item locks it before its records, so that a proof
     must do the same or the two would wait for each other.
+
+    `makes_another`: the server makes a second thing of a second write, and refuses none. Then what was never seen there
+    must be missing twice, some time apart, before it is written again.
     """
 
     kind: RecordKind
@@ -69,3 +79,4 @@ class Handler:
     after_sync: InTransaction = lambda record: None
     lock_first: InTransaction = lambda record: None
     after_question: InTransaction = lambda record: None
+    makes_another: bool = False

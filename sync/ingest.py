@@ -24,6 +24,7 @@ from billing_console.states import DeliveryState, EntryState, ItemKind, ItemStat
 from mappings.models import Company, ProjectMapping
 from sync import attributes, doorbell, leases, stories, upstreams
 from sync.attribute_names import configured_names
+from sync.clients.wire import Row, ShapeError
 from sync.doctor import overtaken
 from sync.marks import BILLED_KINDS, Mark, mark_dirty, mark_many
 from sync.models import (
@@ -247,7 +248,20 @@ def _act_on(delivery: WebhookDelivery) -> tuple[str, str, str]:
         project_id=delivery.taiga_project_id,
         correlation_id=delivery.uuid,
     )
+    _note_told(delivery)
     return DeliveryState.PROCESSED, verdict, _("the item is read again")
+
+
+def _note_told(delivery: WebhookDelivery) -> None:
+    """Keep when the item was changed there: a reading that is older than that was answered by an old copy of Taiga."""
+    try:
+        data = Row(parse_body(bytes(delivery.raw_body)).get("data"), "data")
+        told = data.optional_instant("modified_date")
+    except (MalformedPayload, ShapeError):
+        return
+    if told is not None and delivery.item_taiga_id is not None:
+        rows = Item.objects.filter(kind=delivery.item_kind, taiga_id=delivery.item_taiga_id)
+        rows.filter(Q(told_at__isnull=True) | Q(told_at__lt=told)).update(told_at=told)
 
 
 def _has_billing_values(delivery: WebhookDelivery) -> bool:

@@ -29,9 +29,18 @@ from billing_console.errors import (
 )
 from billing_console.states import RecordState
 from sync import doorbell, gate, leases
-from sync.claims import Claim, Handler, NeedsPerson, NotThere, Proof
+from sync.claims import Claim, Handler, Missing, NeedsPerson, NotThere, Proof
 from sync.models import RecordKind, RemoteRecord, Server, WorkItem
-from sync.outcomes import ask_person, doubt, look_up_wait, postpone, prove
+from sync.outcomes import (
+    ask_person,
+    doubt,
+    is_first_miss,
+    look_up_wait,
+    miss_once,
+    not_shown,
+    postpone,
+    prove,
+)
 from sync.transitions import advance, take
 from sync.waits import back_off
 
@@ -113,6 +122,7 @@ def expire_leases(kind: RecordKind) -> int:
             only_if=Q(claim_id=record.claim_id) & leases.has_ended(),
             claim=record.claim_id,
             lost_at=timezone.now(),
+            missed_at=None,
             not_before=timezone.now() + look_up_wait(),
             sentence=_(
                 "The worker that wrote this has not said in time what became of it: it stopped, or it is only slow. "
@@ -179,7 +189,10 @@ def _write(claim: Claim, handler: Handler) -> None:
     try:
         proof = handler.write(claim)
     except NeedsPerson as question:
-        ask_person(claim, handler, question.reason, question.sentence)
+        if isinstance(question, Missing) and is_first_miss(claim.record):
+            miss_once(claim, question)
+        else:
+            ask_person(claim, handler, question.reason, question.sentence)
     except UpstreamError as error:
         if error.is_outcome_unknown or (claim.wrote and error.is_read):
             doubt(claim, error)
@@ -241,13 +254,21 @@ def look_up_doubtful(handler: Handler, limit: int = 100) -> int:
 
 def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
     revision = record.revision
+    changes: dict[str, Any]
     try:
         proof = handler.look_up(record)
     except NotThere:
+        if handler.makes_another and record.remote_id is None and is_first_miss(record):
+            return _look_once_more(record, ours)
+        changes = {"not_before": None, "missed_at": None}
+        if handler.makes_another:
+            changes["lost_at"] = timezone.now()
         why = _("looked up: not there, so it is written again")
-        return advance(record, RecordState.PENDING, why=why, only_if=ours, not_before=None)
+        return advance(record, RecordState.PENDING, why=why, only_if=ours, **changes)
     except NeedsPerson as question:
-        changes: dict[str, Any] = {"reason": question.reason, "sentence": question.sentence, "not_before": None}
+        if isinstance(question, Missing) and is_first_miss(record):
+            return _look_once_more(record, ours)
+        changes = {"reason": question.reason, "sentence": question.sentence, "not_before": None}
         with transaction.atomic():
             handler.lock_first(record)
             moved = advance(record, RecordState.ATTENTION, why=question.reason, only_if=ours, **changes)
@@ -275,6 +296,12 @@ def _settle_doubt(record: RemoteRecord, handler: Handler, ours: Q) -> bool:
         _stay_in_doubt(record, ours, error)
         return False
     return True
+
+
+def _look_once_more(record: RemoteRecord, ours: Q) -> bool:
+    rows = RemoteRecord.objects.filter(ours, pk=record.pk, state=RecordState.IN_DOUBT)
+    rows.update(missed_at=timezone.now(), sentence=not_shown())
+    return False
 
 
 def _stay_in_doubt(record: RemoteRecord, ours: Q, error: Exception) -> None:

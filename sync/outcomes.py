@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from billing_console.errors import ClaimLost, ConsoleError
 from billing_console.states import RecordState
-from sync.claims import Claim, Handler, Proof
+from sync.claims import Claim, Handler, Missing, Proof
 from sync.models import RemoteRecord
 from sync.transitions import advance
 from sync.waits import wait_after
@@ -52,6 +52,7 @@ def prove(
         "seen_at": timezone.now(),
         "synced_revision": revision,
         "not_before": None,
+        "missed_at": None,
         "reason": "",
         "sentence": "",
         "attempts": 0,
@@ -64,6 +65,16 @@ def prove(
         raise ClaimLost
     if record.revision > revision:
         advance(record, RecordState.PENDING, why=_("a newer revision waits"))
+
+
+def keep_id(claim: Claim, remote_id: str) -> None:
+    """Remember the id that the server gave the thing it has just made: whatever it shows later, it was made.
+
+    Not once the claim was lost: another may have made the one that counts.
+    """
+    claim.record.remote_id = remote_id
+    ours = RemoteRecord.objects.filter(pk=claim.record.pk, claim_id=claim.claim_id, state=RecordState.IN_FLIGHT)
+    ours.update(remote_id=remote_id)
 
 
 def postpone(claim: Claim, error: ConsoleError) -> None:
@@ -84,7 +95,28 @@ def doubt(claim: Claim, error: ConsoleError) -> None:
         RecordState.IN_DOUBT,
         type(error).__name__,
         not_before=timezone.now() + look_up_wait(),
+        missed_at=None,
         sentence=error.sentence,
+    )
+
+
+def miss_once(claim: Claim, question: Missing) -> None:
+    """Not shown for the first time: it is looked for once more, some time later, before anybody is asked."""
+    state = RecordState.IN_DOUBT if claim.wrote else RecordState.RETRY
+    wait = timezone.now() + look_up_wait()
+    settle(claim, state, question.reason, not_before=wait, missed_at=timezone.now(), sentence=not_shown())
+
+
+def is_first_miss(record: RemoteRecord) -> bool:
+    """Whether it is to be looked for once more before anything follows; a wait of 0 s leaves that out."""
+    return record.missed_at is None and settings.LOOK_UP_AFTER_SECONDS > 0
+
+
+def not_shown() -> str:
+    """What is said while something is missing for the first time."""
+    return _(
+        "The server does not show what must be there, or may be. An old copy of it may have answered (a replica, a "
+        "cache), so nothing is concluded yet: it is looked for once more, some time later."
     )
 
 

@@ -210,4 +210,4 @@ def _after_sync(record: RemoteRecord) -> None:
         want_test(_mapping_of(record))
 
 
-HANDLER = Handler(RecordKind.PROVISION, write, look_up, _after_sync)
+HANDLER = Handler(RecordKind.PROVISION, write, look_up, _after_sync, makes_another=True)

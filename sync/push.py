@@ -26,6 +26,7 @@ from sync.clients.ninja_rows import NinjaId, NinjaTask
 from sync.clients.ninja_texts import line_text
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry, WorkItem
 from sync.outbox import drain, lock_item
+from sync.outcomes import keep_id
 from sync.push_checks import ANOTHER_CONSOLE, check_client_alive, check_never_there, check_ours
 from sync.push_compare import facts_of, is_archived, mismatches, task_body
 from sync.push_freeing import is_left_behind, set_free
@@ -162,8 +163,8 @@ def write_task(claim: Claim) -> Proof:
     if known is None:
         if remote.desired["archived"]:
             return Proof(None, {})
-        check_client_alive(remote)
-        task_id = _create(remote, ninja)
+        check_client_alive(remote, ninja)
+        task_id = _create(claim, ninja)
     else:
         check_ours(known, remote, ninja)
         task_id = known.id
@@ -219,10 +220,11 @@ def _find(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> NinjaTask | None:
     return found[0] if found else None
 
 
-def _create(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> str:
-    desired = remote.desired
+def _create(claim: Claim, ninja: InvoiceNinjaClient) -> str:
+    remote, desired = claim.record, claim.record.desired
     try:
         created = ninja.create_task(task_body(desired, whose.own_mark()))
+        keep_id(claim, created.id)
     except Rejected as error:
         if "number" not in error.fields:
             raise

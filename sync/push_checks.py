@@ -6,11 +6,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from billing_console.errors import NotFound
 from billing_console.states import EntryState, Reason
 from sync import discovery, hooks, reasons, whose
-from sync.claims import NeedsPerson
+from sync.claims import Missing, NeedsPerson
 from sync.clients.invoice_ninja import InvoiceNinjaClient
-from sync.clients.ninja_rows import NinjaInvoice, NinjaTask
+from sync.clients.ninja_rows import NinjaId, NinjaInvoice, NinjaTask
 from sync.models import RecordKind, RemoteRecord, Server, TimeEntry
 from sync.outbox import lock_item
 from sync.transitions import advance
@@ -68,12 +69,12 @@ def _why_taken(invoice: NinjaInvoice, key: str) -> tuple[Reason, str]:
 
 
 def check_never_there(remote: RemoteRecord) -> None:
-    """Refuse to make a task anew that was there and is not found by its id or number any more: raises NeedsPerson.
+    """Refuse to make a task anew that was there and is not found by its id or number any more: raises Missing.
 
     Trying again is a person's word that it may be made anew. One that we only want archived is as good as that.
     """
     if remote.remote_id and not remote.desired["archived"] and remote.reason != ERASED_THERE:
-        raise NeedsPerson(
+        raise Missing(
             ERASED_THERE,
             _(
                 "Task %(number)s was in Invoice Ninja and is not there any more: it was erased with its client, or an "
@@ -83,14 +84,25 @@ def check_never_there(remote: RemoteRecord) -> None:
         )
 
 
-def check_client_alive(remote: RemoteRecord) -> None:
-    """Refuse to make a task for a client that our list, as last read, has not or has deleted: raises NeedsPerson."""
-    if not discovery.is_client_alive(remote.desired["client_id"]):
+def check_client_alive(remote: RemoteRecord, ninja: InvoiceNinjaClient) -> None:
+    """Refuse to make a task for a client that our list, as last read, has not or has deleted: raises NeedsPerson.
+
+    One that the list lacks is asked for by its id: it may have changed while it was read, or be an old copy's.
+    """
+    client_id = remote.desired["client_id"]
+    if not discovery.is_client_alive(client_id) and not _lives(client_id, ninja):
         raise NeedsPerson(
             Reason.UNKNOWN_CLIENT,
             _("Invoice Ninja has no living client %(client)s. Mend the project's mapping, then try again.")
             % {"client": remote.desired["client_id"]},
         )
+
+
+def _lives(client_id: str, ninja: InvoiceNinjaClient) -> bool:
+    try:
+        return not ninja.client(NinjaId(client_id)).is_deleted
+    except NotFound:
+        return False
 
 
 def _is_our_invoice(task: NinjaTask, remote: RemoteRecord) -> bool:

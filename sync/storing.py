@@ -29,7 +29,7 @@ from sync.bounds import bounded_values
 from sync.clients.lacks import MachineExhausted
 from sync.clients.taiga_rows import TaigaItem
 from sync.marks import Mark, mark_many
-from sync.models import WorkItem
+from sync.models import WebhookDelivery, WorkItem
 from sync.readings import Reading
 from sync.texts import clean_json, clean_text
 from sync.transitions import advance
@@ -37,6 +37,8 @@ from sync.waits import back_off, wait_after
 
 logger = logging.getLogger(__name__)
 
+# So often a reading may be older than what a delivery told: then an older backup was restored there.
+_BELIEVED_AFTER: Final = 10
 _LINK_PARTS: Final = {ItemKind.TASK: "task", ItemKind.STORY: "us", ItemKind.ISSUE: "issue"}
 
 
@@ -121,15 +123,19 @@ def _store_one(item: WorkItem, seen: WorkItem, reading: Reading, claim: uuid.UUI
         return False
     if _is_older(item, reading):
         # Somebody, our own write-back included, stored something newer while this was on its way: read again.
-        item.reading_claim = item.reading_until = None
         item.read_attempts += 1
-        item.not_before = timezone.now() + back_off(item.read_attempts)
-        item.error = _("Taiga answered with an older state than the one we have. It is read again by itself.")
-        item.save()
+        wait = back_off(item.read_attempts)
+        _read_again(
+            item, wait, _("Taiga answered with an older state than the one we have. It is read again by itself.")
+        )
+        return False
+    if _is_missed_once(item, reading):
+        item.missed_at = item.missed_at or timezone.now()
+        _read_again(item, _look_again_after(), _("Taiga does not show it. It is asked for once more, some time later."))
         return False
     if item.dirty_at == seen.dirty_at:
         item.is_dirty = False
-    item.reading_claim = item.reading_until = item.not_before = None
+    item.reading_claim = item.reading_until = item.not_before = item.missed_at = None
     item.read_attempts, item.error, item.read_at = 0, "", timezone.now()
     if reading.item is None:
         _store_gone(item, known)
@@ -138,9 +144,32 @@ def _store_one(item: WorkItem, seen: WorkItem, reading: Reading, claim: uuid.UUI
     return True
 
 
+def _read_again(item: WorkItem, wait: dt.timedelta, why: str) -> None:
+    item.reading_claim = item.reading_until = None
+    item.not_before, item.error = timezone.now() + wait, why
+    item.save()
+
+
+def _is_missed_once(item: WorkItem, reading: Reading) -> bool:
+    """Whether nothing but this reading says that it is gone: a copy of Taiga that is older than the item may say so."""
+    if reading.item is not None or item.state == ItemState.GONE or not settings.LOOK_UP_AFTER_SECONDS:
+        return False
+    if item.missed_at is not None and item.missed_at <= timezone.now() - _look_again_after():
+        return False
+    told = WebhookDelivery.objects.filter(item_kind=item.kind, item_taiga_id=item.taiga_id, action="delete")
+    return not told.exists()
+
+
+def _look_again_after() -> dt.timedelta:
+    return dt.timedelta(seconds=settings.LOOK_UP_AFTER_SECONDS)
+
+
 def _is_older(item: WorkItem, reading: Reading) -> bool:
     if reading.item is None or reading.values is None:
         return False
+    changed = reading.item.modified_at
+    if item.told_at is not None and changed is not None and changed < item.told_at:
+        return item.read_attempts < _BELIEVED_AFTER
     return (item.task_version is not None and reading.item.version < item.task_version) or (
         item.values_version is not None and reading.values.version < item.values_version
     )

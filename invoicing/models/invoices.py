@@ -111,6 +111,8 @@ class Invoice(models.Model):
         _("money changed"), null=True, blank=True, help_text=_("Real time; when other sums were read there.")
     )
     remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
+    # Real time: since when Invoice Ninja shows an older state than that, and nothing newer.
+    older_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     next_reminder_at = models.DateTimeField(
         _("next mail by Invoice Ninja's schedule"), null=True, blank=True, help_text=_("As last polled.")
     )
@@ -165,6 +167,7 @@ class Invoice(models.Model):
             models.Index(fields=["due_date"], condition=Q(balance__gt=0), name="invoice_open_by_due"),
             models.Index(fields=["state_since"], condition=~Q(bounce_sentence=""), name="invoice_bounced"),
             models.Index(fields=["id"], condition=Q(compare_asked_at__isnull=False), name="invoice_to_compare"),
+            models.Index(fields=["id"], condition=Q(older_seen_at__isnull=False), name="invoice_shown_older"),
             # What is searched for.
             models.Index(fields=["net"], name="invoice_by_net"),
             models.Index(fields=["gross"], name="invoice_by_gross"),

@@ -26,6 +26,9 @@ class Payment(models.Model):
     paid_on = models.DateField(_("paid on"), null=True, blank=True)
     is_deleted = models.BooleanField(_("deleted"), default=False)
     seen_at = models.DateTimeField(_("read"), null=True, blank=True)
+    remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
+    # Real time: since when Invoice Ninja shows an older state than that, and nothing newer.
+    older_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("payment")
@@ -70,6 +73,7 @@ class UnappliedPayment(models.Model):
     noticed_at = models.DateTimeField(_("noticed"), auto_now_add=True)
     changed_at = models.DateTimeField(_("changed"), help_text=_("When the amount changed here last; real time."))
     remote_updated_at = models.DateTimeField(_("changed there"), null=True, blank=True)
+    older_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("unapplied payment")

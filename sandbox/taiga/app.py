@@ -72,6 +72,12 @@ class Taiga(StandIn):
         self._free_worker = threading.Condition()
         self._busy_workers = 0
 
+    def copy_of(self, memory: Memory) -> Taiga:
+        """One like this over another memory, with the same settings."""
+        copy = Taiga(memory, self.clock, mode=self.mode)
+        copy.store.settings = self.store.settings
+        return copy
+
     def answer(self, request: Request) -> Response:
         """The API; everything else is a 404 page."""
         with self._worker():

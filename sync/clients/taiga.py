@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from billing_console.errors import (
-    ListChanged,
     NotFound,
     Unauthorized,
 )
@@ -21,6 +20,7 @@ from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
 from sync.clients.taiga_csv import Wanted, read_csv
 from sync.clients.taiga_errors import classify
+from sync.clients.taiga_lists import Page, Query, count_of, has_next, read_all
 from sync.clients.taiga_parse import (
     parse_custom_attribute,
     parse_history_entry,
@@ -243,8 +243,8 @@ class TaigaClient(Clocked):
             return tuple(parse_timeline_entry(row) for row in as_list(data, "timeline"))
 
         entries = self._http.read(answer, parse)
-        total = _count_of(answer)
-        return TimelinePage(entries, page, len(entries) if total is None else total, _has_next(answer))
+        total = count_of(answer)
+        return TimelinePage(entries, page, len(entries) if total is None else total, has_next(answer))
 
     def history(self, kind: str, item_id: TaigaId) -> Iterator[HistoryEntry]:
         """Yield an item's history, newest first; stop early and the older pages are not fetched."""
@@ -317,42 +317,15 @@ class TaigaClient(Clocked):
     def _rows(
         self,
         path: str,
-        query: Mapping[str, str | int | bool],
+        query: Query,
         parse: Callable[[object], Parsed],
         key_of: Callable[[Parsed], object],
         *,
         grows_in_front: bool = False,
     ) -> Iterator[Parsed]:
-        """Yield every row of a list once, page by page."""
-        seen: set[object] = set()
-        total, most = 0, 0
-        page = 1
-        while True:
-            try:
-                answer = self._call("GET", path, query={**query, "page": page, "page_size": PAGE_SIZE})
-            except NotFound:
-                # The last page vanished because rows were deleted meanwhile.
-                if page == 1:
-                    raise
-                break
-            for row in self._http.read(answer, lambda data: [parse(item) for item in as_list(data, "the list")]):
-                if key_of(row) not in seen:
-                    seen.add(key_of(row))
-                    yield row
-            total = _count_of(answer) or 0
-            most = max(most, total)
-            if not _has_next(answer):
-                break
-            page += 1
-        # A row that vanishes shifts the later ones to the front, where a page was read already.
-        if page > 1 and not grows_in_front and (total < most or len(seen) < total):
-            raise ListChanged(UPSTREAM, "GET", path, status=200)
+        def read(number: int, size: int) -> Page[Parsed]:
+            answer = self._call("GET", path, query={**query, "page": number, "page_size": size})
+            rows = self._http.read(answer, lambda data: [parse(item) for item in as_list(data, "the list")])
+            return Page(rows, count_of(answer) or 0, has_next(answer))
 
-
-def _count_of(answer: Answer) -> int | None:
-    text = answer.headers.get("x-pagination-count", "")
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _has_next(answer: Answer) -> bool:
-    return bool(answer.headers.get("X-Pagination-Next", ""))
+        return read_all(read, key_of, path, PAGE_SIZE, grows_in_front=grows_in_front)

@@ -104,6 +104,8 @@ class WorkItem(models.Model):
     needs_evaluation = models.BooleanField(
         _("to be priced again"), default=False, help_text=_("A mapping, rate or rule that may concern it changed.")
     )
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)  # changed so late there, a delivery says
+    missed_at = models.DateTimeField(null=True, blank=True, editable=False)  # asked for and not shown, the first time
     reading_claim = models.UUIDField(null=True, blank=True, editable=False)
     reading_until = models.DateTimeField(null=True, blank=True, editable=False)
     read_attempts = models.PositiveIntegerField(_("failed readings"), default=0)

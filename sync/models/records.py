@@ -56,7 +56,9 @@ class RemoteRecord(models.Model):
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     claim_id = models.UUIDField(null=True, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
-    lost_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a lease ran out that nobody settled
+    # When a lease ran out that nobody settled, or a write was not found and is made again: a twin may turn up.
+    lost_at = models.DateTimeField(null=True, blank=True, editable=False)
+    missed_at = models.DateTimeField(null=True, blank=True, editable=False)  # looked for and not there, the first time
     state_since = models.DateTimeField(_("in this state since"), null=True, blank=True)
     correlation_id = models.UUIDField(null=True, blank=True, editable=False)
 

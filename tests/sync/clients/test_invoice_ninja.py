@@ -288,7 +288,8 @@ def test_lists_are_whole_over_all_pages(ninja, monkeypatch):
     calls.clear()
     assert [row.number for row in client.tasks()] == numbers
     assert [call.path for call in calls] == [
-        f"/tasks?status=active&sort=id|asc&per_page=3&page={page}" for page in (1, 2, 3)
+        f"/tasks?status=active&sort=id|asc&per_page={size}&page={page}"
+        for size, page in ((3, 1), (3, 2), (1, 3), (3, 3), (1, 6))
     ]
 
 
