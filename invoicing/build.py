@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from billing_console import stopping
 from billing_console.errors import ConsoleError
 from billing_console.states import EntryState
 from invoicing import by_rule, claim, drafts, ordinary, refreshing
@@ -59,6 +60,8 @@ def build_due(limit: int = 1000) -> int:
     built = 0
     for _run_id, of_run in groupby(rows[:limit], key=lambda row: row.run_id):
         for some in batched(of_run, TOGETHER):
+            if stopping.is_stopping():
+                return built
             done = _build_together(some)
             built += len(done)
             built += sum(_build_alone(row) for row in some if row.pk not in done)

@@ -46,6 +46,7 @@ _TELL: Final = """
 
 _is_over = threading.Event()
 _thread: threading.Thread | None = None
+_is_known = False  # the last word of this process was written down
 
 
 def live() -> QuerySet[ConsoleProcess]:
@@ -110,15 +111,18 @@ def tell_of(kind: str) -> None:
 
 
 def _tell_forever() -> None:
+    global _is_known
     _try(_forget_old)
     while True:
-        _try(tell)
+        _is_known = _try(tell)
         if _is_over.wait(WAITED_FOR_SECONDS if fitness.seen().is_changing else EVERY_SECONDS):
             return
 
 
 def _say_goodbye() -> None:
     _is_over.set()
+    if not _is_known:  # there is no database to say it to, and nobody waits for one at the end
+        return
     own = ConsoleProcess.objects.filter(host=socket.gethostname()[:255], pid=os.getpid())
     _try(own.delete)
 
@@ -170,14 +174,16 @@ def _forget_old() -> None:
     ConsoleProcess.objects.filter(host=socket.gethostname()[:255], pid=os.getpid()).delete()
 
 
-def _try(act: Any) -> None:
-    """Without the database nobody reads it either."""
+def _try(act: Any) -> bool:
+    """Without the database nobody reads it either; False then."""
     try:
         act()
+        return True
     except (Error, OSError) as error:
         # A command says by itself, in one sentence, what is the matter with the database.
         level = logging.DEBUG if fitness.kind() == fitness.COMMAND else logging.WARNING
         logger.log(level, "this process could not tell how it is: %s", error)
+        return False
     finally:
         with contextlib.suppress(Error):
             connection.close()

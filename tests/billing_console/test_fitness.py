@@ -12,14 +12,15 @@ from django.db import connection
 from django.test import Client
 from django.utils.module_loading import import_string
 
-from billing_console import fitness, tables
+from billing_console import clock, fitness, tables
+from invoicing import build
 from invoicing.models import Invoice
 from sync import doorbell, outbox, presence, schedule
 from sync.models import RemoteRecord
 from sync.signature import sign
 from tests.clocks import contents, own_clock
 from tests.crash.rounds import approve_one
-from tests.invoicing.world import make_user
+from tests.invoicing.world import IN_JANUARY, make_client, make_project, make_user, make_work
 from tests.standins import World
 
 DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
@@ -303,6 +304,41 @@ def test_who_is_in_the_middle_of_a_round_ends_what_it_began_and_begins_no_more(
     assert len(world.tasks()) == 1
     states = RemoteRecord.objects.filter(kind="task").values_list("state", flat=True)
     assert sorted(states) == ["pending", "pending", "synced"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("happens", [migrated, clock_jumped])
+def test_who_builds_drafts_builds_no_more_and_the_rest_is_built_later(
+    monkeypatch: pytest.MonkeyPatch, happens: Any
+) -> None:
+    monkeypatch.setattr(build, "TOGETHER", 1)
+    with clock.set_to(IN_JANUARY):
+        for name in ("Acme", "Brio", "Cato"):
+            make_work(make_project(make_client(name)))
+
+        def when_one_is_built(*_args: Any) -> None:
+            if Invoice.objects.count() == 1:
+                with monkeypatch.context() as patch:
+                    happens(patch)
+                    presence.tell()
+
+        monkeypatch.setattr(build, "_build_together", seen_after(build._build_together, when_one_is_built))
+        import_string("invoicing.tasks.build_runs")()
+
+        assert Invoice.objects.count() == 1
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM django_migrations WHERE name = '0999_of_a_newer_version'")
+        import_string("invoicing.tasks.build_runs")()
+        assert Invoice.objects.count() == 3
+
+
+def seen_after(act: Any, look: Any) -> Any:
+    def acting(*args: Any) -> Any:
+        done = act(*args)
+        look()
+        return done
+
+    return acting
 
 
 def seen_by(act: Any, look: Any) -> Any:
