@@ -38,6 +38,7 @@ def serving(workers: int = 2) -> Iterator[int]:
     (port,) = choose_free_ports(1)
     command = [sys.executable, "-m", "gunicorn", "tests.billing_console.tiny_web:app", "--bind", f"127.0.0.1:{port}"]
     command += ["--worker-class", "tests.billing_console.tiny_web.QuickWorker", "--log-level", "warning"]
+    command += ["--config", "tests/billing_console/tiny_gunicorn.py"]
     process = subprocess.Popen([*command, "--workers", str(workers)], env={**os.environ, "ENVIRONMENT": "sandbox"})
     try:
         for _attempt in range(200):
