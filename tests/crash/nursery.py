@@ -153,7 +153,7 @@ def _use_up_descriptors() -> None:
 
 def _use_up_memory() -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 1024 * 1024, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 1024 * 1024, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _die() -> None:
