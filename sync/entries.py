@@ -324,8 +324,12 @@ def _change(entry: TimeEntry, changes: dict[str, Any], user: User | None) -> Non
 
 
 def _tell_outward(entry: TimeEntry) -> None:
-    """Want in Invoice Ninja and in Taiga what the entry now says; a held one leaves both as they are."""
-    if entry.state == EntryState.READY:
+    """Want in Invoice Ninja and in Taiga what the entry now says; a held one leaves both as they are.
+
+    One that is only put off is priced like a ready one, and the next run bills it: its task says the same.
+    """
+    is_put_off = entry.state == EntryState.HELD and entry.reason == Reason.NEXT_RUN
+    if entry.state == EntryState.READY or is_put_off:
         push.request_task(entry)
     elif entry.state != EntryState.HELD and entry.remote_task_id is not None:
         push.withdraw_task(entry)

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing_console.states import EntryState, RecordState
+from billing_console.states import EntryState, Reason, RecordState
 from sync import attention, discovery, outbox, push, upstreams, writeback
 from sync.models import RemoteRecord, TimeEntry, UpstreamCall, UpstreamPin
 from sync.transitions import advance
@@ -83,6 +83,20 @@ def test_more_hours_update_the_same_task_completely(world: World, entry: TimeEnt
     assert task["number"] == f"TAIGA-T{entry.item.taiga_id}-1"
     assert json.loads(task["time_log"])[0][:2] == [CLOSED - 21600, CLOSED]
     assert (record.state, record.revision, record.synced_revision) == (RecordState.SYNCED, 2, 2)
+
+
+def test_the_task_of_what_is_put_off_follows_what_it_is_priced_at(world: World, entry: TimeEntry) -> None:
+    push.push_due()
+    TimeEntry.objects.filter(pk=entry.pk).update(state=EntryState.HELD, reason=Reason.NEXT_RUN)
+    world.set_values(entry.item.taiga_id, hours=6)
+    world.read(entry.item.taiga_id)
+
+    push.push_due()
+
+    assert (fresh(entry).state, fresh(entry).reason, fresh(entry).billed_hours) == ("held", "next_run", 6)
+    (task,) = world.tasks()
+    assert json.loads(task["time_log"])[0][:2] == [CLOSED - 21600, CLOSED]
+    assert fresh(entry.remote_task).state == "synced"
 
 
 def test_an_unticked_item_has_its_task_archived(world: World, entry: TimeEntry) -> None:
