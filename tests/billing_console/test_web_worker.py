@@ -171,8 +171,9 @@ def test_a_body_that_is_too_large_is_refused_before_it_comes(port: int, length: 
         assert client.recv(100) == b""
 
 
-def test_whether_it_lives_is_answered_while_every_thread_is_busy(port: int) -> None:
+def test_whether_it_lives_is_answered_while_every_thread_is_busy() -> None:
     with contextlib.ExitStack() as stack:
+        port = stack.enter_context(serving(workers=1))  # of its own: its threads stay busy for long
         slow = [stack.enter_context(connected(port)) for _number in range(40)]  # five times the threads of a process
         for client in slow:
             client.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -226,7 +226,7 @@ def test_items_come_over_all_pages_each_once(taiga, monkeypatch):
     calls = []
     found = [item.id for item in taiga.client(calls=calls).items("T", taiga.project_id)]
     assert sorted(found) == wanted
-    assert len(calls) == 3
+    assert len(calls) == 5  # three pages; the row that ended each but the last one is asked for once more
 
 
 def test_items_are_filtered_by_what_taiga_knows(taiga):
