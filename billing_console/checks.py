@@ -23,8 +23,9 @@ from django.utils.translation import gettext as _
 from billing_console.database_errors import reason_of
 from billing_console.errors import ConfigError
 from billing_console.fields import field_key
-from billing_console.health import is_empty, is_redis_open, missing_migrations, state_of_redis
+from billing_console.health import is_redis_open, state_of_redis
 from billing_console.processes import WEB_WORKERS, WORKER_PROCESSES
+from billing_console.tables import is_empty, missing_migrations
 from sync import field_key as stored_texts
 from sync.clients.http import check_base_url
 

@@ -9,11 +9,11 @@ from urllib.parse import unquote, urlsplit
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from billing_console import fitness
 from billing_console.database_errors import ailment_of
 
 REDIS_SECONDS = 0.5
@@ -39,8 +39,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
     Without Redis deliveries are still stored and beat finds them later, and with a wrong clock others work on them; so
     a balancer must not turn Taiga away: Taiga sends each delivery once.
     """
-    from billing_console import fitness  # noqa: PLC0415 -- it asks this module what is missing
-
     parts = {"database": "ok", "migrations": "ok", "clock": "ok", "redis": state_of_redis()}
     try:
         look = fitness.look()
@@ -60,19 +58,6 @@ def _write() -> None:
     """Store one row, at most once a second: a database with a full disk still reads. Raises DatabaseError."""
     with connection.cursor() as cursor:
         cursor.execute(_WRITE)
-
-
-def missing_migrations() -> list[str]:
-    """The migrations that the database lacks, as `app.name`; all of them where it is empty. Raises DatabaseError."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _is_backwards in plan]
-
-
-def is_empty() -> bool:
-    """Whether the database has no table of ours yet. Raises DatabaseError."""
-    with connection.cursor() as cursor:
-        return "django_migrations" not in connection.introspection.table_names(cursor)
 
 
 def is_redis_open() -> bool:

@@ -13,10 +13,9 @@ from typing import Final
 
 from django.apps import apps
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-
-from billing_console import health
 
 # Held by whoever changes the tables, for as long as that takes. Any constant that nobody else uses.
 LOCK_KEY: Final = 8_312_026
@@ -60,7 +59,7 @@ def why_not_ours() -> str:
             "The tables are of a newer version of the console (%(migration)s) than this process. It does nothing "
             "until it is started again with that version."
         ) % {"migration": ".".join(newer[-1])}
-    if not ours <= set(applied) and (missing := health.missing_migrations()):
+    if not ours <= set(applied) and (missing := missing_migrations()):
         sentence = ngettext(
             "The tables lack %(count)d migration of this version: %(first)s. Nothing is done until `manage.py prepare` "
             "has made it.",
@@ -70,3 +69,16 @@ def why_not_ours() -> str:
         )
         return sentence % {"count": len(missing), "first": missing[0]}
     return ""
+
+
+def missing_migrations() -> list[str]:
+    """The migrations that the database lacks, as `app.name`; all of them where it is empty. Raises DatabaseError."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _is_backwards in plan]
+
+
+def is_empty() -> bool:
+    """Whether the database has no table of ours yet. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        return "django_migrations" not in connection.introspection.table_names(cursor)

@@ -26,6 +26,7 @@ from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from billing_console.incoming import Incoming, TooLarge
+from billing_console.lacks import MACHINE_LACKS
 
 MOST_WAITING: Final = 600  # connections of a worker whose request is not whole yet; the oldest makes place
 MOST_BYTES: Final = 64 * 1024 * 1024  # of requests that are not whole yet, of a worker
@@ -33,7 +34,6 @@ MOST_BYTES: Final = 64 * 1024 * 1024  # of requests that are not whole yet, of a
 APART: Final = {b"healthz": 1, b"readyz": 2}
 _PROBE: Final = re.compile(rb"(?:GET|HEAD) /(healthz|readyz)(?:\?[^ ]*)? ")
 LINGER_SECONDS: Final = 2.0  # for who was answered and leaves its end of the connection open
-_LACKS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS: Final = 0.2  # without descriptors; else the loop would turn as fast as it can
 _COME_AGAIN: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -114,7 +114,7 @@ class BufferingWorker(ThreadWorker):
         try:
             client_sock, client_addr = listener.accept()
         except OSError as error:
-            if error.errno in _LACKS:
+            if error.errno in MACHINE_LACKS:
                 self.make_place(listener)
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise

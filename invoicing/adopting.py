@@ -68,13 +68,14 @@ def adopt(deviation: Deviation, *, user: User, reason: str, meaning: str = "") -
     stands as adjustments; where hours are other ones than were priced, `meaning` says what that means. Locks items,
     entries, the invoice and its record. Raises NotAllowed with what speaks against.
     """
+    reason = reason_of(reason)
     with transaction.atomic():
-        row, deviation = _lock(deviation, reason)
+        row, deviation = _lock(deviation)
         _refuse(choice(deviation).against_adopting)
         if needs_another(deviation, user):
             raise NotAllowed(_("Four eyes: another approver must take it over. Propose it first."))
         theirs = deviation.theirs
-        why = _("taken over from Invoice Ninja: %(reason)s") % {"reason": reason.strip()}
+        why = _("taken over from Invoice Ninja: %(reason)s") % {"reason": reason}
         before = row.net
         _take_over_lines(row, theirs, user=user, why=why, meaning=meaning)
         _take_over_head(row, theirs)
@@ -87,7 +88,7 @@ def adopt(deviation: Deviation, *, user: User, reason: str, meaning: str = "") -
             "now": row.net,
             "currency": row.currency,
         }
-        _settle(row, deviation, Decision.ADOPTED, {}, user=user, reason=reason.strip(), why=why)
+        _settle(row, deviation, Decision.ADOPTED, {}, user=user, reason=reason, why=why)
         # What waits of these items, or is asked, is measured against what is printed now.
         lines = row.lines.filter(is_voided=False, entry__isnull=False)
         entries.evaluate_many(list(lines.values_list("entry__item_id", flat=True)), user=user)
@@ -101,33 +102,35 @@ def needs_another(deviation: Deviation, user: User) -> bool:
 
 def propose(deviation: Deviation, *, user: User, reason: str) -> Deviation:
     """Want theirs taken over, for another approver to do. Raises NotAllowed with what speaks against, and if done."""
+    reason = reason_of(reason)
     with transaction.atomic():
-        row, deviation = _lock(deviation, reason)
+        row, deviation = _lock(deviation)
         _refuse(choice(deviation).against_adopting)
         if deviation.proposed_by is not None:
             raise NotAllowed(
                 _("%(who)s proposed that already; another approver must take it over.") % {"who": deviation.proposed_by}
             )
-        deviation.proposed_by, deviation.proposed_at, deviation.proposal = user, timezone.now(), reason.strip()
+        deviation.proposed_by, deviation.proposed_at, deviation.proposal = user, timezone.now(), reason
         deviation.save(update_fields=["proposed_by", "proposed_at", "proposal"])
-        why = _("to be taken over from Invoice Ninja: %(reason)s") % {"reason": reason.strip()}
+        why = _("to be taken over from Invoice Ninja: %(reason)s") % {"reason": reason}
         record(row, row.state, row.state, why=why, user=user)
     return deviation
 
 
 def overwrite(deviation: Deviation, *, user: User, reason: str) -> Invoice:
     """Have what was sealed written over what the person saw there. Locks as `adopt`. Raises NotAllowed likewise."""
+    reason = reason_of(reason)
     with transaction.atomic():
-        row, deviation = _lock(deviation, reason)
+        row, deviation = _lock(deviation)
         _refuse(choice(deviation).against_overwriting)
-        why = _("written to Invoice Ninja again: %(reason)s") % {"reason": reason.strip()}
+        why = _("written to Invoice Ninja again: %(reason)s") % {"reason": reason}
         _settle(
             row,
             deviation,
             Decision.OVERWRITTEN,
             {"over": deviation.theirs},
             user=user,
-            reason=reason.strip(),
+            reason=reason,
             why=why,
         )
     return row
@@ -250,9 +253,8 @@ def changes_hours(deviation: Deviation) -> bool:
 # --- taking over --------------------------------------------------------------------------------------------------
 
 
-def _lock(deviation: Deviation, reason: str) -> tuple[Invoice, Deviation]:
+def _lock(deviation: Deviation) -> tuple[Invoice, Deviation]:
     """Items, entries, then the invoice: the order in which everybody takes them; then the deviation as it is now."""
-    reason_of(reason)
     lines = InvoiceLine.objects.filter(invoice=deviation.invoice_id, is_voided=False)
     items = lines.filter(entry__isnull=False).values_list("entry__item_id", flat=True)
     claims.lock_work(stories.with_family(list(items)))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
-from typing import Final
 
 from django.utils.translation import gettext_lazy
 
 from billing_console.errors import Unreachable
-
-_LACKS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+from billing_console.lacks import MACHINE_LACKS
 
 
 class MachineExhausted(Unreachable):
@@ -26,7 +23,7 @@ class MachineExhausted(Unreachable):
 def lack_of(failure: BaseException) -> str:
     """The machine's own words for what it lacks ("Too many open files"); "" where the failure has another reason."""
     for cause in _causes(failure):
-        if isinstance(cause, OSError) and cause.errno in _LACKS:
+        if isinstance(cause, OSError) and cause.errno in MACHINE_LACKS:
             return os.strerror(cause.errno)
     return _lack_of_files()  # a name that cannot be looked up for that says only that it is not known
 
@@ -46,5 +43,5 @@ def _lack_of_files() -> str:
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        return os.strerror(error.errno or 0) if error.errno in _LACKS else ""
+        return os.strerror(error.errno or 0) if error.errno in MACHINE_LACKS else ""
     return ""

@@ -20,7 +20,7 @@ from sync.clients.skew import Clocked
 from sync.clients.taiga_auth import Authorization
 from sync.clients.taiga_csv import Wanted, read_csv
 from sync.clients.taiga_errors import classify
-from sync.clients.taiga_lists import Page, Query, count_of, has_next, read_all
+from sync.clients.taiga_lists import UPSTREAM, Page, Query, count_of, has_next, read_all
 from sync.clients.taiga_parse import (
     parse_custom_attribute,
     parse_history_entry,
@@ -53,7 +53,6 @@ from sync.clients.wire import Row, ShapeError, as_list
 
 Parsed = TypeVar("Parsed")
 
-UPSTREAM: Final = "taiga"
 # One item: its description twice and its links; its values: texts that a person typed into a dozen boxes. A server may
 # send eight at a time, and JSON of empty lists takes thirty times its length in memory.
 MAX_ITEM_BYTES: Final = 4 * 1024 * 1024

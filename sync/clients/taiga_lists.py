@@ -7,12 +7,12 @@ the end hides that from the count. So the row that ended a page is asked for onc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from billing_console.errors import ListChanged, NotFound
 from sync.clients.answers import Answer
 
-UPSTREAM = "taiga"
+UPSTREAM: Final = "taiga"
 Parsed = TypeVar("Parsed")
 Query = Mapping[str, str | int | bool]
 

@@ -10,12 +10,12 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from invoicing.books import closing as closings
 from invoicing.management.commands.reconcile import month, read_now
 from invoicing.models import Closing
 from invoicing.reconcile_months import name_of
+from sync.fit_command import FitCommand
 
 REFUSED, NOT_READ = 1, 3
 

@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing_console import clock
-from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from billing_console.formats import hours, money, period
 from billing_console.money import quantize
@@ -28,6 +27,7 @@ from invoicing.schedule import RunKey, plan_month
 from mappings.models import Client, RuleSet
 from mappings.rules import Period, month
 from sync import push, work_items
+from sync.fit_command import FitCommand
 
 Plan = dict[RunKey, dict[Client, RuleSet]]
 

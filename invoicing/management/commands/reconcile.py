@@ -11,7 +11,6 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from billing_console import money
-from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from invoicing import readings
 from invoicing.identities import Identity, Term
@@ -19,6 +18,7 @@ from invoicing.reconcile_months import name_of, read_month
 from invoicing.verdict import Proof, Verdict, prove
 from mappings.rules import Period
 from sync import gate
+from sync.fit_command import FitCommand
 
 # 2 is what Python answers to wrong arguments.
 EXIT_CODES = {Verdict.BALANCES: 0, Verdict.NOTHING: 0, Verdict.DIFFERS: 1, Verdict.OURS: 3}

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS
 
-from billing_console import health
+from billing_console import tables
 from sync import presence
 
 
@@ -34,5 +34,5 @@ class Command(migrate.Command):
     def _changes_nothing(self, options: dict[str, Any]) -> bool:
         if options.get("while_running") or options["plan"] or options["check_unapplied"]:
             return True
-        is_ours = options["database"] == DEFAULT_DB_ALIAS and not health.is_empty()
-        return not is_ours or not (options["app_label"] or health.missing_migrations())
+        is_ours = options["database"] == DEFAULT_DB_ALIAS and not tables.is_empty()
+        return not is_ours or not (options["app_label"] or tables.missing_migrations())

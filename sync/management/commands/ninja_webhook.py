@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing_console.commands import FitCommand
+from sync.fit_command import FitCommand
 from sync.views import ninja_hook_secret
 
 # By Invoice Ninja's own numbers; each of them tells of money or of the end of an invoice.

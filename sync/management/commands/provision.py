@@ -11,12 +11,12 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from billing_console.states import ItemKind, RecordState
 from mappings.matching import suggest_each
 from mappings.models import ProjectMapping, TaigaProject
 from sync import discovery, provision_calls, provision_preview, provisioning, taiga_projects
+from sync.fit_command import FitCommand
 from sync.provision_preview import MAKE, THERE, Thing
 from sync.provisioning import Target
 

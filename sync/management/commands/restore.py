@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from billing_console import backup, health
+from billing_console import backup, tables
 from billing_console.spawn import AlreadyRunning, hold_lock
 from sync import restoring
 from sync.models import WorkItem
@@ -62,7 +62,7 @@ class Command(BaseCommand):
 
     def _make_tables(self, *, tell: bool) -> None:
         """An empty database gets its tables first, as `prepare` makes them."""
-        if not health.is_empty():
+        if not tables.is_empty():
             return
         if tell:
             self.stdout.write(_("The database is empty: its tables are made first."))

@@ -13,13 +13,13 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from billing_console.commands import FitCommand
 from billing_console.errors import ConsoleError
 from billing_console.formats import hours, money
 from billing_console.states import Reason
 from mappings.models import ProjectMapping
 from sync import backfill, gate, reevaluate, unpaid, work_items
 from sync.backfill import ProjectResult
+from sync.fit_command import FitCommand
 from sync.models import Server
 
 
